@@ -1,0 +1,92 @@
+//! What extraction makes of a page.
+
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::Span;
+
+/// What extraction made of a page.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Content {
+    /// Title of the document.
+    pub title: Option<String>,
+    /// Language as a BCP 47 tag, from the document's own word.
+    pub language: Option<String>,
+    /// Author, as written.
+    pub author: Option<String>,
+    /// Description or summary that the page gives of itself.
+    pub description: Option<String>,
+    /// Publication date as written in the metadata (ISO 8601 where the page keeps to it).
+    pub published_at: Option<String>,
+    /// The page's canonical URL, if it names one.
+    pub canonical: Option<Url>,
+    /// Main text: blocks separated by one blank line, no markup. Spans of infos are byte offsets
+    /// into this.
+    pub text: String,
+    /// Main content as Markdown.
+    pub markdown: String,
+    /// Where each block of `text` stands, in order, not overlapping.
+    pub blocks: Vec<Block>,
+    /// Links of the whole document in document order, without fragments, each URL once.
+    pub links: Vec<Link>,
+    /// The page asks not to be indexed (`<meta name=robots content=noindex>`).
+    pub noindex: bool,
+    /// The page asks that its links not be followed (`nofollow`).
+    pub nofollow: bool,
+    /// Name of the character encoding that was used to read the page.
+    pub charset: String,
+    /// Fingerprints for duplicate detection.
+    pub fingerprint: Fingerprint,
+}
+
+/// One block of the main text: a paragraph, a heading, a list item …
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Block {
+    /// Bytes of `Content::text`.
+    pub span: Span,
+    /// What kind of block it is.
+    pub kind: BlockKind,
+    /// Index in `Content::blocks` of the nearest heading above.
+    pub heading: Option<u32>,
+    /// XXH3 of the block's normalised text.
+    pub hash: u64,
+}
+
+/// Kinds of blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum BlockKind {
+    /// A heading of level 1 to 6.
+    Heading(u8),
+    /// A paragraph, or any other run of text.
+    Paragraph,
+    /// An item of a list.
+    ListItem,
+    /// A quotation.
+    Quote,
+    /// Preformatted text or code.
+    Code,
+    /// A row of a table, its cells separated by tabs.
+    TableRow,
+}
+
+/// A link found in a document.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    /// Absolute URL, resolved against `<base>`, without fragment.
+    pub url: Url,
+    /// Text of the anchor, white space collapsed, at most 200 bytes.
+    pub text: String,
+    /// `rel` holds `nofollow`.
+    pub nofollow: bool,
+}
+
+/// Fingerprints of a content.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fingerprint {
+    /// BLAKE3 of the normalised text; equal for exact duplicates.
+    pub text: [u8; 32],
+    /// `SimHash` of the word shingles; near duplicates differ in few bits.
+    pub simhash: u64,
+}

@@ -1,0 +1,17 @@
+//! The nouns every part shares: pages, contents, focuses, infos, jobs and the reasons for things.
+//!
+//! Plain data, no effects. The glossary is in `DESIGN.md`.
+
+mod content;
+mod focus;
+mod info;
+mod job;
+mod page;
+mod reason;
+
+pub use content::{Block, BlockKind, Content, Fingerprint, Link};
+pub use focus::Focus;
+pub use info::{Grounding, Info, Span};
+pub use job::{Budget, Job, Scope, Source};
+pub use page::{Header, Headers, Hop, Page};
+pub use reason::{BudgetKind, Reason, TrapKind};
