@@ -2,8 +2,13 @@
 #![forbid(unsafe_op_in_unsafe_fn)]
 
 pub mod cancel;
+#[cfg(feature = "engine")]
+pub mod config;
 #[cfg(feature = "http")]
 pub mod model;
 pub mod time;
 #[cfg(feature = "http")]
 pub mod url;
+
+#[cfg(feature = "engine")]
+pub use config::{Config, ConfigError};
