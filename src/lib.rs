@@ -1,6 +1,7 @@
 //! An embedded engine that crawls politely, stores what it reads and distils it into cited facts.
 #![forbid(unsafe_op_in_unsafe_fn)]
 
+pub mod cache;
 pub mod cancel;
 #[cfg(feature = "engine")]
 pub mod config;
