@@ -98,7 +98,7 @@ impl<K: Hash + Eq, V> Flights<K, V> {
 
 pub(super) fn load<K: Hash + Eq + Clone, V: Clone, E>(
     cache: &Cache<K, V>,
-    key: K,
+    key: &K,
     timeout: Duration,
     load: impl FnOnce() -> Result<V, E>,
 ) -> Result<V, LoadError<E>> {
@@ -108,17 +108,17 @@ pub(super) fn load<K: Hash + Eq + Clone, V: Clone, E>(
     loop {
         let flight = {
             let mut under_way = cache.inner.flights.under_way.lock();
-            if let Some(flight) = under_way.get(&key) {
+            if let Some(flight) = under_way.get(key) {
                 Arc::clone(flight)
             } else {
                 // The winner of the last flight may have stored a value since the miss.
-                if let Some(value) = cache.inner.peek(&key) {
+                if let Some(value) = cache.inner.peek(key) {
                     return Ok(value);
                 }
                 let flight = Arc::new(Flight::led_by(me));
                 under_way.insert(key.clone(), Arc::clone(&flight));
                 drop(under_way);
-                return lead(cache, &key, &flight, load);
+                return lead(cache, key, &flight, load);
             }
         };
         if flight.leader == me {

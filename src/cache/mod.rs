@@ -10,7 +10,7 @@
 //!     .ttl(Duration::from_secs(60))
 //!     .build();
 //! let page = pages
-//!     .get_or_load("a".to_owned(), Duration::from_secs(5), || Ok::<_, std::io::Error>("A".to_owned()))
+//!     .get_or_load(&"a".to_owned(), Duration::from_secs(5), || Ok::<_, std::io::Error>("A".to_owned()))
 //!     .unwrap();
 //! assert_eq!(page, "A");
 //! assert_eq!(pages.get("a"), Some("A".to_owned()));
@@ -143,11 +143,11 @@ impl<K: Hash + Eq + Clone, V: Clone> Cache<K, V> {
     /// by what was loaded.
     pub fn get_or_load<E>(
         &self,
-        key: K,
+        key: &K,
         timeout: Duration,
         load: impl FnOnce() -> Result<V, E>,
     ) -> Result<V, LoadError<E>> {
-        if let Some(value) = self.get(&key) {
+        if let Some(value) = self.get(key) {
             return Ok(value);
         }
         flight::load(self, key, timeout, load)

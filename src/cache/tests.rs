@@ -107,7 +107,7 @@ fn one_thread_loads_for_all() {
         for _ in 0..64 {
             scope.spawn(|| {
                 start.wait();
-                let value = cache.get_or_load(1, LONG, || {
+                let value = cache.get_or_load(&1, LONG, || {
                     loads.fetch_add(1, Ordering::Relaxed);
                     Ok::<_, ()>(5)
                 });
@@ -132,7 +132,7 @@ fn while_loading<T: Send>(
                 may_go.recv_timeout(LONG).unwrap();
                 ends()
             };
-            let caught = std::panic::AssertUnwindSafe(|| cache.get_or_load(1, LONG, load));
+            let caught = std::panic::AssertUnwindSafe(|| cache.get_or_load(&1, LONG, load));
             drop(std::panic::catch_unwind(caught));
         });
         is_started.recv_timeout(LONG).unwrap();
@@ -145,7 +145,7 @@ fn while_loading<T: Send>(
 #[test]
 fn after_a_failed_or_panicking_load_a_waiter_takes_over() {
     let cache = counted(10);
-    let second = || cache.get_or_load(1, LONG, || Ok::<_, ()>(7));
+    let second = || cache.get_or_load(&1, LONG, || Ok::<_, ()>(7));
     assert_eq!(while_loading(&cache, || Err(()), second), Ok(7));
     cache.clear();
     assert_eq!(while_loading(&cache, || panic!("the loader's own"), second), Ok(7));
@@ -159,7 +159,7 @@ fn waiting_for_a_load_ends_at_its_timeout() {
     std::thread::scope(|scope| {
         let cache = &cache;
         scope.spawn(move || {
-            cache.get_or_load(1, LONG, || {
+            cache.get_or_load(&1, LONG, || {
                 started.send(()).unwrap();
                 may_go.recv_timeout(LONG).unwrap();
                 Ok::<_, ()>(1)
@@ -167,7 +167,7 @@ fn waiting_for_a_load_ends_at_its_timeout() {
         });
         is_started.recv_timeout(LONG).unwrap();
         let timeout = Duration::from_millis(1);
-        let waited = cache.get_or_load(1, timeout, || Ok::<_, ()>(2));
+        let waited = cache.get_or_load(&1, timeout, || Ok::<_, ()>(2));
         assert_eq!(waited, Err(LoadError::Timeout { timeout }));
         go.send(()).unwrap();
     });
@@ -177,8 +177,8 @@ fn waiting_for_a_load_ends_at_its_timeout() {
 #[test]
 fn a_loader_that_asks_for_its_own_key_gets_an_error() {
     let cache = counted(10);
-    let outer = cache.get_or_load(1, LONG, || {
-        let inner = cache.get_or_load(1, LONG, || Ok::<_, ()>(1));
+    let outer = cache.get_or_load(&1, LONG, || {
+        let inner = cache.get_or_load(&1, LONG, || Ok::<_, ()>(1));
         assert_eq!(inner, Err(LoadError::Reentrant));
         Ok::<_, ()>(2)
     });
@@ -189,7 +189,7 @@ fn a_loader_that_asks_for_its_own_key_gets_an_error() {
 fn a_load_loses_against_later_writers() {
     let cache = counted(10);
     let load = |meanwhile: &dyn Fn()| {
-        let loaded = cache.get_or_load(1, LONG, || {
+        let loaded = cache.get_or_load(&1, LONG, || {
             meanwhile();
             Ok::<_, ()>(1)
         });

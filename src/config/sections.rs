@@ -10,6 +10,7 @@ use super::{ConfigError, check, duration};
 /// Fetching and politeness.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 pub struct CrawlConfig {
     /// Exchanges under way at once, over all hosts. Default 64.
     pub concurrency: usize,
