@@ -2,6 +2,10 @@
 #![forbid(unsafe_op_in_unsafe_fn)]
 
 pub mod cancel;
+#[cfg(feature = "crawl")]
+pub mod fetch;
+#[cfg(feature = "http")]
+pub mod http;
 #[cfg(feature = "http")]
 pub mod model;
 pub mod time;
