@@ -5,6 +5,10 @@ pub mod cache;
 pub mod cancel;
 #[cfg(feature = "engine")]
 pub mod config;
+#[cfg(feature = "crawl")]
+pub mod fetch;
+#[cfg(feature = "http")]
+pub mod http;
 #[cfg(feature = "http")]
 pub mod model;
 pub mod time;
