@@ -9,6 +9,8 @@ pub mod config;
 pub mod fetch;
 #[cfg(feature = "http")]
 pub mod http;
+#[cfg(feature = "crawl")]
+pub mod extract;
 #[cfg(feature = "http")]
 pub mod model;
 pub mod time;
