@@ -11,6 +11,8 @@ pub mod fetch;
 pub mod http;
 #[cfg(feature = "crawl")]
 pub mod extract;
+#[cfg(feature = "llm")]
+pub mod llm;
 #[cfg(feature = "http")]
 pub mod model;
 pub mod time;
