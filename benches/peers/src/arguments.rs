@@ -1,0 +1,71 @@
+//! The command line: positional words and `--name value` pairs.
+
+use std::collections::VecDeque;
+use std::str::FromStr;
+
+use crate::error::Error;
+
+/// What is left of the command line.
+pub(crate) struct Arguments {
+    words: VecDeque<String>,
+}
+
+impl Arguments {
+    /// The arguments of this process; those that are not UTF-8 are replaced where they are not.
+    pub(crate) fn from_process() -> Self {
+        let words = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
+        Self { words: words.collect() }
+    }
+
+    /// Takes the first word, which must not be an option.
+    pub(crate) fn positional(&mut self) -> Result<String, Error> {
+        match self.words.pop_front() {
+            Some(word) if !word.starts_with("--") => Ok(word),
+            Some(word) => Err(Error::Usage(format!("expected a word before {word}"))),
+            None => Err(Error::Usage("a word is missing".to_owned())),
+        }
+    }
+
+    /// Takes `--name value` from anywhere; `None` if it is not there.
+    pub(crate) fn option<T: FromStr>(&mut self, name: &str) -> Result<Option<T>, Error> {
+        let Some(at) = self.words.iter().position(|word| word == name) else { return Ok(None) };
+        self.words.remove(at);
+        let value =
+            self.words.remove(at).ok_or_else(|| Error::Usage(format!("{name} needs a value")))?;
+        let parsed = value.parse();
+        parsed.map(Some).map_err(|_| Error::Usage(format!("{name} cannot be {value:?}")))
+    }
+
+    /// Fails if anything was not taken.
+    pub(crate) fn finish(self) -> Result<(), Error> {
+        match self.words.front() {
+            None => Ok(()),
+            Some(word) => Err(Error::Usage(format!("{word} is not understood here"))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arguments(words: &[&str]) -> Arguments {
+        Arguments { words: words.iter().map(|&word| word.to_owned()).collect() }
+    }
+
+    #[test]
+    fn options_are_taken_from_anywhere_and_leftovers_fail() {
+        let mut line = arguments(&["crawl", "--repeat", "5", "--what"]);
+        assert_eq!(line.positional().unwrap(), "crawl");
+        assert_eq!(line.option::<usize>("--repeat").unwrap(), Some(5));
+        assert_eq!(line.option::<usize>("--connections").unwrap(), None);
+        assert!(matches!(line.finish(), Err(Error::Usage(_))));
+    }
+
+    #[test]
+    fn a_value_that_does_not_parse_or_is_missing_is_a_usage_error() {
+        assert!(arguments(&["--repeat", "many"]).option::<usize>("--repeat").is_err());
+        assert!(arguments(&["--repeat"]).option::<usize>("--repeat").is_err());
+        assert!(arguments(&["--repeat"]).positional().is_err());
+    }
+}

@@ -1,0 +1,48 @@
+//! `peers`: gristmill beside its peers, each part measured the same way on the same machine.
+//!
+//! ```text
+//! peers crawl [--docs DIR] [--engines A,B] [--repeat N] [--connections N] [--json FILE]
+//! ```
+//!
+//! Every engine runs in a process of its own; its processor time and peak memory are what the
+//! kernel accounts to that process. Repetitions are interleaved, so that a slow minute of the
+//! machine falls on all engines alike, and the table shows medians.
+
+mod arguments;
+mod crawl;
+mod error;
+mod process;
+mod report;
+
+use std::process::ExitCode;
+
+use arguments::Arguments;
+use error::Error;
+
+const USAGE: &str = "usage: peers crawl [--docs DIR] [--engines A,B] [--repeat N] \
+                     [--connections N] [--json FILE]";
+
+fn main() -> ExitCode {
+    match run(Arguments::from_process()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error @ Error::Usage(_)) => {
+            eprintln!("peers: {error}\n{USAGE}");
+            ExitCode::from(2)
+        }
+        Err(error) => {
+            eprintln!("peers: {}", error::with_causes(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Names beginning with two underscores are for this binary's own child processes.
+fn run(mut arguments: Arguments) -> Result<(), Error> {
+    match arguments.positional()?.as_str() {
+        "crawl" => crawl::run(arguments),
+        "__crawl-engine" => crawl::engine::run_here(arguments),
+        "__crawl-read-back" => crawl::gristmill::read_back_here(arguments),
+        "__crawl-server" => crawl::server::run_here(arguments),
+        other => Err(Error::Usage(format!("there is no part called {other:?}"))),
+    }
+}

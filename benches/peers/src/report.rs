@@ -1,0 +1,104 @@
+//! Results: the table for people and the JSON for the next program.
+
+use std::fs;
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::error::Error;
+
+/// One measured value.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct Row {
+    /// Which engine.
+    pub(crate) engine: &'static str,
+    /// What was measured.
+    pub(crate) metric: &'static str,
+    /// The median over the repetitions.
+    pub(crate) value: f64,
+    /// Unit of the value.
+    pub(crate) unit: &'static str,
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    machine: &'a str,
+    rows: &'a [Row],
+}
+
+/// Writes `{"machine":…,"rows":[{"engine","metric","value","unit"}]}`.
+pub(crate) fn write_json(path: &Path, machine: &str, rows: &[Row]) -> Result<(), Error> {
+    let mut text = serde_json::to_string_pretty(&Report { machine, rows })
+        .expect("invariant: strings and finite numbers are JSON");
+    text.push('\n');
+    fs::write(path, text).map_err(Error::io(format!("write {}", path.display())))
+}
+
+/// Prints rows of cells, the first column left and the others right aligned.
+pub(crate) fn print_table(rows: &[Vec<String>]) {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max()
+    };
+    let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
+    for row in rows {
+        let cells = row.iter().zip(&widths).enumerate().map(|(column, (cell, &width))| {
+            if column == 0 { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
+        });
+        println!("{}", cells.collect::<Vec<_>>().join("  ").trim_end());
+    }
+}
+
+/// The middle of the values, the mean of the two middle ones if their number is even; 0 of none.
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    match (values.get(middle), values.len() % 2) {
+        (None, _) => 0.0,
+        (Some(&value), 1) => value,
+        (Some(&upper), _) => {
+            let lower = values.get(middle.saturating_sub(1)).copied().unwrap_or(upper);
+            f64::midpoint(lower, upper)
+        }
+    }
+}
+
+/// Processor, number of cores, memory and system of this machine, as far as they can be read.
+pub(crate) fn machine() -> String {
+    let field = |path: &str, name: &str| {
+        let text = fs::read_to_string(path).ok()?;
+        let line = text.lines().find(|line| line.starts_with(name))?;
+        line.split_once(':').map(|(_, value)| value.trim().to_owned())
+    };
+    let processor =
+        field("/proc/cpuinfo", "model name").unwrap_or_else(|| std::env::consts::ARCH.to_owned());
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let memory = field("/proc/meminfo", "MemTotal").unwrap_or_else(|| "unknown".to_owned());
+    format!("{processor}, {cores} cores, {memory} memory, {}", std::env::consts::OS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[expect(clippy::float_cmp, reason = "these values are exact")]
+    fn the_median_is_the_middle() {
+        assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]), 2.5);
+        assert_eq!(median(Vec::new()), 0.0);
+    }
+
+    #[test]
+    fn the_file_has_the_agreed_form() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("rows.json");
+        let row = Row { engine: "bare", metric: "pages", value: 4.0, unit: "pages" };
+        write_json(&path, "here", &[row]).unwrap();
+        let read: serde_json::Value =
+            serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+        let expected = serde_json::json!({"machine": "here", "rows": [
+            {"engine": "bare", "metric": "pages", "value": 4.0, "unit": "pages"}]});
+        assert_eq!(read, expected);
+    }
+}
