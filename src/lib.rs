@@ -2,6 +2,8 @@
 #![forbid(unsafe_op_in_unsafe_fn)]
 
 pub mod cancel;
+#[cfg(feature = "crawl")]
+pub mod crawl;
 #[cfg(feature = "http")]
 pub mod model;
 pub mod time;
