@@ -13,6 +13,8 @@ pub mod http;
 pub mod extract;
 #[cfg(feature = "llm")]
 pub mod llm;
+#[cfg(feature = "crawl")]
+pub mod crawl;
 #[cfg(feature = "http")]
 pub mod model;
 pub mod time;
