@@ -2,6 +2,8 @@
 #![forbid(unsafe_op_in_unsafe_fn)]
 
 pub mod cancel;
+#[cfg(feature = "engine")]
+pub mod engine;
 #[cfg(feature = "llm")]
 pub mod llm;
 #[cfg(feature = "http")]
