@@ -267,18 +267,15 @@ impl Inner {
     pub(super) fn woken(&self, woken: Woken, call: &Call<'_>) -> LlmError {
         match woken {
             Woken::Cancelled => LlmError::Cancelled,
-            Woken::Deadline => LlmError::Deadline {
-                limit: self.timeout(),
-                attempts: call.requests,
-                source: None,
-            },
+            Woken::Deadline => {
+                LlmError::Deadline { limit: self.timeout(), attempts: call.requests, source: None }
+            }
         }
     }
 }
 
 fn is_quota(error: &ServerError) -> bool {
-    error.status == 402
-        || (matches!(error.status, 400 | 403 | 429) && error.mentions(&QUOTA_WORDS))
+    error.status == 402 || (matches!(error.status, 400 | 403 | 429) && error.mentions(&QUOTA_WORDS))
 }
 
 fn estimated(request: &ChatRequest, answer: &Answer) -> Usage {

@@ -70,9 +70,7 @@ impl Wire for OpenAiChat {
         let body: Result<Value, _> = serde_json::from_slice(&reply.body);
         let ok = (200..300).contains(&reply.status);
         match body {
-            Ok(body) if ok => {
-                read_answer(&body).ok_or_else(|| read_error(reply, Some(&body)))
-            }
+            Ok(body) if ok => read_answer(&body).ok_or_else(|| read_error(reply, Some(&body))),
             Ok(body) => Err(read_error(reply, Some(&body))),
             Err(_) => Err(read_error(reply, None)),
         }
@@ -166,9 +164,9 @@ fn read_answer(body: &Value) -> Option<Answer> {
     let message = choice.get("message").unwrap_or(choice);
     let text = match message.get("content").or_else(|| message.get("text")) {
         Some(Value::String(text)) => Some(text.clone()),
-        Some(Value::Array(parts)) => Some(
-            parts.iter().filter_map(|part| part.get("text").and_then(Value::as_str)).collect(),
-        ),
+        Some(Value::Array(parts)) => {
+            Some(parts.iter().filter_map(|part| part.get("text").and_then(Value::as_str)).collect())
+        }
         _ => None,
     };
     let string = |value: Option<&Value>| {

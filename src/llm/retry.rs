@@ -97,10 +97,7 @@ mod tests {
             wait(&[("Retry-After", "Sun, 06 Nov 1994 08:49:47 GMT")]),
             Some(Duration::from_secs(10))
         );
-        assert_eq!(
-            wait(&[("retry-after", "Sun, 06 Nov 1994 08:00:00 GMT")]),
-            Some(Duration::ZERO)
-        );
+        assert_eq!(wait(&[("retry-after", "Sun, 06 Nov 1994 08:00:00 GMT")]), Some(Duration::ZERO));
         assert_eq!(
             wait(&[("retry-after", "9"), ("retry-after-ms", "1500")]),
             Some(Duration::from_millis(1500))

@@ -52,8 +52,7 @@ impl SchemaBook {
 
 impl Compiled {
     fn new(schema: &Value) -> Result<Self, LlmError> {
-        let failed =
-            |error: boon::CompileError| LlmError::Schema { reason: format!("{error:#}") };
+        let failed = |error: boon::CompileError| LlmError::Schema { reason: format!("{error:#}") };
         let mut compiler = Compiler::new();
         compiler.use_loader(Box::new(NoLoader));
         compiler.add_resource(LOCATION, schema.clone()).map_err(failed)?;
@@ -66,10 +65,7 @@ impl Compiled {
     pub(super) fn check(&self, value: &Value) -> Result<(), Violation> {
         self.schemas.validate(value, self.index).map_err(|error| {
             let leaf = deepest(&error);
-            Violation {
-                path: leaf.instance_location.to_string(),
-                reason: leaf.kind.to_string(),
-            }
+            Violation { path: leaf.instance_location.to_string(), reason: leaf.kind.to_string() }
         })
     }
 }
@@ -139,10 +135,7 @@ mod tests {
     fn schemas_reach_neither_files_nor_network() {
         let book = SchemaBook::default();
         for url in ["file:///etc/hostname", "http://127.0.0.1:9/schema.json"] {
-            assert!(matches!(
-                book.compiled(&json!({ "$ref": url })),
-                Err(LlmError::Schema { .. })
-            ));
+            assert!(matches!(book.compiled(&json!({ "$ref": url })), Err(LlmError::Schema { .. })));
         }
         assert!(book.compiled(&json!({"type": 7})).is_err());
     }

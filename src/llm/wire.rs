@@ -19,16 +19,25 @@ pub trait Wire: Send + Sync {
     fn authentication(&self, key: &SecretString) -> Vec<SecretHeader>;
 
     /// The body of a request.
-    fn encode(&self, model: &str, request: &ChatRequest, max_tokens: u32, dialect: Dialect)
-    -> Vec<u8>;
+    fn encode(
+        &self,
+        model: &str,
+        request: &ChatRequest,
+        max_tokens: u32,
+        dialect: Dialect,
+    ) -> Vec<u8>;
 
     /// Reads an answer of any status.
     fn decode(&self, reply: &HttpReply) -> Result<Answer, ServerError>;
 
     /// How to spell a request that was refused with `error`, if another spelling may be taken.
     /// Each answer must be further down the ladder than `dialect`, so that the search ends.
-    fn adapt(&self, error: &ServerError, request: &ChatRequest, dialect: Dialect)
-    -> Option<Dialect>;
+    fn adapt(
+        &self,
+        error: &ServerError,
+        request: &ChatRequest,
+        dialect: Dialect,
+    ) -> Option<Dialect>;
 }
 
 /// What a server was found to understand.
