@@ -54,8 +54,7 @@ pub(crate) fn normalise(out: &mut String, text: &[u8], part: Part) {
     loop {
         let plain = rest.iter().position(|b| class(*b) == 0).unwrap_or(rest.len());
         let (head, tail) = rest.split_at(plain);
-        // All of class UNRESERVED or RESERVED, hence ASCII.
-        out.push_str(std::str::from_utf8(head).unwrap_or_default());
+        out.push_str(std::str::from_utf8(head).expect("invariant: classed bytes are ASCII"));
         match *tail {
             [] => return,
             [b'%', high, low, ref after @ ..]
