@@ -154,11 +154,10 @@ pub(super) fn distiller(
 ) -> Result<Arc<dyn Distiller>, Error> {
     let Some(client) = llm else { return Ok(Arc::new(Extractive::default())) };
     let options = LlmDistillerOptions {
-        max_prompt_bytes: config.llm.max_prompt_bytes,
-        max_output_tokens: config.llm.max_output_tokens,
+        max_answer_tokens: Some(config.llm.max_output_tokens),
         ..LlmDistillerOptions::default()
     };
-    Ok(Arc::new(LlmDistiller::new(client, options)?))
+    Ok(Arc::new(LlmDistiller::new(client, options)))
 }
 
 /// The model's client over the HTTP client.

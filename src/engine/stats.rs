@@ -100,7 +100,7 @@ pub(super) fn collect(shared: &Shared) -> Result<Stats, Error> {
             Err(error) => tracing::warn!(%error, part = name, "figures have no JSON form"),
         };
     };
-    add("store", serde_json::to_value(shared.tables.store.stats()?));
+    add("store", serde_json::to_value(shared.tables.store.stats()));
     add("http", serde_json::to_value(shared.http.stats()));
     add("crawl_pool", serde_json::to_value(shared.crawl_pool.stats()));
     add("distil_pool", serde_json::to_value(shared.distil_pool.stats()));

@@ -225,6 +225,7 @@ impl Distiller for Extractive {
                 score,
                 fetched_at: request.fetched_at,
                 published_at: content.published_at.clone(),
+                also_at: Vec::new(),
                 content_hash: hash.clone(),
                 model: None,
                 request_id: None,

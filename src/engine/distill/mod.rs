@@ -137,6 +137,19 @@ pub enum RejectedWhy {
     },
 }
 
+impl fmt::Display for RejectedWhy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ungrounded => f.write_str("the quote does not stand in the page"),
+            Self::Unsupported { missing } => write!(f, "the quote lacks {missing:?} of the fact"),
+            Self::Unrelated => f.write_str("the fact is not what the quote says"),
+            Self::Injection => f.write_str("the quote reads like an instruction to a model"),
+            Self::Superfluous => f.write_str("there is the same info, or there are enough"),
+            Self::Answer { kind, message } => write!(f, "unusable answer ({kind}): {message}"),
+        }
+    }
+}
+
 /// A span of the page that reads like an instruction to a model.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Flagged {

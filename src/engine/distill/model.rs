@@ -305,6 +305,7 @@ impl Work<'_> {
             score,
             fetched_at: request.fetched_at,
             published_at: request.content.published_at.clone(),
+            also_at: Vec::new(),
             content_hash: self.content_hash.clone(),
             model: Some(completion.model.clone()),
             request_id: completion.request_id.clone(),

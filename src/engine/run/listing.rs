@@ -31,11 +31,13 @@ impl RunState {
         self.counters.bytes.add(exchange.body.len() as u64);
         let listed = listed_urls(record, body);
         let parent = Some(record.key());
-        let candidates = listed.iter().map(|(url, kind, via)| Candidate {
-            kind: *kind,
-            via: *via,
+        let candidates = listed.iter().map(|listed| Candidate {
+            kind: listed.kind,
+            via: listed.via,
+            depth: listed.depth,
             parent,
-            ..Candidate::seed(url)
+            score: listed.score,
+            url: &listed.url,
         });
         let mut batch = self.shared.tables.store.batch();
         self.put_final(&mut batch, record);
@@ -44,4 +46,78 @@ impl RunState {
         self.publish(admissions);
         Ok(())
     }
+}
+
+/// A URL that a listing names.
+struct Listed {
+    url: Url,
+    kind: DocumentKind,
+    via: Via,
+    depth: u32,
+    score: f32,
+}
+
+/// What the document lists: as a feed or as a sitemap, whichever it was asked for as; as the other
+/// where that brings nothing, since both are often mistaken for each other.
+fn listed_urls(record: &UrlRecord, body: &[u8]) -> Vec<Listed> {
+    let readers = [feed_urls, sitemap_urls];
+    let [first, second] = match record.kind {
+        DocumentKind::Feed => readers,
+        _ => [readers[1], readers[0]],
+    };
+    let listed = first(record, body);
+    if listed.is_empty() { second(record, body) } else { listed }
+}
+
+fn feed_urls(record: &UrlRecord, body: &[u8]) -> Vec<Listed> {
+    let feed = feed::read(body, &record.url);
+    if let Some(error) = &feed.error {
+        tracing::info!(url = %record.url, %error, "the feed was read in part");
+    }
+    let entry = |entry: feed::FeedEntry| Listed {
+        url: entry.url,
+        kind: DocumentKind::Page,
+        via: Via::Feed,
+        depth: record.depth,
+        score: 0.0,
+    };
+    feed.entries.into_iter().map(entry).collect()
+}
+
+fn sitemap_urls(record: &UrlRecord, body: &[u8]) -> Vec<Listed> {
+    let sitemap = sitemap::read(body, &record.url);
+    if let Some(error) = &sitemap.error {
+        tracing::info!(url = %record.url, %error, "the sitemap was read in part");
+    }
+    let page = |entry: sitemap::SitemapEntry| Listed {
+        url: entry.url,
+        kind: DocumentKind::Page,
+        via: Via::Sitemap,
+        depth: record.depth,
+        score: entry.priority.unwrap_or(0.0),
+    };
+    let mut listed: Vec<Listed> = sitemap.entries.into_iter().map(page).collect();
+    let depth = record.depth + 1;
+    // The depth of a sitemap below an index is how many indexes led to it.
+    if depth <= sitemap::MAX_SITEMAP_DEPTH {
+        listed.extend(sitemap.sitemaps.into_iter().map(|url| Listed {
+            url,
+            kind: DocumentKind::Sitemap,
+            via: Via::Sitemap,
+            depth,
+            score: 1.0,
+        }));
+    }
+    listed
+}
+
+/// The content of a gzip file, as far as it can be read and up to the limit.
+fn gunzip(bytes: &[u8]) -> Vec<u8> {
+    let mut content = Vec::new();
+    let unpacked =
+        flate2::read::MultiGzDecoder::new(bytes).take(MAX_LISTING_BYTES).read_to_end(&mut content);
+    if let Err(error) = unpacked {
+        tracing::info!(%error, "a compressed listing was read in part");
+    }
+    content
 }
