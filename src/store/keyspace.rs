@@ -1,0 +1,158 @@
+//! Keyspaces: named ordered maps.
+
+use std::ops::RangeBounds;
+use std::sync::Arc;
+
+use super::batch::Batch;
+use super::error::StoreError;
+use super::index::row_key;
+use super::options::{Direction, KeyspaceOptions};
+use super::rows::{Keys, Rows};
+use super::shared::{Handle, Shared};
+use super::value::Value;
+
+/// A named map from byte strings to byte strings, ordered by key. Cheap to clone; keeps the store
+/// open.
+#[derive(Debug, Clone)]
+pub struct Keyspace {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    handle: Arc<Handle>,
+    id: u32,
+    name: String,
+    options: KeyspaceOptions,
+}
+
+impl Keyspace {
+    pub(super) fn new(
+        handle: Arc<Handle>,
+        id: u32,
+        name: String,
+        options: KeyspaceOptions,
+    ) -> Self {
+        Self { inner: Arc::new(Inner { handle, id, name, options }) }
+    }
+
+    /// The name it was opened by.
+    pub fn name(&self) -> &str {
+        &self.inner.name
+    }
+
+    /// The value stored under `key`.
+    pub fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Value>, StoreError> {
+        let shared = self.shared();
+        shared.counters.read(1);
+        let view = shared.view()?;
+        shared.get(&view, &self.row_key(key.as_ref()))
+    }
+
+    /// Whether there is a value under `key`; the value is not touched.
+    pub fn contains(&self, key: impl AsRef<[u8]>) -> Result<bool, StoreError> {
+        let shared = self.shared();
+        let view = shared.view()?;
+        shared.contains(&view, &self.row_key(key.as_ref()))
+    }
+
+    /// The values under several keys, in the order of the keys, all of one state of the store.
+    pub fn get_many<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<Vec<Option<Value>>, StoreError> {
+        let shared = self.shared();
+        shared.counters.read(keys.len());
+        let view = shared.view()?;
+        keys.iter().map(|key| shared.get(&view, &self.row_key(key.as_ref()))).collect()
+    }
+
+    /// Stores one value; durable and visible on return. Many are cheaper in a
+    /// [`batch`](super::Store::batch).
+    pub fn put(&self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<(), StoreError> {
+        let mut batch = Batch::new(Arc::clone(&self.inner.handle));
+        batch.put(self, key, value);
+        batch.commit()
+    }
+
+    /// Removes one key; durable and visible on return. A key that is not there is no error.
+    pub fn delete(&self, key: impl AsRef<[u8]>) -> Result<(), StoreError> {
+        let mut batch = Batch::new(Arc::clone(&self.inner.handle));
+        batch.delete(self, key);
+        batch.commit()
+    }
+
+    /// Keys and values in a range of keys, as of now: later writes do not show.
+    ///
+    /// ```
+    /// # use gristmill::store::{Direction, KeyspaceOptions, Store};
+    /// # let dir = tempfile::tempdir()?;
+    /// let store = Store::open(dir.path())?;
+    /// let days = store.keyspace("days", KeyspaceOptions::default())?;
+    /// for day in ["mon", "tue", "wed"] {
+    ///     days.put(day, day.to_uppercase())?;
+    /// }
+    /// let (key, value) = days.range("a".."tz", Direction::Backward).next().unwrap()?;
+    /// assert_eq!((key.as_slice(), &*value), (&b"tue"[..], &b"TUE"[..]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn range<K: AsRef<[u8]>>(&self, bounds: impl RangeBounds<K>, direction: Direction) -> Rows {
+        Rows::range(&self.inner.handle, self.shared().view(), self.id(), &bounds, direction)
+    }
+
+    /// Keys and values whose keys begin with `prefix`, ascending, as of now.
+    pub fn prefix(&self, prefix: impl AsRef<[u8]>) -> Rows {
+        let (handle, view) = (&self.inner.handle, self.shared().view());
+        Rows::prefix(handle, view, self.id(), prefix.as_ref(), Direction::Forward)
+    }
+
+    /// [`prefix`](Self::prefix) in the direction given.
+    pub fn prefix_in(&self, prefix: impl AsRef<[u8]>, direction: Direction) -> Rows {
+        let (handle, view) = (&self.inner.handle, self.shared().view());
+        Rows::prefix(handle, view, self.id(), prefix.as_ref(), direction)
+    }
+
+    /// [`range`](Self::range) without the values, which are not touched.
+    pub fn range_keys<K: AsRef<[u8]>>(
+        &self,
+        bounds: impl RangeBounds<K>,
+        direction: Direction,
+    ) -> Keys {
+        Keys::new(self.range(bounds, direction))
+    }
+
+    /// [`prefix`](Self::prefix) without the values, which are not touched.
+    pub fn keys_prefix(&self, prefix: impl AsRef<[u8]>) -> Keys {
+        Keys::new(self.prefix(prefix))
+    }
+
+    /// Number of keys. Counted as they are written: this takes no time.
+    pub fn len(&self) -> Result<u64, StoreError> {
+        let view = self.shared().view()?;
+        Ok(view.figures.keys(self.id()))
+    }
+
+    /// Whether there is no key.
+    pub fn is_empty(&self) -> Result<bool, StoreError> {
+        Ok(self.len()? == 0)
+    }
+
+    pub(super) fn id(&self) -> u32 {
+        self.inner.id
+    }
+
+    pub(super) fn options(&self) -> &KeyspaceOptions {
+        &self.inner.options
+    }
+
+    pub(super) fn belongs_to(&self, handle: &Arc<Handle>) -> bool {
+        Arc::ptr_eq(&self.inner.handle, handle)
+    }
+
+    pub(super) fn row_key(&self, key: &[u8]) -> Vec<u8> {
+        let mut out = Vec::with_capacity(4 + key.len());
+        row_key(&mut out, self.id(), key);
+        out
+    }
+
+    fn shared(&self) -> &Shared {
+        &self.inner.handle.shared
+    }
+}

@@ -1,0 +1,37 @@
+//! The memory map of a segment: the only place in the crate with `unsafe`.
+#![expect(unsafe_code, reason = "mapping a file is unsafe; the contract is stated at the block")]
+
+use std::fs::File;
+use std::io;
+
+use memmap2::{Advice, Mmap};
+
+/// A segment file mapped for reading, from byte 0 to the length it had when it was mapped.
+#[derive(Debug)]
+pub(super) struct Map {
+    map: Mmap,
+}
+
+impl Map {
+    /// Maps the whole file. It must not be empty.
+    pub(super) fn new(file: &File) -> io::Result<Self> {
+        // SAFETY: a map is sound as long as nobody changes or cuts the mapped bytes while a slice
+        // of them lives. The store gives out slices only below the flushed tail of a segment
+        // (`Segment::read`), and those bytes are never written again: segments are append-only.
+        // The store never cuts a segment below its tail, and never cuts one at all while it is
+        // mapped (`Segment::trim` works on unmapped files). Other processes that use this library
+        // are kept out by the lock file; that no other program changes the files of an open store
+        // is the contract of `Store::open`, whose users may choose `ReadMode::Pread` instead.
+        let map = unsafe { Mmap::map(file)? };
+        #[cfg(unix)]
+        if let Err(error) = map.advise(Advice::Random) {
+            tracing::debug!(%error, "advice on a map was not taken");
+        }
+        Ok(Self { map })
+    }
+
+    /// The mapped bytes.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.map
+    }
+}

@@ -1,0 +1,376 @@
+//! The bytes of a segment: its header, record headers, and the payload of a group record.
+//!
+//! Pure encoding and decoding; byte by byte in `FORMAT.md`. All numbers are little-endian. Every
+//! checksum of a header is seeded with the segment's salt, so that a copy of log bytes that a user
+//! stores as a value is never taken for a record of the segment it lies in.
+
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+
+/// Version of the format written, and the newest one read.
+pub(super) const FORMAT_VERSION: u32 = 1;
+/// Length of a segment's header.
+pub(super) const SEGMENT_HEADER_BYTES: usize = 64;
+/// Length of a record's header.
+pub(super) const RECORD_HEADER_BYTES: usize = 40;
+/// Records begin at multiples of this.
+pub(super) const ALIGNMENT: usize = 8;
+/// Fixed part of a group record's payload.
+pub(super) const GROUP_FIXED_BYTES: usize = 24;
+/// Head of one batch in a group record's payload.
+pub(super) const BATCH_HEAD_BYTES: usize = 16;
+/// Head of one operation in a batch.
+pub(super) const OP_HEAD_BYTES: usize = 24;
+
+const SEGMENT_MAGIC: [u8; 8] = *b"GRISTSEG";
+const RECORD_MAGIC: [u8; 4] = *b"GRrc";
+
+/// Why bytes are not what they should be, in words for an error message.
+pub(super) type Damage = &'static str;
+
+/// `length` rounded up to the next record boundary.
+pub(super) const fn padded(length: usize) -> usize {
+    length.next_multiple_of(ALIGNMENT)
+}
+
+/// The first bytes of a segment file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct SegmentHeader {
+    pub(super) version: u32,
+    pub(super) id: u32,
+    pub(super) salt: u64,
+    pub(super) created_ms: u64,
+}
+
+impl SegmentHeader {
+    pub(super) fn encode(&self) -> [u8; SEGMENT_HEADER_BYTES] {
+        let mut bytes = [0; SEGMENT_HEADER_BYTES];
+        bytes[0..8].copy_from_slice(&SEGMENT_MAGIC);
+        bytes[8..12].copy_from_slice(&self.version.to_le_bytes());
+        bytes[12..16].copy_from_slice(&self.id.to_le_bytes());
+        bytes[16..24].copy_from_slice(&self.salt.to_le_bytes());
+        bytes[24..32].copy_from_slice(&self.created_ms.to_le_bytes());
+        let checksum = xxh3_64(&bytes[..56]);
+        bytes[56..64].copy_from_slice(&checksum.to_le_bytes());
+        bytes
+    }
+
+    /// Decodes a header of any version: the layout of these 64 bytes never changes.
+    pub(super) fn decode(bytes: &[u8; SEGMENT_HEADER_BYTES]) -> Result<Self, Damage> {
+        let mut reader = Reader(bytes);
+        if reader.take(8)? != SEGMENT_MAGIC {
+            return Err("no segment header");
+        }
+        let (version, id) = (reader.u32()?, reader.u32()?);
+        let (salt, created_ms) = (reader.u64()?, reader.u64()?);
+        reader.take(24)?;
+        if reader.u64()? != xxh3_64(&bytes[..56]) {
+            return Err("segment header fails its checksum");
+        }
+        Ok(Self { version, id, salt, created_ms })
+    }
+}
+
+/// What a record holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RecordKind {
+    /// The bytes of one value.
+    Value,
+    /// The operations of one group; it closes the group.
+    Group,
+}
+
+/// How the bytes of a value are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Codec {
+    /// As they are.
+    Plain,
+    /// As one zstd frame.
+    Zstd,
+}
+
+impl Codec {
+    pub(super) const fn byte(self) -> u8 {
+        match self {
+            Self::Plain => 0,
+            Self::Zstd => 1,
+        }
+    }
+
+    pub(super) const fn from_byte(byte: u8) -> Result<Self, Damage> {
+        match byte {
+            0 => Ok(Self::Plain),
+            1 => Ok(Self::Zstd),
+            _ => Err("unknown codec"),
+        }
+    }
+}
+
+/// The head of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct RecordHeader {
+    pub(super) kind: RecordKind,
+    pub(super) codec: Codec,
+    /// Sequence number of the group that the record belongs to.
+    pub(super) sequence: u64,
+    /// Length of the payload in the segment.
+    pub(super) stored: u32,
+    /// Length of the payload once decoded.
+    pub(super) raw: u32,
+    /// XXH3 of the payload as stored.
+    pub(super) checksum: u64,
+}
+
+impl RecordHeader {
+    /// Header and payload with its padding, in bytes.
+    pub(super) fn span(&self) -> u64 {
+        (RECORD_HEADER_BYTES + padded(self.stored as usize)) as u64
+    }
+
+    /// Encodes all but what [`stamp`] fills in.
+    pub(super) fn encode_unstamped(&self) -> [u8; RECORD_HEADER_BYTES] {
+        let mut bytes = [0; RECORD_HEADER_BYTES];
+        bytes[0..4].copy_from_slice(&RECORD_MAGIC);
+        bytes[4] = match self.kind {
+            RecordKind::Value => 1,
+            RecordKind::Group => 2,
+        };
+        bytes[5] = self.codec.byte();
+        bytes[16..20].copy_from_slice(&self.stored.to_le_bytes());
+        bytes[20..24].copy_from_slice(&self.raw.to_le_bytes());
+        bytes[24..32].copy_from_slice(&self.checksum.to_le_bytes());
+        bytes
+    }
+
+    /// Whether bytes look like the begin of a header, before the costlier [`Self::decode`].
+    pub(super) fn may_begin_with(bytes: &[u8]) -> bool {
+        bytes.starts_with(&RECORD_MAGIC)
+    }
+
+    /// Decodes a header of the segment with this salt.
+    pub(super) fn decode(bytes: &[u8; RECORD_HEADER_BYTES], salt: u64) -> Result<Self, Damage> {
+        let mut reader = Reader(bytes);
+        if reader.take(4)? != RECORD_MAGIC {
+            return Err("no record");
+        }
+        if bytes[36..40] != header_checksum(bytes, salt) {
+            return Err("record header fails its checksum");
+        }
+        let kind = match reader.u8()? {
+            1 => RecordKind::Value,
+            2 => RecordKind::Group,
+            _ => return Err("unknown record kind"),
+        };
+        let codec = Codec::from_byte(reader.u8()?)?;
+        reader.take(2)?;
+        Ok(Self {
+            kind,
+            codec,
+            sequence: reader.u64()?,
+            stored: reader.u32()?,
+            raw: reader.u32()?,
+            checksum: reader.u64()?,
+        })
+    }
+}
+
+/// Completes an encoded record header with its sequence and the checksum of the header. Bytes
+/// shorter than a header are left alone.
+pub(super) fn stamp(header: &mut [u8], sequence: u64, salt: u64) {
+    let Some(header) = header.first_chunk_mut::<RECORD_HEADER_BYTES>() else { return };
+    header[8..16].copy_from_slice(&sequence.to_le_bytes());
+    let checksum = header_checksum(header, salt);
+    header[36..40].copy_from_slice(&checksum);
+}
+
+/// The low half of the seeded XXH3 of bytes 0..36.
+fn header_checksum(bytes: &[u8; RECORD_HEADER_BYTES], salt: u64) -> [u8; 4] {
+    let [a, b, c, d, ..] = xxh3_64_with_seed(&bytes[..36], salt).to_le_bytes();
+    [a, b, c, d]
+}
+
+/// XXH3 of a payload.
+pub(super) fn payload_checksum(payload: &[u8]) -> u64 {
+    xxh3_64(payload)
+}
+
+/// One mutation, as a group record names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Op<'a> {
+    /// The keyspace's id.
+    pub(super) keyspace: u32,
+    /// The key; the name for [`Action::Define`].
+    pub(super) key: &'a [u8],
+    pub(super) action: Action<'a>,
+}
+
+/// What a mutation does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Action<'a> {
+    /// Stores a small value that stands in the group record itself.
+    Inline { codec: Codec, raw: u32, stored: &'a [u8] },
+    /// Stores a value that has its own record.
+    Record { codec: Codec, raw: u32, stored: u32, offset: RecordOffset },
+    /// Removes the key.
+    Delete,
+    /// Gives a keyspace id its name.
+    Define,
+}
+
+/// Where a value's record begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct RecordOffset(pub(super) u64);
+
+/// Appends one operation to the bytes of a batch. A [`RecordOffset`] counts from the first record
+/// of the batch.
+pub(super) fn encode_op(out: &mut Vec<u8>, op: &Op<'_>) {
+    let (tag, codec, stored, raw, relative) = match op.action {
+        Action::Inline { codec, raw, stored } => (1_u8, codec, stored.len(), raw, 0),
+        Action::Record { codec, raw, stored, offset } => (2, codec, stored as usize, raw, offset.0),
+        Action::Delete => (3, Codec::Plain, 0, 0, 0),
+        Action::Define => (4, Codec::Plain, 0, 0, 0),
+    };
+    let slot = u32::try_from(relative / ALIGNMENT as u64)
+        .expect("invariant: a batch is at most MAX_BATCH_BYTES long");
+    out.extend_from_slice(&[tag, codec.byte(), 0, 0]);
+    out.extend_from_slice(&op.keyspace.to_le_bytes());
+    out.extend_from_slice(&length_u32(op.key.len()).to_le_bytes());
+    out.extend_from_slice(&length_u32(stored).to_le_bytes());
+    out.extend_from_slice(&raw.to_le_bytes());
+    out.extend_from_slice(&slot.to_le_bytes());
+    out.extend_from_slice(op.key);
+    if let Action::Inline { stored, .. } = op.action {
+        out.extend_from_slice(stored);
+    }
+}
+
+/// A length that the limits on keys, values and batches keep below 4 GiB.
+pub(super) fn length_u32(length: usize) -> u32 {
+    u32::try_from(length).expect("invariant: lengths are limited below 4 GiB")
+}
+
+/// The operations of one batch, read from their bytes. Stops after the first damage.
+#[derive(Debug, Clone)]
+pub(super) struct Ops<'a> {
+    reader: Reader<'a>,
+    /// Where in the segment the batch's first record begins.
+    base: u64,
+}
+
+impl<'a> Ops<'a> {
+    pub(super) fn new(bytes: &'a [u8], base: u64) -> Self {
+        Self { reader: Reader(bytes), base }
+    }
+
+    fn read(&mut self) -> Result<Op<'a>, Damage> {
+        let reader = &mut self.reader;
+        let (tag, codec) = (reader.u8()?, Codec::from_byte(reader.u8()?)?);
+        reader.take(2)?;
+        let (keyspace, key_length) = (reader.u32()?, reader.u32()?);
+        let (stored, raw, slot) = (reader.u32()?, reader.u32()?, reader.u32()?);
+        let key = reader.take(key_length as usize)?;
+        let action = match tag {
+            1 => Action::Inline { codec, raw, stored: reader.take(stored as usize)? },
+            2 => {
+                let relative = u64::from(slot) * ALIGNMENT as u64;
+                let offset = self.base.checked_add(relative).ok_or("offset out of range")?;
+                Action::Record { codec, raw, stored, offset: RecordOffset(offset) }
+            }
+            3 => Action::Delete,
+            4 => Action::Define,
+            _ => return Err("unknown operation"),
+        };
+        Ok(Op { keyspace, key, action })
+    }
+}
+
+impl<'a> Iterator for Ops<'a> {
+    type Item = Result<Op<'a>, Damage>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.reader.0.is_empty() {
+            return None;
+        }
+        let op = self.read();
+        if op.is_err() {
+            self.reader.0 = &[];
+        }
+        Some(op)
+    }
+}
+
+/// The payload of a group record.
+#[derive(Debug, Clone)]
+pub(super) struct GroupPayload<'a> {
+    /// The last group known to be durable when this one was written.
+    pub(super) flushed: u64,
+    /// Where in the segment the group's first record begins.
+    pub(super) start: u64,
+    batches: u32,
+    rest: Reader<'a>,
+}
+
+impl<'a> GroupPayload<'a> {
+    pub(super) fn decode(bytes: &'a [u8]) -> Result<Self, Damage> {
+        let mut rest = Reader(bytes);
+        let (flushed, start, batches) = (rest.u64()?, rest.u64()?, rest.u32()?);
+        rest.take(4)?;
+        Ok(Self { flushed, start, batches, rest })
+    }
+
+    /// The group's batches in their order: where each begins, and the bytes of its operations.
+    pub(super) fn parts(&self) -> Result<Vec<(u64, &'a [u8])>, Damage> {
+        let mut rest = self.rest;
+        let mut parts = Vec::new();
+        for _ in 0..self.batches {
+            let (base, length) = (rest.u64()?, rest.u32()?);
+            rest.take(4)?;
+            parts.push((base, rest.take(length as usize)?));
+        }
+        if rest.0.is_empty() { Ok(parts) } else { Err("bytes after the last batch") }
+    }
+}
+
+/// Appends the fixed part of a group's payload.
+pub(super) fn encode_group(out: &mut Vec<u8>, flushed: u64, start: u64, batches: usize) {
+    out.extend_from_slice(&flushed.to_le_bytes());
+    out.extend_from_slice(&start.to_le_bytes());
+    out.extend_from_slice(&length_u32(batches).to_le_bytes());
+    out.extend_from_slice(&[0; 4]);
+}
+
+/// Appends the head of one batch of a group; the operations' bytes follow it.
+pub(super) fn encode_batch_head(out: &mut Vec<u8>, base: u64, ops_length: usize) {
+    out.extend_from_slice(&base.to_le_bytes());
+    out.extend_from_slice(&length_u32(ops_length).to_le_bytes());
+    out.extend_from_slice(&[0; 4]);
+}
+
+/// Takes numbers and slices off the front of bytes that may end anywhere.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reader<'a>(pub(super) &'a [u8]);
+
+impl<'a> Reader<'a> {
+    pub(super) fn take(&mut self, length: usize) -> Result<&'a [u8], Damage> {
+        let (head, rest) = self.0.split_at_checked(length).ok_or("ends too early")?;
+        self.0 = rest;
+        Ok(head)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Damage> {
+        let (head, rest) = self.0.split_first_chunk::<N>().ok_or("ends too early")?;
+        self.0 = rest;
+        Ok(*head)
+    }
+
+    pub(super) fn u8(&mut self) -> Result<u8, Damage> {
+        Ok(u8::from_le_bytes(self.array()?))
+    }
+
+    pub(super) fn u32(&mut self) -> Result<u32, Damage> {
+        Ok(u32::from_le_bytes(self.array()?))
+    }
+
+    pub(super) fn u64(&mut self) -> Result<u64, Damage> {
+        Ok(u64::from_le_bytes(self.array()?))
+    }
+}

@@ -1,0 +1,356 @@
+//! Opening: from whatever a crash left to a store whose index equals its log.
+//!
+//! 1. Read the log from the watermark on. A damaged record ends its segment; the next segment goes
+//!    on if its sequence follows. Damage below what a later group knew to be durable is an error,
+//!    never a silent loss.
+//! 2. Append what was found anew to a fresh segment, flush, apply, checkpoint. (After a kill, or a
+//!    failed flush, what was read may have been only in the page cache.)
+//! 3. Remove the segments that held it, and cut the tails of the others.
+//!
+//! A crash at any point leaves a directory that recovers to the same content: until the checkpoint
+//! of step 2 the old watermark stands, and the groups that are then found twice carry the same
+//! sequence numbers.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::batch::Encoded;
+use super::error::StoreError;
+use super::index::{Index, Meta};
+use super::log::{FlushedGroup, Log};
+use super::options::StoreBuilder;
+use super::record::{
+    ALIGNMENT, FORMAT_VERSION, GroupPayload, RECORD_HEADER_BYTES, RecordHeader,
+    SEGMENT_HEADER_BYTES, SegmentHeader, length_u32,
+};
+use super::scan::{Found, Scan, ScannedGroup};
+use super::segment::{Segment, Segments, parse_segment_name, segment_path};
+use super::stats::Counters;
+use super::vfs::{OpenMode, Vfs, VfsFile, read_exact_at};
+
+/// Most groups and bytes applied to the index in one transaction during recovery.
+const APPLY_GROUPS: usize = 256;
+const APPLY_BYTES: u64 = 32 << 20;
+/// Bytes read at a time to see that a segment was never written to.
+const ZERO_CHECK_BYTES: usize = 1 << 20;
+
+/// A segment file that may hold groups behind the watermark.
+#[derive(Debug)]
+struct Tail {
+    id: u32,
+    file: Arc<dyn VfsFile>,
+    salt: u64,
+    end: u64,
+    groups: Vec<ScannedSpan>,
+}
+
+/// A group to be appended anew.
+#[derive(Debug, Clone, Copy)]
+struct ScannedSpan {
+    start: u64,
+    end: u64,
+}
+
+/// Brings index and log to the same state and gives the log's new end.
+pub(super) fn recover(
+    options: &StoreBuilder,
+    index: &mut Index,
+    segments: &Arc<Segments>,
+    counters: &Arc<Counters>,
+) -> Result<Log, StoreError> {
+    let (vfs, dir) = (&*options.vfs, options.dir.as_path());
+    let ids = segment_ids(vfs, dir)?;
+    let before = index.meta().watermark;
+    let tails = find_tails(vfs, dir, &ids, index.meta())?;
+
+    let known = index.meta().segments.keys().copied();
+    let next_id = ids.iter().copied().chain(known).max().unwrap_or(0) + 1;
+    let shared = (Arc::clone(segments), Arc::clone(counters));
+    let mut log = Log::new(options, shared.0, shared.1, next_id, before.sequence);
+    if tails.iter().any(|tail| !tail.groups.is_empty()) {
+        append_anew(dir, &tails, index, &mut log)?;
+        let sequence = index.meta().watermark.sequence;
+        tracing::info!(dir = %dir.display(), groups = sequence - before.sequence, "log recovered");
+    }
+    drop(tails);
+    clear_leftovers(vfs, dir, &ids, index.meta())?;
+    open_segments(options, index.meta(), segments)?;
+    Ok(log)
+}
+
+/// The ids of the segment files, ascending.
+fn segment_ids(vfs: &dyn Vfs, dir: &Path) -> Result<Vec<u32>, StoreError> {
+    let names = vfs.list(dir).map_err(|source| StoreError::io("list", dir, source))?;
+    let mut ids: Vec<u32> = names.iter().filter_map(|name| parse_segment_name(name)).collect();
+    ids.sort_unstable();
+    Ok(ids)
+}
+
+/// The groups behind the watermark, each once, in the order of their sequence.
+fn find_tails(
+    vfs: &dyn Vfs,
+    dir: &Path,
+    ids: &[u32],
+    meta: &Meta,
+) -> Result<Vec<Tail>, StoreError> {
+    let (mark, mut tails) = (&meta.watermark, Vec::new());
+    let mut expected = mark.sequence + 1;
+    // Where the log first broke off, to be named if that turns out to be damage.
+    let mut broken = None;
+    for id in ids.iter().copied().filter(|id| *id >= mark.segment) {
+        let path = segment_path(dir, id);
+        let start = if id == mark.segment { mark.offset } else { SEGMENT_HEADER_BYTES as u64 };
+        let known = meta.segments.get(&id).map(|row| row.salt);
+        let Some(mut tail) = open_tail(vfs, &path, id, known, start)? else { continue };
+        let (file, salt, end) = (Arc::clone(&tail.file), tail.salt, tail.end);
+        let mut scan = Scan { path: &path, file: &*file, salt, offset: start, end };
+        collect(&mut scan, &mut tail, &mut expected, &mut broken)?;
+        tails.push(tail);
+    }
+    Ok(tails)
+}
+
+type Broken = Option<(std::path::PathBuf, u64, &'static str)>;
+
+/// Scans one segment. Groups found before are passed over; a group behind a gap is an error if the
+/// gap was known to be durable, and otherwise the log ends before it.
+fn collect(
+    scan: &mut Scan<'_>,
+    tail: &mut Tail,
+    expected: &mut u64,
+    broken: &mut Broken,
+) -> Result<(), StoreError> {
+    loop {
+        match scan.group()? {
+            Ok(group) if group.sequence < *expected => {}
+            Ok(group) if group.sequence == *expected => {
+                *expected += 1;
+                *broken = None;
+                tail.groups.push(ScannedSpan { start: group.start, end: group.end });
+            }
+            Ok(group) => return check_gap(scan.path, &group, *expected, broken),
+            Err(damage) => {
+                broken.get_or_insert((scan.path.to_path_buf(), scan.offset, damage));
+                return look_behind(scan, *expected, broken);
+            }
+        }
+    }
+}
+
+/// Looks behind a damaged record for groups that prove that it was durable once.
+fn look_behind(scan: &mut Scan<'_>, expected: u64, broken: &mut Broken) -> Result<(), StoreError> {
+    while scan.resync()? {
+        let Found::Record { offset, header, payload } = scan.record()? else { continue };
+        if header.kind != super::record::RecordKind::Group {
+            continue;
+        }
+        let Ok(group) = GroupPayload::decode(&payload) else { continue };
+        let (start, flushed, end) = (group.start, group.flushed, scan.offset);
+        let (sequence, closing) = (header.sequence, offset);
+        let group = ScannedGroup { sequence, flushed, start, end, closing, payload };
+        check_gap(scan.path, &group, expected, broken)?;
+    }
+    Ok(())
+}
+
+/// An error if `group` knew group `expected`, which was not found, to be durable.
+fn check_gap(
+    path: &Path,
+    group: &ScannedGroup,
+    expected: u64,
+    broken: &Broken,
+) -> Result<(), StoreError> {
+    if group.flushed < expected {
+        return Ok(());
+    }
+    match broken {
+        Some((path, offset, reason)) => Err(StoreError::corrupt(path, *offset, reason)),
+        None => Err(StoreError::corrupt(path, group.start, "groups before this one are missing")),
+    }
+}
+
+/// Opens a segment for scanning. `None` if it was never finished: its header was not written yet,
+/// so that nothing can follow it. A damaged header with something behind it is damage.
+fn open_tail(
+    vfs: &dyn Vfs,
+    path: &Path,
+    id: u32,
+    known_salt: Option<u64>,
+    start: u64,
+) -> Result<Option<Tail>, StoreError> {
+    let file = vfs
+        .open(path, OpenMode::Existing)
+        .map_err(|source| StoreError::io("open", path, source))?;
+    let end = file.len().map_err(|source| StoreError::io("measure", path, source))?;
+    let salt = match read_segment_header(&*file, path, id)?.or(known_salt) {
+        Some(salt) => salt,
+        None if holds_zeros_from(&*file, path, start, end)? => return Ok(None),
+        None => return Err(StoreError::corrupt(path, 0, "segment header is damaged")),
+    };
+    Ok(Some(Tail { id, file, salt, end, groups: Vec::new() }))
+}
+
+/// Whether all bytes of the file from `start` on are zero.
+fn holds_zeros_from(
+    file: &dyn VfsFile,
+    path: &Path,
+    start: u64,
+    end: u64,
+) -> Result<bool, StoreError> {
+    let mut buffer = vec![0; ZERO_CHECK_BYTES];
+    let mut at = start;
+    while at < end {
+        let length =
+            usize::try_from(end - at).map_or(ZERO_CHECK_BYTES, |n| n.min(ZERO_CHECK_BYTES));
+        let part = buffer.get_mut(..length).unwrap_or_default();
+        read_exact_at(file, at, part).map_err(|source| StoreError::io("read", path, source))?;
+        if part.iter().any(|byte| *byte != 0) {
+            return Ok(false);
+        }
+        at += length as u64;
+    }
+    Ok(true)
+}
+
+/// The salt in a segment's header; `None` if the header is damaged.
+pub(super) fn read_segment_header(
+    file: &dyn VfsFile,
+    path: &Path,
+    id: u32,
+) -> Result<Option<u64>, StoreError> {
+    let mut bytes = [0; SEGMENT_HEADER_BYTES];
+    match read_exact_at(file, 0, &mut bytes) {
+        Ok(()) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(None),
+        Err(source) => return Err(StoreError::io("read", path, source)),
+    }
+    match SegmentHeader::decode(&bytes) {
+        Ok(header) if header.version > FORMAT_VERSION => Err(StoreError::FormatTooNew {
+            path: path.to_path_buf(),
+            found: header.version,
+            supported: FORMAT_VERSION,
+        }),
+        Ok(header) if header.id == id => Ok(Some(header.salt)),
+        Ok(_) | Err(_) => Ok(None),
+    }
+}
+
+/// Appends the groups found to a fresh segment, applies them and makes the index durable.
+fn append_anew(
+    dir: &Path,
+    tails: &[Tail],
+    index: &mut Index,
+    log: &mut Log,
+) -> Result<(), StoreError> {
+    let (mut flushed, mut bytes): (Vec<FlushedGroup>, u64) = (Vec::new(), 0);
+    for tail in tails {
+        let path = segment_path(dir, tail.id);
+        for span in &tail.groups {
+            let group = log.append(decode_span(tail, *span, &path)?)?;
+            bytes += group.length;
+            flushed.push(group);
+            if flushed.len() >= APPLY_GROUPS || bytes >= APPLY_BYTES {
+                index.apply(&flushed)?;
+                (flushed, bytes) = (Vec::new(), 0);
+            }
+        }
+    }
+    if !flushed.is_empty() {
+        index.apply(&flushed)?;
+    }
+    index.checkpoint()
+}
+
+/// Takes a group apart into the batches that it was made of.
+fn decode_span(tail: &Tail, span: ScannedSpan, path: &Path) -> Result<Vec<Encoded>, StoreError> {
+    let damaged = |reason| StoreError::corrupt(path, span.start, reason);
+    let salt = tail.salt;
+    let mut scan = Scan { path, file: &*tail.file, salt, offset: span.start, end: span.end };
+    let group = scan.group()?.map_err(damaged)?;
+    let length = usize::try_from(group.closing - group.start).map_err(|_| damaged("too long"))?;
+    let mut records = vec![0; length];
+    read_exact_at(&*tail.file, span.start, &mut records)
+        .map_err(|source| StoreError::io("read", path, source))?;
+    let payload = GroupPayload::decode(&group.payload).map_err(damaged)?;
+    let parts = payload.parts().map_err(damaged)?;
+    let ends = parts.iter().skip(1).map(|(base, _)| *base).chain([group.closing]);
+    let mut batches = Vec::with_capacity(parts.len());
+    for ((base, ops), end) in parts.iter().zip(ends) {
+        let from = base.checked_sub(group.start).and_then(|at| usize::try_from(at).ok());
+        let to = end.checked_sub(group.start).and_then(|at| usize::try_from(at).ok());
+        let range = from.zip(to).and_then(|(from, to)| records.get(from..to));
+        let records = range.ok_or_else(|| damaged("batch lies outside its group"))?.to_vec();
+        let heads = record_heads(&records, salt).map_err(damaged)?;
+        let count = length_u32(super::record::Ops::new(ops, 0).count());
+        batches.push(Encoded { records, heads, ops: ops.to_vec(), count });
+    }
+    Ok(batches)
+}
+
+/// Where the records in these bytes begin.
+fn record_heads(mut records: &[u8], salt: u64) -> Result<Vec<u32>, &'static str> {
+    let (whole, mut heads) = (records.len(), Vec::new());
+    while let Some(head) = records.first_chunk::<RECORD_HEADER_BYTES>() {
+        heads.push(length_u32((whole - records.len()) / ALIGNMENT));
+        let span = usize::try_from(RecordHeader::decode(head, salt)?.span());
+        let span = span.map_err(|_| "record too long")?;
+        records = records.get(span..).ok_or("record outside its batch")?;
+    }
+    if records.is_empty() { Ok(heads) } else { Err("bytes behind the last record") }
+}
+
+/// Removes segments that the index does not know (what they held was appended anew, or nobody was
+/// told of it) and cuts the others to what they hold. Nothing is mapped yet.
+fn clear_leftovers(vfs: &dyn Vfs, dir: &Path, ids: &[u32], meta: &Meta) -> Result<(), StoreError> {
+    let mut removed = false;
+    for id in ids {
+        let path = segment_path(dir, *id);
+        if let Some(row) = meta.segments.get(id) {
+            let file = vfs
+                .open(&path, OpenMode::Existing)
+                .map_err(|source| StoreError::io("open", &path, source))?;
+            let length = file.len().map_err(|source| StoreError::io("measure", &path, source))?;
+            if length > row.used {
+                file.set_len(row.used).map_err(|source| StoreError::io("cut", &path, source))?;
+            }
+        } else {
+            vfs.remove(&path).map_err(|source| StoreError::io("remove", &path, source))?;
+            removed = true;
+        }
+    }
+    if removed {
+        vfs.sync_dir(dir).map_err(|source| StoreError::io("flush", dir, source))?;
+    }
+    Ok(())
+}
+
+/// Opens the segments that the index knows. One that is gone, or too short, is reported and left
+/// to fail the reads that need it: the rest stays readable.
+fn open_segments(
+    options: &StoreBuilder,
+    meta: &Meta,
+    segments: &Segments,
+) -> Result<(), StoreError> {
+    for (id, row) in &meta.segments {
+        if segments.get(*id).is_some() {
+            continue;
+        }
+        let (vfs, dir, mode) = (&*options.vfs, options.dir.as_path(), options.read_mode);
+        match Segment::open(vfs, dir, *id, row.salt, row.used, mode) {
+            Ok(segment) => {
+                if segment.capacity < row.used {
+                    let (path, found) = (segment.path.display(), segment.capacity);
+                    tracing::error!(%path, found, expected = row.used, "segment is cut short");
+                }
+                segments.insert(Arc::new(segment));
+            }
+            Err(StoreError::Io { path, source, .. })
+                if source.kind() == std::io::ErrorKind::NotFound =>
+            {
+                tracing::error!(path = %path.display(), "segment is missing");
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,188 @@
+//! Iterators over keys and values. They own what they need and show one state of the store.
+
+use std::ops::{Bound, RangeBounds};
+use std::sync::Arc;
+
+use redb::OwnedRange;
+
+use super::error::StoreError;
+use super::index::View;
+use super::options::Direction;
+use super::shared::Handle;
+use super::value::Value;
+
+/// Bytes of the keyspace's id before each key.
+const ID_BYTES: usize = 4;
+
+/// Keys and values of a range; made by [`Keyspace::range`](super::Keyspace::range) and its kin.
+///
+/// An error ends the iteration unless it concerns one value alone: then the next item follows.
+#[derive(Debug)]
+#[must_use = "an iterator does nothing unless it is walked"]
+pub struct Rows {
+    state: State,
+    direction: Direction,
+}
+
+enum State {
+    Walking { handle: Arc<Handle>, range: OwnedRange<&'static [u8], &'static [u8]> },
+    Failed(StoreError),
+    Ended,
+}
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Walking { .. } => "Walking",
+            Self::Failed(_) => "Failed",
+            Self::Ended => "Ended",
+        })
+    }
+}
+
+impl Rows {
+    pub(super) fn range<K: AsRef<[u8]>>(
+        handle: &Arc<Handle>,
+        view: Result<Arc<View>, StoreError>,
+        keyspace: u32,
+        bounds: &impl RangeBounds<K>,
+        direction: Direction,
+    ) -> Self {
+        let id = keyspace.to_be_bytes();
+        let full = |key: &K| [&id, key.as_ref()].concat();
+        let start = match bounds.start_bound() {
+            Bound::Included(key) => Bound::Included(full(key)),
+            Bound::Excluded(key) => Bound::Excluded(full(key)),
+            Bound::Unbounded => Bound::Included(id.to_vec()),
+        };
+        let end = match bounds.end_bound() {
+            Bound::Included(key) => Bound::Included(full(key)),
+            Bound::Excluded(key) => Bound::Excluded(full(key)),
+            Bound::Unbounded => successor(&id).map_or(Bound::Unbounded, Bound::Excluded),
+        };
+        Self::new(handle, view, &start, &end, direction)
+    }
+
+    pub(super) fn prefix(
+        handle: &Arc<Handle>,
+        view: Result<Arc<View>, StoreError>,
+        keyspace: u32,
+        prefix: &[u8],
+        direction: Direction,
+    ) -> Self {
+        let start = [&keyspace.to_be_bytes(), prefix].concat();
+        let end = successor(&start).map_or(Bound::Unbounded, Bound::Excluded);
+        Self::new(handle, view, &Bound::Included(start), &end, direction)
+    }
+
+    fn new(
+        handle: &Arc<Handle>,
+        view: Result<Arc<View>, StoreError>,
+        start: &Bound<Vec<u8>>,
+        end: &Bound<Vec<u8>>,
+        direction: Direction,
+    ) -> Self {
+        let handle = Arc::clone(handle);
+        let state = if is_empty(start, end) {
+            State::Ended
+        } else {
+            let bounds = (start.as_ref().map(Vec::as_slice), end.as_ref().map(Vec::as_slice));
+            let range = view.and_then(|view| {
+                let range = view.table.range_owned::<&[u8]>(bounds);
+                range.map_err(|error| handle.shared.index_error(error))
+            });
+            match range {
+                Ok(range) => State::Walking { handle, range },
+                Err(error) => State::Failed(error),
+            }
+        };
+        Self { state, direction }
+    }
+
+    /// The next key and what `read` makes of its row.
+    fn step<T>(
+        &mut self,
+        read: impl FnOnce(&Handle, &[u8]) -> Result<T, StoreError>,
+    ) -> Option<Result<(Vec<u8>, T), StoreError>> {
+        let State::Walking { handle, range } = &mut self.state else {
+            let state = std::mem::replace(&mut self.state, State::Ended);
+            return if let State::Failed(error) = state { Some(Err(error)) } else { None };
+        };
+        let next = match self.direction {
+            Direction::Forward => range.next(),
+            Direction::Backward => range.next_back(),
+        };
+        let result = match next {
+            Some(Ok((key, row))) => {
+                let key = key.value().get(ID_BYTES..).unwrap_or_default().to_vec();
+                return Some(read(handle, row.value()).map(|value| (key, value)));
+            }
+            Some(Err(error)) => Some(Err(handle.shared.index_error(error))),
+            None => None,
+        };
+        self.state = State::Ended;
+        result
+    }
+}
+
+impl Iterator for Rows {
+    type Item = Result<(Vec<u8>, Value), StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.step(|handle, row| handle.shared.resolve(row))
+    }
+}
+
+/// Keys of a range; made by [`Keyspace::range_keys`](super::Keyspace::range_keys) and its kin.
+#[derive(Debug)]
+#[must_use = "an iterator does nothing unless it is walked"]
+pub struct Keys {
+    rows: Rows,
+}
+
+impl Keys {
+    pub(super) fn new(rows: Rows) -> Self {
+        Self { rows }
+    }
+}
+
+impl Iterator for Keys {
+    type Item = Result<Vec<u8>, StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.rows.step(|_, _| Ok(())).map(|item| item.map(|(key, ())| key))
+    }
+}
+
+/// The smallest byte string above all that begin with `prefix`; `None` if there is none.
+fn successor(prefix: &[u8]) -> Option<Vec<u8>> {
+    let last = prefix.iter().rposition(|byte| *byte != u8::MAX)?;
+    let mut next = prefix.get(..=last)?.to_vec();
+    *next.last_mut()? += 1;
+    Some(next)
+}
+
+/// Whether no key can lie between the bounds; `redb` panics on a start behind the end.
+fn is_empty(start: &Bound<Vec<u8>>, end: &Bound<Vec<u8>>) -> bool {
+    match (start, end) {
+        (Bound::Included(start), Bound::Included(end)) => start > end,
+        (
+            Bound::Included(start) | Bound::Excluded(start),
+            Bound::Included(end) | Bound::Excluded(end),
+        ) => start >= end,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_successor_is_above_every_key_with_the_prefix_and_no_other() {
+        assert_eq!(successor(b"ab"), Some(b"ac".to_vec()));
+        assert_eq!(successor(b"a\xff\xff"), Some(b"b".to_vec()));
+        assert_eq!(successor(b"\xff"), None);
+        assert_eq!(successor(b""), None);
+    }
+}

@@ -1,0 +1,150 @@
+//! Reading a segment record by record, as recovery and verification do.
+
+use std::path::Path;
+
+use super::error::StoreError;
+use super::record::{
+    ALIGNMENT, Damage, GroupPayload, RECORD_HEADER_BYTES, RecordHeader, RecordKind,
+    payload_checksum,
+};
+use super::vfs::{VfsFile, read_exact_at};
+
+/// Bytes looked through at a time for the next record after a damaged one.
+const RESYNC_BYTES: usize = 1 << 20;
+
+/// A place in a segment, moved from record to record.
+#[derive(Debug)]
+pub(super) struct Scan<'a> {
+    pub(super) path: &'a Path,
+    pub(super) file: &'a dyn VfsFile,
+    pub(super) salt: u64,
+    /// Where the next record begins.
+    pub(super) offset: u64,
+    /// Where to stop.
+    pub(super) end: u64,
+}
+
+/// What stands at a place in a segment.
+#[derive(Debug)]
+pub(super) enum Found {
+    /// A whole record whose checksums hold.
+    Record { offset: u64, header: RecordHeader, payload: Vec<u8> },
+    /// Something else. The scan has not moved.
+    Damaged(Damage),
+    /// The end of the part scanned.
+    End,
+}
+
+/// A whole group: its value records and the record that closes it.
+#[derive(Debug)]
+pub(super) struct ScannedGroup {
+    pub(super) sequence: u64,
+    /// The last group that was durable when this one was written.
+    pub(super) flushed: u64,
+    pub(super) start: u64,
+    pub(super) end: u64,
+    /// Where the closing record begins.
+    pub(super) closing: u64,
+    /// Payload of the closing record.
+    pub(super) payload: Vec<u8>,
+}
+
+impl Scan<'_> {
+    /// Reads the record at the current place and moves behind it.
+    pub(super) fn record(&mut self) -> Result<Found, StoreError> {
+        if self.offset >= self.end {
+            return Ok(Found::End);
+        }
+        let Some(head) = self.read(self.offset, RECORD_HEADER_BYTES as u64)? else {
+            return Ok(Found::Damaged("ends too early"));
+        };
+        let head = head.first_chunk().ok_or("ends too early");
+        let header = match head.and_then(|head| RecordHeader::decode(head, self.salt)) {
+            Ok(header) => header,
+            Err(damage) => return Ok(Found::Damaged(damage)),
+        };
+        let (offset, next) = (self.offset, self.offset + header.span());
+        let start = offset + RECORD_HEADER_BYTES as u64;
+        if next > self.end {
+            return Ok(Found::Damaged("ends too early"));
+        }
+        let Some(payload) = self.read(start, u64::from(header.stored))? else {
+            return Ok(Found::Damaged("ends too early"));
+        };
+        if payload_checksum(&payload) != header.checksum {
+            return Ok(Found::Damaged("payload fails its checksum"));
+        }
+        self.offset = next;
+        Ok(Found::Record { offset, header, payload })
+    }
+
+    /// Reads a whole group and moves behind it. Otherwise gives the damage found, and where; the
+    /// place is then that of the damage.
+    pub(super) fn group(&mut self) -> Result<Result<ScannedGroup, Damage>, StoreError> {
+        let start = self.offset;
+        let mut sequence = None;
+        loop {
+            let (offset, header, payload) = match self.record()? {
+                Found::Record { offset, header, payload } => (offset, header, payload),
+                Found::Damaged(damage) => return Ok(Err(damage)),
+                Found::End => return Ok(Err("no closing record")),
+            };
+            if *sequence.get_or_insert(header.sequence) != header.sequence {
+                self.offset = offset;
+                return Ok(Err("record of another group"));
+            }
+            if header.kind == RecordKind::Value {
+                continue;
+            }
+            let flushed = match GroupPayload::decode(&payload) {
+                Ok(group) if group.start == start => group.flushed,
+                Ok(_) => {
+                    self.offset = offset;
+                    return Ok(Err("group begins elsewhere"));
+                }
+                Err(damage) => {
+                    self.offset = offset;
+                    return Ok(Err(damage));
+                }
+            };
+            let (sequence, end) = (header.sequence, self.offset);
+            let closing = offset;
+            return Ok(Ok(ScannedGroup { sequence, flushed, start, end, closing, payload }));
+        }
+    }
+
+    /// Moves to the next whole record after the current place; `false` if there is none.
+    pub(super) fn resync(&mut self) -> Result<bool, StoreError> {
+        let mut at = self.offset + ALIGNMENT as u64;
+        while at < self.end {
+            let length = (self.end - at).min(RESYNC_BYTES as u64);
+            let Some(bytes) = self.read(at, length)? else { return Ok(false) };
+            for (index, word) in bytes.chunks(ALIGNMENT).enumerate() {
+                if !RecordHeader::may_begin_with(word) {
+                    continue;
+                }
+                self.offset = at + (index * ALIGNMENT) as u64;
+                let place = self.offset;
+                if let Found::Record { .. } = self.record()? {
+                    self.offset = place;
+                    return Ok(true);
+                }
+            }
+            at += length;
+        }
+        self.offset = self.end;
+        Ok(false)
+    }
+
+    /// The bytes at `offset`; `None` if the part scanned, or the file, ends before.
+    fn read(&self, offset: u64, length: u64) -> Result<Option<Vec<u8>>, StoreError> {
+        let fits = offset.checked_add(length).is_some_and(|end| end <= self.end);
+        let Some(length) = usize::try_from(length).ok().filter(|_| fits) else { return Ok(None) };
+        let mut bytes = vec![0; length];
+        match read_exact_at(self.file, offset, &mut bytes) {
+            Ok(()) => Ok(Some(bytes)),
+            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(None),
+            Err(source) => Err(StoreError::io("read", self.path, source)),
+        }
+    }
+}

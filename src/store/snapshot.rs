@@ -1,0 +1,83 @@
+//! Consistent reading over several keyspaces.
+
+use std::ops::RangeBounds;
+use std::sync::Arc;
+
+use super::error::StoreError;
+use super::index::View;
+use super::keyspace::Keyspace;
+use super::options::Direction;
+use super::rows::{Keys, Rows};
+use super::shared::Handle;
+use super::value::Value;
+
+/// The store as it was when the snapshot was taken; later writes do not show. Cheap to take and to
+/// clone. While it is kept, the index keeps the pages that it shows.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    handle: Arc<Handle>,
+    /// `None` if the store was closed already.
+    view: Option<Arc<View>>,
+}
+
+impl Snapshot {
+    pub(super) fn new(handle: Arc<Handle>, view: Option<Arc<View>>) -> Self {
+        Self { handle, view }
+    }
+
+    /// The value stored under `key`.
+    pub fn get(
+        &self,
+        keyspace: &Keyspace,
+        key: impl AsRef<[u8]>,
+    ) -> Result<Option<Value>, StoreError> {
+        let view = self.admit(keyspace)?;
+        self.handle.shared.counters.read(1);
+        self.handle.shared.get(&view, &keyspace.row_key(key.as_ref()))
+    }
+
+    /// Whether there is a value under `key`.
+    pub fn contains(&self, keyspace: &Keyspace, key: impl AsRef<[u8]>) -> Result<bool, StoreError> {
+        let view = self.admit(keyspace)?;
+        self.handle.shared.contains(&view, &keyspace.row_key(key.as_ref()))
+    }
+
+    /// Keys and values in a range of keys.
+    pub fn range<K: AsRef<[u8]>>(
+        &self,
+        keyspace: &Keyspace,
+        bounds: impl RangeBounds<K>,
+        direction: Direction,
+    ) -> Rows {
+        let view = self.admit(keyspace);
+        Rows::range(&self.handle, view, keyspace.id(), &bounds, direction)
+    }
+
+    /// Keys and values whose keys begin with `prefix`, ascending.
+    pub fn prefix(&self, keyspace: &Keyspace, prefix: impl AsRef<[u8]>) -> Rows {
+        let view = self.admit(keyspace);
+        Rows::prefix(&self.handle, view, keyspace.id(), prefix.as_ref(), Direction::Forward)
+    }
+
+    /// [`prefix`](Self::prefix) without the values, which are not touched.
+    pub fn keys_prefix(&self, keyspace: &Keyspace, prefix: impl AsRef<[u8]>) -> Keys {
+        Keys::new(self.prefix(keyspace, prefix))
+    }
+
+    /// Number of keys.
+    pub fn len(&self, keyspace: &Keyspace) -> Result<u64, StoreError> {
+        Ok(self.admit(keyspace)?.figures.keys(keyspace.id()))
+    }
+
+    /// Whether the keyspace has no key.
+    pub fn is_empty(&self, keyspace: &Keyspace) -> Result<bool, StoreError> {
+        Ok(self.len(keyspace)? == 0)
+    }
+
+    fn admit(&self, keyspace: &Keyspace) -> Result<Arc<View>, StoreError> {
+        if !keyspace.belongs_to(&self.handle) {
+            return Err(StoreError::ForeignKeyspace { name: keyspace.name().to_owned() });
+        }
+        self.view.clone().ok_or_else(|| self.handle.shared.queue.closed())
+    }
+}

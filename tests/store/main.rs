@@ -1,0 +1,3 @@
+//! Scenarios of the store, each on real files.
+
+mod basics;
