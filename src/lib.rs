@@ -4,6 +4,7 @@
 pub mod cancel;
 #[cfg(feature = "http")]
 pub mod model;
+pub mod pool;
 pub mod time;
 #[cfg(feature = "http")]
 pub mod url;
