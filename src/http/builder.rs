@@ -132,10 +132,17 @@ impl ClientBuilder {
         self
     }
 
-    /// Most idle connections kept in all, each for at most 15 seconds; default 64.
+    /// Most idle connections kept in all; default 64.
     #[must_use]
     pub const fn max_idle_connections(mut self, limit: usize) -> Self {
         self.limits.max_idle = limit;
+        self
+    }
+
+    /// How long a connection may stand idle; default 15 seconds.
+    #[must_use]
+    pub const fn max_idle_age(mut self, age: Duration) -> Self {
+        self.limits.max_idle_age = age;
         self
     }
 

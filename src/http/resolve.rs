@@ -283,9 +283,15 @@ mod tests {
         let clock = ManualClock::new(Timestamp(0));
         let (table, counters) = (Table::default(), Arc::new(Counters::default()));
         let asked = Arc::clone(&table.asked);
-        let resolver = Resolver::new(Box::new(table), clock, Duration::ZERO, counters);
+        let resolver = Resolver::new(
+            Box::new(table),
+            Arc::clone(&clock) as SharedClock,
+            Duration::ZERO,
+            counters,
+        );
         for _ in 0..2 {
             resolver.resolve("up", soon(), &CancelToken::new()).unwrap();
+            clock.advance(Duration::from_millis(1));
         }
         assert_eq!(asked.load(Ordering::SeqCst), 2);
     }

@@ -157,6 +157,20 @@ fn a_gate_spares_the_body() {
 }
 
 #[test]
+fn an_answer_that_comes_before_the_request_is_read_is_not_lost() {
+    let server = Server::new(|peer| {
+        peer.request();
+        peer.send(&with_header("413 Content Too Large", "Connection: close\r\n", b"too much"));
+        // Closing with the body unread resets the connection.
+    });
+    let client = local().build().unwrap();
+    let request = Request::post(server.url("/"), vec![b'x'; 20 << 20]);
+    let answer = client.send(&request, &CancelToken::new()).unwrap();
+    assert_eq!((answer.status, answer.body.as_slice()), (413, &b"too much"[..]));
+    assert_eq!(client.stats().connections_open, 0);
+}
+
+#[test]
 fn a_body_is_posted_whole() {
     let sent = b"{\"n\":1}".repeat(20_000);
     let expected = sent.clone();

@@ -113,6 +113,23 @@ fn what_is_fetched_is_what_was_written_and_errors_hide_passwords() {
 }
 
 #[test]
+fn long_urls_and_headers_are_sent_up_to_a_limit() {
+    let server = Server::answering(ok(b"x"));
+    let client = local().build().unwrap();
+    let send = |path: &str, value: &str| {
+        let request = Request::get(server.url(path)).header("cookie", value);
+        client.send(&request, &CancelToken::new())
+    };
+    let (fits, exceeds) = ("v".repeat(15_000), "v".repeat(17_000));
+    assert_eq!(send(&format!("/{fits}"), &fits).unwrap().status, 200);
+    assert!(server.requests()[0].contains(&format!("cookie: {fits}\r\n")));
+    for error in [send(&format!("/{exceeds}"), ""), send("/", &exceeds)] {
+        let error = error.unwrap_err();
+        assert!(matches!(error, HttpError::InvalidRequest { .. }), "{error:?}");
+    }
+}
+
+#[test]
 fn a_server_without_tls_gives_a_tls_error() {
     let server = Server::new(|peer| {
         peer.send(b"HTTP/1.1 400 Bad Request\r\n\r\n");

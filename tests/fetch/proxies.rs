@@ -17,7 +17,8 @@ fn http_is_forwarded_in_absolute_form() {
     let url = format!("http://user:pw@{}", proxy.address());
     let client = local().proxy(Some(url)).build().unwrap();
     for _ in 0..2 {
-        let request = Request::get(Url::parse("http://site.invalid/path?q=1").unwrap());
+        let request = Request::get(Url::parse("http://site.invalid/path?q=1").unwrap())
+            .header("cookie", "c".repeat(16_200));
         let answer = client.send(&request, &CancelToken::new()).unwrap();
         assert_eq!(answer.body, b"by proxy");
     }
