@@ -34,26 +34,22 @@ pub fn is_public(address: IpAddr) -> bool {
 }
 
 fn is_public_v4(address: Ipv4Addr) -> bool {
-    let special = match address.octets() {
-        // This network; private; loopback.
-        [0 | 10 | 127, ..]
+    let [a, b, c, _] = address.octets();
+    let special = match a {
+        // This network; private; loopback; multicast, reserved and broadcast.
+        0 | 10 | 127 | 224.. => true,
         // Shared address space of carriers (RFC 6598).
-        | [100, 64..=127, ..]
+        100 => matches!(b, 64..=127),
         // Link-local, where clouds serve their metadata.
-        | [169, 254, ..]
+        169 => b == 254,
         // Private.
-        | [172, 16..=31, ..]
-        | [192, 168, ..]
-        // Protocol assignments; documentation; relays of 6to4.
-        | [192, 0, 0 | 2, _]
-        | [192, 88, 99, _]
-        // Benchmarking.
-        | [198, 18..=19, ..]
+        172 => matches!(b, 16..=31),
+        // Private; protocol assignments, documentation; relays of 6to4.
+        192 => b == 168 || (b == 0 && matches!(c, 0 | 2)) || (b == 88 && c == 99),
+        // Benchmarking; documentation.
+        198 => matches!(b, 18 | 19) || (b == 51 && c == 100),
         // Documentation.
-        | [198, 51, 100, _]
-        | [203, 0, 113, _]
-        // Multicast; reserved; broadcast.
-        | [224..=255, ..] => true,
+        203 => b == 0 && c == 113,
         _ => false,
     };
     !special

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ureq::config::Config;
 use ureq::http::{HeaderName, HeaderValue};
+use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::unversioned::transport::RustlsConnector;
 
 use crate::time::{SharedClock, SystemClock};
@@ -55,6 +56,7 @@ pub struct ClientBuilder {
     headers: Vec<(String, String)>,
     dns_ttl: Duration,
     clock: SharedClock,
+    roots: Option<Vec<u8>>,
 }
 
 impl Default for ClientBuilder {
@@ -72,6 +74,7 @@ impl Default for ClientBuilder {
             headers: Vec::new(),
             dns_ttl: Duration::from_secs(60),
             clock: SystemClock::shared(),
+            roots: None,
         }
     }
 }
@@ -129,10 +132,17 @@ impl ClientBuilder {
         self
     }
 
-    /// Most idle connections kept in all, each for at most 15 seconds; default 64.
+    /// Most idle connections kept in all; default 64.
     #[must_use]
     pub const fn max_idle_connections(mut self, limit: usize) -> Self {
         self.limits.max_idle = limit;
+        self
+    }
+
+    /// How long a connection may stand idle; default 15 seconds.
+    #[must_use]
+    pub const fn max_idle_age(mut self, age: Duration) -> Self {
+        self.limits.max_idle_age = age;
         self
     }
 
@@ -168,6 +178,14 @@ impl ClientBuilder {
         self
     }
 
+    /// The certificate authorities to trust, as PEM, in place of the default: Mozilla's, as built
+    /// into the crate `webpki-roots`. For servers of one's own; verification is never off.
+    #[must_use]
+    pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.roots = Some(pem.into());
+        self
+    }
+
     /// The client; an [`HttpError::Config`] names the setting that cannot be.
     pub fn build(self) -> Result<Client, HttpError> {
         self.build_with(Box::new(SystemLookup))
@@ -177,10 +195,14 @@ impl ClientBuilder {
         self.check().map_err(|reason| HttpError::Config { reason })?;
         let proxy = self.proxy.as_deref().map(Proxy::parse).transpose();
         let proxy = proxy.map_err(|reason| HttpError::Config { reason })?;
+        let roots = self.roots.as_deref().map(root_certificates).transpose();
+        let roots = roots.map_err(|reason| HttpError::Config { reason })?;
+        let tls = TlsConfig::builder().root_certs(roots.unwrap_or(RootCerts::WebPki)).build();
         let counters = Arc::new(Counters::default());
         let (clock, ttl) = (self.clock, self.dns_ttl);
         let resolver = Resolver::new(lookup, Arc::clone(&clock), ttl, Arc::clone(&counters));
         let config = with_timeouts!(Config::builder(), self.timeouts)
+            .tls_config(tls)
             .proxy(None)
             .http_status_as_error(false)
             .max_redirects(0)
@@ -233,4 +255,19 @@ impl ClientBuilder {
         }
         Ok(())
     }
+}
+
+fn root_certificates(pem: &[u8]) -> Result<RootCerts, String> {
+    let mut roots = Vec::new();
+    for item in parse_pem(pem) {
+        match item {
+            Ok(PemItem::Certificate(certificate)) => roots.push(certificate),
+            Ok(_) => {}
+            Err(error) => return Err(format!("root_certificates: {error}")),
+        }
+    }
+    if roots.is_empty() {
+        return Err("root_certificates: no certificate in it".into());
+    }
+    Ok(RootCerts::new_with_certs(&roots))
 }

@@ -17,7 +17,7 @@ use crate::model::Headers;
 use super::address::AddressPolicy;
 use super::builder::{ClientBuilder, with_timeouts};
 use super::connections::{AcquireError, Connections, Lease};
-use super::connector::{ExchangeConnector, NoResolver, Plan, Target};
+use super::connector::{ExchangeConnector, NoResolver, OUTPUT_BUFFER, Plan, Target};
 use super::decode::{self, Caps, DecodeError};
 use super::error::{HttpError, Phase};
 use super::fault::{Failing, classify};
@@ -31,6 +31,8 @@ use super::transport::Wire;
 const MAX_FIRST_ROOM: u64 = 256 * 1024;
 /// Room made at first for a body of unknown length.
 const UNKNOWN_LENGTH_ROOM: u64 = 32 * 1024;
+/// Longest URL and longest header field of a request.
+const MAX_LINE: usize = OUTPUT_BUFFER - 64;
 /// A wait for a connection that is taken off the time left for the exchange.
 const NOTABLE_WAIT: Duration = Duration::from_millis(5);
 
@@ -91,6 +93,9 @@ impl Client {
             let reason = "only http and https URLs with a host are fetched".into();
             return Err(HttpError::InvalidRequest { url: shown(&request.url), reason });
         };
+        if let Some(reason) = too_long(request) {
+            return Err(HttpError::InvalidRequest { url: shown(&request.url), reason });
+        }
         if cancel.is_cancelled() {
             return Err(HttpError::Cancelled { url: shown(&request.url) });
         }
@@ -257,6 +262,15 @@ fn headers_of(map: &http::HeaderMap) -> Headers {
         headers.push(name.as_str(), String::from_utf8_lossy(value.as_bytes()));
     }
     headers
+}
+
+/// Which line of the request's header does not fit the output buffer.
+fn too_long(request: &Request) -> Option<String> {
+    if request.url.as_str().len() > MAX_LINE {
+        return Some(format!("the URL is longer than {MAX_LINE} bytes"));
+    }
+    let long = request.headers.iter().find(|(name, value)| name.len() + value.len() > MAX_LINE);
+    long.map(|(name, _)| format!("the header {name} is longer than {MAX_LINE} bytes"))
 }
 
 /// The URL without user name and password.

@@ -206,3 +206,81 @@ impl Resolver for NoResolver {
         Ok(ArrayVec::from_fn(|_| SocketAddr::from(([0, 0, 0, 0], 0))))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Read, Write};
+    use std::net::TcpListener;
+
+    use crate::http::resolve::Lookup;
+    use crate::http::{AddressPolicy, ClientBuilder, HttpError, Request, Response};
+
+    use super::*;
+
+    /// The names of a small world.
+    #[derive(Debug)]
+    struct World;
+
+    impl Lookup for World {
+        fn addresses(&self, host: &str) -> io::Result<Vec<IpAddr>> {
+            let texts: &[&str] = match host {
+                "inside.test" => &["10.0.0.1", "fd00::1"],
+                "metadata.test" => &["169.254.169.254"],
+                "twofold.test" => &["::1", "127.0.0.1"],
+                "empty.test" => &[],
+                _ => return Err(io::Error::other("no such name")),
+            };
+            Ok(texts.iter().map(|text| text.parse().unwrap()).collect())
+        }
+    }
+
+    fn get(builder: ClientBuilder, url: &str) -> Result<Response, HttpError> {
+        let client = builder.build_with(Box::new(World)).unwrap();
+        client.send(&Request::get(Url::parse(url).unwrap()), &CancelToken::new())
+    }
+
+    #[test]
+    fn names_of_private_addresses_are_refused_behind_a_proxy_too() {
+        let proxied = ClientBuilder::default().proxy(Some("http://127.0.0.1:9".into()));
+        for builder in [ClientBuilder::default(), proxied] {
+            for host in ["inside.test", "metadata.test"] {
+                let error = get(builder.clone(), &format!("http://{host}/")).unwrap_err();
+                assert!(matches!(error, HttpError::BlockedAddress { .. }), "{error:?}");
+            }
+            for host in ["nowhere.test", "empty.test"] {
+                let error = get(builder.clone(), &format!("https://{host}/")).unwrap_err();
+                assert!(matches!(error, HttpError::Resolve { .. }), "{error:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_next_address_is_tried_when_one_refuses() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = Vec::new();
+            let mut byte = [0];
+            while !request.ends_with(b"\r\n\r\n") {
+                stream.read_exact(&mut byte).unwrap();
+                request.extend(byte);
+            }
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nyes").unwrap();
+            String::from_utf8(request).unwrap()
+        });
+        let builder = ClientBuilder::default().address_policy(AddressPolicy::AllowPrivate);
+        let answer = get(builder, &format!("http://twofold.test:{port}/")).unwrap();
+        assert_eq!((answer.body.as_slice(), answer.remote_addr.port()), (&b"yes"[..], port));
+        assert!(server.join().unwrap().contains(&format!("host: twofold.test:{port}\r\n")));
+    }
+
+    #[test]
+    fn origins_are_told_apart_by_scheme_host_and_port() {
+        let origin = |url: &str| Target::of(&Url::parse(url).unwrap()).unwrap().origin();
+        assert_eq!(origin("http://A.test/x"), origin("http://u:p@a.test:80/y?z"));
+        assert_eq!(&*origin("https://[::1]/"), "https://[::1]:443");
+        assert_ne!(origin("http://a.test/"), origin("https://a.test/"));
+        assert!(Target::of(&Url::parse("mailto:a@b.test").unwrap()).is_none());
+    }
+}

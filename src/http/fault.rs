@@ -20,7 +20,6 @@ pub(super) enum Fault {
     ConnectTimedOut,
     Proxy(u16),
     Reset(io::Error),
-    RequestTooLong,
 }
 
 impl fmt::Display for Fault {
@@ -34,7 +33,6 @@ impl fmt::Display for Fault {
             Self::ConnectTimedOut => f.write_str("connecting timed out"),
             Self::Proxy(status) => write!(f, "the proxy answered {status}"),
             Self::Reset(error) => write!(f, "connection lost: {error}"),
-            Self::RequestTooLong => f.write_str("the request line is too long"),
         }
     }
 }
@@ -88,7 +86,6 @@ fn of_fault(url: String, fault: Fault, at: Failing) -> HttpError {
         Fault::ConnectTimedOut => HttpError::Timeout { url, phase: Phase::Connect },
         Fault::Proxy(status) => HttpError::Proxy { url, status },
         Fault::Reset(source) => HttpError::Reset { url, answered: at.answered, source },
-        Fault::RequestTooLong => HttpError::InvalidRequest { url, reason: fault.to_string() },
     }
 }
 

@@ -61,7 +61,10 @@ impl Proxy {
         stream.set_write_timeout(Some(left(deadline)?)).map_err(Fault::Reset)?;
         stream.write_all(request.as_bytes()).map_err(Fault::Reset)?;
         let mut answer = Vec::new();
-        while !answer.ends_with(b"\r\n\r\n") {
+        let end = loop {
+            if let Some(at) = answer.windows(4).position(|four| four == b"\r\n\r\n") {
+                break at + 4;
+            }
             stream.set_read_timeout(Some(left(deadline)?)).map_err(Fault::Reset)?;
             let mut chunk = [0; 1024];
             match stream.read(&mut chunk) {
@@ -74,6 +77,9 @@ impl Proxy {
             if answer.len() > MAX_ANSWER {
                 return Err(Fault::Reset(io::Error::other("endless answer of the proxy")));
             }
+        };
+        if end < answer.len() {
+            return Err(Fault::Reset(io::Error::other("the proxy sent more than its answer")));
         }
         match status(&answer) {
             Some(200..=299) => Ok(()),

@@ -252,36 +252,48 @@ mod tests {
     }
 
     #[test]
-    fn one_lookup_serves_all_who_wait_and_cancelling_frees_a_waiter() {
+    fn one_lookup_serves_all_and_no_waiter_is_held() {
         let (open, gate) = mpsc::channel();
         let table = Table { gate: Some(Mutex::new(gate)), ..Table::default() };
         let asked = Arc::clone(&table.asked);
         let clock = ManualClock::new(Timestamp(0));
-        // No time to live: only those who waited may share the answer.
-        let resolver = Arc::new(Resolver::new(
-            Box::new(table),
-            clock,
-            Duration::ZERO,
-            Arc::new(Counters::default()),
-        ));
+        let (ttl, counters) = (Duration::from_secs(60), Arc::new(Counters::default()));
+        let resolver = Resolver::new(Box::new(table), clock, ttl, counters);
+        // The look-up is held, so a passed deadline and a cancelled token are all that end a wait.
+        let late = resolver.resolve("up", Instant::now(), &CancelToken::new());
+        assert!(matches!(late, Err(ResolveError::TimedOut)));
         let gone = CancelToken::new();
         std::thread::scope(|scope| {
-            let waiters: Vec<_> = (0..8)
-                .map(|_| scope.spawn(|| resolver.resolve("up", soon(), &CancelToken::new())))
-                .collect();
             let cancelled = scope.spawn(|| resolver.resolve("up", soon(), &gone));
             gone.cancel();
             assert!(matches!(cancelled.join().unwrap(), Err(ResolveError::Cancelled)));
-            for _ in 0..8 {
-                open.send(()).unwrap();
-            }
+            let waiters: Vec<_> = (0..8)
+                .map(|_| scope.spawn(|| resolver.resolve("up", soon(), &CancelToken::new())))
+                .collect();
+            open.send(()).unwrap();
             for waiter in waiters {
                 assert_eq!(waiter.join().unwrap().unwrap().len(), 1);
             }
         });
-        assert!((1..=8).contains(&asked.load(Ordering::SeqCst)));
-        let late = resolver.resolve("up", Instant::now(), &CancelToken::new());
-        assert!(matches!(late, Err(ResolveError::TimedOut) | Ok(_)));
+        assert_eq!(asked.load(Ordering::SeqCst), 1);
+    }
+
+    #[test]
+    fn without_a_time_to_live_who_waited_still_gets_the_answer() {
+        let clock = ManualClock::new(Timestamp(0));
+        let (table, counters) = (Table::default(), Arc::new(Counters::default()));
+        let asked = Arc::clone(&table.asked);
+        let resolver = Resolver::new(
+            Box::new(table),
+            Arc::clone(&clock) as SharedClock,
+            Duration::ZERO,
+            counters,
+        );
+        for _ in 0..2 {
+            resolver.resolve("up", soon(), &CancelToken::new()).unwrap();
+            clock.advance(Duration::from_millis(1));
+        }
+        assert_eq!(asked.load(Ordering::SeqCst), 2);
     }
 
     #[test]

@@ -111,12 +111,15 @@ pub(super) struct Socket {
     /// The timeouts that the socket has now.
     read_timeout: Option<Duration>,
     write_timeout: Option<Duration>,
+    /// Why nothing more can be sent. A server may refuse a request by its header and close without
+    /// reading the body; its answer is then still there to be read.
+    unsendable: Option<io::Error>,
 }
 
 impl Socket {
     pub(super) fn new(wire: Arc<Wire>, input: usize, output: usize) -> Self {
         let buffers = LazyBuffers::new(input, output);
-        Self { wire, buffers, read_timeout: None, write_timeout: None }
+        Self { wire, buffers, read_timeout: None, write_timeout: None, unsendable: None }
     }
 }
 
@@ -162,7 +165,7 @@ impl Transport for Socket {
         let timeout = timeout.for_write();
         let end = end_of(&timeout);
         let mut output = self.buffers.output().get(..amount).unwrap_or_default();
-        while !output.is_empty() {
+        while !output.is_empty() && self.unsendable.is_none() {
             let wanted = slice(end, &timeout)?;
             if self.write_timeout != wanted {
                 self.wire.stream.set_write_timeout(wanted)?;
@@ -173,7 +176,10 @@ impl Transport for Socket {
                 Ok(sent) => output = output.get(sent..).unwrap_or_default(),
                 Err(error) if is_early_waking(&error) => {}
                 Err(error) => {
-                    return Err(self.wire.interruption().unwrap_or(Fault::Reset(error).into()));
+                    if let Some(error) = self.wire.interruption() {
+                        return Err(error);
+                    }
+                    self.unsendable = Some(error);
                 }
             }
         }
@@ -193,6 +199,9 @@ impl Transport for Socket {
                 Ok(0) => {
                     if let Some(error) = self.wire.interruption() {
                         return Err(error);
+                    }
+                    if let Some(error) = self.unsendable.take() {
+                        return Err(Fault::Reset(error).into());
                     }
                     self.buffers.input_appended(0);
                     return Ok(false);
@@ -215,7 +224,7 @@ impl Transport for Socket {
     /// An idle connection is good while there is nothing to read from it, not even its end.
     fn is_open(&mut self) -> bool {
         let stream = &self.wire.stream;
-        if stream.set_nonblocking(true).is_err() {
+        if self.unsendable.is_some() || stream.set_nonblocking(true).is_err() {
             return false;
         }
         let silent = matches!(stream.peek(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock);
@@ -254,19 +263,25 @@ impl Pooled {
         &mut *connection.transport
     }
 
-    /// Turns `GET /path` into `GET http://host/path` in the output buffer.
-    fn make_absolute(&mut self, amount: usize, origin: &str) -> Result<usize, ureq::Error> {
-        let output = self.transport().buffers().output();
-        let longer = amount + origin.len();
-        let space = output.iter().take(amount).position(|byte| *byte == b' ');
-        let Some(path) = space.map(|at| at + 1).filter(|_| longer <= output.len()) else {
-            return Err(Fault::RequestTooLong.into());
-        };
-        output.copy_within(path..amount, path + origin.len());
-        if let Some(gap) = output.get_mut(path..path + origin.len()) {
-            gap.copy_from_slice(origin.as_bytes());
+    /// Sends the first part of a request as `GET http://host/path` in place of `GET /path`.
+    fn transmit_absolute(
+        &mut self,
+        amount: usize,
+        origin: &str,
+        timeout: NextTimeout,
+    ) -> Result<(), ureq::Error> {
+        let transport = self.transport();
+        let mut request = transport.buffers().output().get(..amount).unwrap_or_default().to_vec();
+        if let Some(space) = request.iter().position(|byte| *byte == b' ') {
+            request.splice(space + 1..=space, origin.bytes());
         }
-        Ok(longer)
+        for part in request.chunks(amount.max(1)) {
+            if let Some(output) = transport.buffers().output().get_mut(..part.len()) {
+                output.copy_from_slice(part);
+            }
+            transport.transmit_output(part.len(), timeout)?;
+        }
+        Ok(())
     }
 }
 
@@ -277,11 +292,10 @@ impl Transport for Pooled {
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
         self.finished = false;
-        let amount = match self.absolute.take() {
-            Some(origin) => self.make_absolute(amount, &origin)?,
-            None => amount,
-        };
-        self.transport().transmit_output(amount, timeout)
+        match self.absolute.take() {
+            Some(origin) => self.transmit_absolute(amount, &origin, timeout),
+            None => self.transport().transmit_output(amount, timeout),
+        }
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {

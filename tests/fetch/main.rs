@@ -1,0 +1,14 @@
+//! Scenarios of the HTTP client and the fetcher against scripted servers on loopback.
+#![cfg(feature = "crawl")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "these are tests")]
+
+mod addresses;
+mod bodies;
+mod cancelling;
+mod connections;
+mod deadlines;
+mod garbage;
+mod proxies;
+mod redirects;
+mod server;
+mod tls;
