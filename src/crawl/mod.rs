@@ -25,14 +25,17 @@ use std::time::Duration;
 
 use crate::time::{Clock, Timestamp};
 
+pub mod feed;
 mod frontier;
 mod record;
 pub mod robots;
 mod schedule;
 mod scope;
 mod seen;
+pub mod sitemap;
 mod store;
 pub mod trap;
+mod xml;
 
 pub use frontier::{
     Admission, Admitted, Candidate, Completion, Frontier, FrontierOptions, FrontierStats, HostView,
@@ -42,6 +45,7 @@ pub use record::{DocumentKind, UrlRecord, Via, queue_host, queue_key, queue_pref
 pub use robots::{Robots, Verdict};
 pub use scope::{MAX_PATTERN_BYTES, MAX_SCOPE_ENTRIES, ScopeError, ScopeRules};
 pub use store::{FrontierStore, MemoryFrontierStore};
+pub use xml::DocumentError;
 
 /// Both readings of a clock at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

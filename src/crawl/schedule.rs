@@ -31,6 +31,9 @@ const MAX_DELAY: Duration = Duration::from_secs(60);
 /// What each good answer takes off the backoff.
 const RECOVERY: Duration = Duration::from_millis(250);
 
+/// How long a host that was in trouble is remembered after its last answer.
+const COOL_OFF: Duration = Duration::from_secs(600);
+
 /// Longest `Retry-After` that is honoured.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
@@ -102,9 +105,12 @@ impl Schedule {
         (self.paused_until > now).then_some(self.paused_until)
     }
 
-    /// Whether forgetting this schedule at `now` would change nothing for the host.
+    /// Whether this schedule may be forgotten at `now`: the gap has passed, and trouble, if there
+    /// was any, is long over.
     pub(super) fn is_at_rest(&self, now: Duration) -> bool {
-        self.next_at() <= now && self.backoff.is_zero() && self.failures == 0 && self.parks == 0
+        let calm = self.backoff.is_zero() && self.failures == 0 && self.parks == 0;
+        let cool_off = if calm { Duration::ZERO } else { COOL_OFF };
+        self.next_at() <= now && self.last_end.is_none_or(|end| end + cool_off <= now)
     }
 
     pub(super) fn started(&mut self, now: Duration) {

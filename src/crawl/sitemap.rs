@@ -172,7 +172,8 @@ mod tests {
 
     #[test]
     fn indexes_texts_and_feeds_are_read() {
-        let index = read_str("<sitemapindex><sitemap><loc>/a.xml.gz</loc></sitemap></sitemapindex>");
+        let index =
+            read_str("<sitemapindex><sitemap><loc>/a.xml.gz</loc></sitemap></sitemapindex>");
         assert_eq!(index.sitemaps[0].as_str(), "https://a.example/a.xml.gz");
         let text = read_str("\u{feff}https://a.example/1\r\n\r\nhttps://a.example/2\nnonsense\n");
         assert_eq!(urls(&text), ["https://a.example/1", "https://a.example/2"]);

@@ -249,7 +249,10 @@ impl Frontier {
     }
 
     fn add_host(&mut self, host: &Host) -> HostId {
-        let state = Some(HostState::new(host.clone(), self.options.delay));
+        let mut state = HostState::new(host.clone(), self.options.delay);
+        // The store may hold rows of it, of an earlier process or from when there was no room.
+        state.stored_from = self.store.more_hosts.then_some(Order::FIRST);
+        let state = Some(state);
         let id = if let Some(id) = self.free.pop() {
             if let Some(place) = self.hosts.get_mut(id) {
                 *place = state;

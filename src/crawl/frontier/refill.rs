@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::host::HostState;
 use super::{Frontier, FrontierStore, HostId, MIN_QUEUED, Now};
-use crate::crawl::record::{Order, queue_position};
+use crate::crawl::record::queue_position;
 use crate::model::Reason;
 
 /// Rows of a host that are read at once.
@@ -83,20 +83,18 @@ impl Frontier {
         let room = self.options.max_hosts - self.ids.len();
         let limit = room.clamp(1, REFILL_HOSTS);
         let names = store.hosts(self.store.host_cursor.as_ref(), limit)?;
-        if names.len() < limit {
-            self.store.more_hosts = false;
-        }
+        let ended = names.len() < limit;
         if let Some(last) = names.last() {
             self.store.host_cursor = Some(last.clone());
         }
         for name in names {
             if !self.ids.contains_key(&name) {
                 let id = self.add_host(&name);
-                if let Some(host) = self.host_mut(id) {
-                    host.stored_from = Some(Order::FIRST);
-                }
                 self.list(id);
             }
+        }
+        if ended {
+            self.store.more_hosts = false;
         }
         Ok(())
     }
