@@ -1,8 +1,45 @@
 //! Which part of a page is its content.
+//!
+//! The rules look at structure, at text sizes and at general web vocabulary ([`super::signs`]),
+//! never at particular sites:
+//!
+//! 1. What a reader does not see is dropped, as are controls.
+//! 2. Elements whose kind or role says that they are not content (navigation, asides, footers,
+//!    headers, forms) are dropped, then those whose names say so; a guard keeps each that holds
+//!    too large a share of the page's prose, since pages misuse such names for wrappers.
+//! 3. The content is inside `main` where it holds enough of what is left. From there the choice
+//!    descends into the child with nearly all of the prose, as long as little is lost beside it: so
+//!    an article is cut out of its surroundings, and a listing of many equal parts stays whole.
+//! 4. In a page of prose, blocks that are little but links are dropped.
+//!
+//! The percentages were tuned on the development pages of the WCXB benchmark.
 
 use super::signs::Signs;
 use super::tag::Tag;
-use super::tree::Tree;
+use super::tree::{Node, Tree};
+
+/// Shortest run of text outside links that counts as prose, in bytes.
+const MIN_PROSE_BYTES: usize = 60;
+/// An element that is boilerplate by its kind is kept if it holds more of the prose than this.
+const KIND_GUARD_PERCENT: usize = 50;
+/// The same for one that is boilerplate by its names.
+const NAME_GUARD_PERCENT: usize = 15;
+/// The same for its share of the text, prose or not.
+const NAME_TEXT_GUARD_PERCENT: usize = 60;
+/// Comments are kept if less of the prose than this is outside them: then they are the content.
+const COMMENTS_GUARD_PERCENT: usize = 45;
+/// Least share of the text that `main` must hold to be the content's place.
+const MAIN_PERCENT: usize = 33;
+/// Least share of the prose that a child must hold to be descended into.
+const DESCEND_PROSE_PERCENT: usize = 80;
+/// Most text that may be lost by descending, as a share of the child's prose.
+const DESCEND_LOSS_PERCENT: usize = 60;
+/// A page is one of prose if prose is more than this share of its text.
+const PROSE_PAGE_PERCENT: usize = 60;
+/// A block is little but links if they are more than this share of its text.
+const LINKS_PERCENT: usize = 80;
+/// Text shorter than this, in bytes, may be a sign that names misled.
+const LITTLE_TEXT_BYTES: usize = 250;
 
 /// The part of a tree that is content.
 #[derive(Debug)]
@@ -22,70 +59,193 @@ impl Selection {
 
 /// Chooses the content of a page.
 pub(super) fn select(tree: &Tree<'_>) -> Selection {
-    let sizes = text_sizes(tree, |_| false);
-    let mut dropped = vec![false; tree.nodes.len()];
-    let total = sizes[0];
-    for (at, node) in tree.nodes.iter().enumerate().skip(1) {
-        dropped[at] = !node.is_text()
-            && (is_never_content(tree, at) || is_boilerplate(tree, at, sizes[at], total));
+    let mut dropped = not_seen(tree);
+    drop_where(&mut dropped, tree, is_boilerplate_by_kind);
+    let by_kind = dropped.clone();
+    let before = drop_where(&mut dropped, tree, is_boilerplate_by_name);
+    let after = sizes(tree, &dropped);
+    if after[0].text < LITTLE_TEXT_BYTES && before[0].prose > 2 * after[0].text {
+        dropped = by_kind;
     }
-    let root = choose_root(tree, &dropped);
+    let sizes = sizes(tree, &dropped);
+    let root = descend(tree, &dropped, &sizes, main_element(tree, &sizes));
+    let selection = &sizes[root];
+    if exceeds(selection.prose, PROSE_PAGE_PERCENT, selection.text) {
+        for at in root + 1..tree.nodes[root].end() {
+            dropped[at] |= is_link_block(&tree.nodes[at], &sizes[at]);
+        }
+    }
     Selection { root, dropped }
 }
 
 /// Everything a reader can see, for pages in which nothing stands out.
 pub(super) fn whole(tree: &Tree<'_>) -> Selection {
-    let dropped = (0..tree.nodes.len()).map(|at| is_never_content(tree, at)).collect();
+    let dropped = tree.nodes.iter().map(is_never_content).collect();
     Selection { root: 0, dropped }
 }
 
-/// Bytes of text inside every node, without the subtrees for which `skip` holds.
-fn text_sizes(tree: &Tree<'_>, skip: impl Fn(usize) -> bool) -> Vec<usize> {
-    let mut sizes = vec![0; tree.nodes.len()];
-    for at in (1..tree.nodes.len()).rev() {
-        let node = &tree.nodes[at];
-        if skip(at) {
-            sizes[at] = 0;
+/// How much text a subtree holds, in bytes as written.
+#[derive(Clone, Copy, Debug, Default)]
+struct Size {
+    /// All of it.
+    text: usize,
+    /// In links.
+    linked: usize,
+    /// Outside links, in runs long enough to be prose.
+    prose: usize,
+}
+
+/// Whether `part` is more than `percent` of `whole`.
+const fn exceeds(part: usize, percent: usize, whole: usize) -> bool {
+    part * 100 > whole * percent
+}
+
+/// Sizes of all subtrees, without those that are dropped.
+fn sizes(tree: &Tree<'_>, dropped: &[bool]) -> Vec<Size> {
+    let mut sizes = vec![Size::default(); tree.nodes.len()];
+    for (at, node) in tree.nodes.iter().enumerate().skip(1).rev() {
+        if dropped[at] {
+            sizes[at] = Size::default();
             continue;
         }
         if node.is_text() {
-            sizes[at] = node.length();
+            let text = node.length();
+            let linked = if node.is_in_link() { text } else { 0 };
+            let prose = if linked > 0 || text < MIN_PROSE_BYTES { 0 } else { text };
+            sizes[at] = Size { text, linked, prose };
         }
-        sizes[node.parent()] += sizes[at];
+        let Size { text, linked, prose } = sizes[at];
+        let parent = &mut sizes[node.parent()];
+        parent.text += text;
+        parent.linked += linked;
+        parent.prose += prose;
     }
     sizes
 }
 
-fn is_never_content(tree: &Tree<'_>, at: usize) -> bool {
-    let node = &tree.nodes[at];
+/// Drops the elements for which `rule` holds, given their size and that of the page, and returns
+/// the sizes before.
+fn drop_where(
+    dropped: &mut [bool],
+    tree: &Tree<'_>,
+    rule: impl Fn(&Node, &Size, &Size) -> bool,
+) -> Vec<Size> {
+    let sizes = sizes(tree, dropped);
+    for (at, node) in tree.nodes.iter().enumerate().skip(1) {
+        dropped[at] |= !node.is_text() && rule(node, &sizes[at], &sizes[0]);
+    }
+    sizes
+}
+
+/// Nodes that a reader does not see, and controls.
+fn not_seen(tree: &Tree<'_>) -> Vec<bool> {
+    let mut dropped: Vec<bool> = tree.nodes.iter().map(is_never_content).collect();
+    // Pages that show themselves only when their scripts have run hide nearly everything this way.
+    drop_where(&mut dropped, tree, |node, size, page| {
+        node.signs.has(Signs::INVISIBLE) && !exceeds(size.text, 50, page.text)
+    });
+    dropped
+}
+
+fn is_never_content(node: &Node) -> bool {
+    use Tag::{Audio, Canvas, Datalist, Meter, Noscript, Progress, Rp, Select, Template, Video};
     node.signs.has(Signs::HIDDEN)
         || matches!(
             node.tag,
-            Tag::Noscript
-                | Tag::Template
-                | Tag::Select
-                | Tag::Datalist
-                | Tag::Canvas
-                | Tag::Audio
-                | Tag::Video
-                | Tag::Rp
-                | Tag::Progress
-                | Tag::Meter
+            Audio
+                | Canvas
+                | Datalist
+                | Meter
+                | Noscript
+                | Progress
+                | Rp
+                | Select
+                | Template
+                | Video
         )
 }
 
-fn is_boilerplate(tree: &Tree<'_>, at: usize, size: usize, total: usize) -> bool {
-    let node = &tree.nodes[at];
-    let by_kind = matches!(
-        node.tag,
-        Tag::Nav | Tag::Aside | Tag::Footer | Tag::Header | Tag::Dialog | Tag::Menu | Tag::Button
-    ) || node.signs.has(Signs::BOILERPLATE_ROLE);
-    let by_name = node.signs.has(Signs::BOILERPLATE) && !node.signs.has(Signs::MAIN);
-    by_kind && size * 10 < total * 8 || by_name && size * 10 < total * 4
+fn is_boilerplate_by_kind(node: &Node, size: &Size, page: &Size) -> bool {
+    use Tag::{Aside, Button, Dialog, Footer, Header, Menu, Nav};
+    let by_kind = matches!(node.tag, Aside | Button | Dialog | Footer | Header | Menu | Nav)
+        || node.signs.has(Signs::BOILERPLATE_ROLE);
+    by_kind && !exceeds(size.prose, KIND_GUARD_PERCENT, page.prose)
 }
 
-fn choose_root(tree: &Tree<'_>, dropped: &[bool]) -> usize {
-    let sizes = text_sizes(tree, |at| dropped[at]);
-    let mains = (1..tree.nodes.len()).filter(|at| tree.nodes[*at].signs.has(Signs::MAIN));
-    mains.max_by_key(|at| sizes[*at]).filter(|at| sizes[*at] * 3 > sizes[0]).unwrap_or(0)
+fn is_boilerplate_by_name(node: &Node, size: &Size, page: &Size) -> bool {
+    if node.signs.has(Signs::MAIN) {
+        return false;
+    }
+    if node.signs.has(Signs::COMMENTS)
+        && exceeds(page.prose - size.prose, COMMENTS_GUARD_PERCENT, page.prose)
+    {
+        return true;
+    }
+    // Some frameworks wrap the whole page in a form.
+    let form = matches!(node.tag, Tag::Form | Tag::Fieldset | Tag::Legend | Tag::Label);
+    (form || node.signs.has(Signs::BOILERPLATE))
+        && !exceeds(size.prose, NAME_GUARD_PERCENT, page.prose)
+        && !exceeds(size.text, NAME_TEXT_GUARD_PERCENT, page.text)
+}
+
+/// The largest `main`, if it holds enough; else the whole document.
+fn main_element(tree: &Tree<'_>, sizes: &[Size]) -> usize {
+    (1..tree.nodes.len())
+        .filter(|at| tree.nodes[*at].signs.has(Signs::MAIN))
+        .max_by_key(|at| sizes[*at].text)
+        .filter(|at| exceeds(sizes[*at].text, MAIN_PERCENT, sizes[0].text))
+        .unwrap_or(0)
+}
+
+/// Goes down from `root` while one child holds nearly all.
+fn descend(tree: &Tree<'_>, dropped: &[bool], sizes: &[Size], mut root: usize) -> usize {
+    while let Some(child) = largest_child(tree, dropped, sizes, root) {
+        let (whole, part) = (&sizes[root], &sizes[child]);
+        let lost = whole.text - part.text;
+        if part.prose == 0
+            || exceeds(whole.prose * DESCEND_PROSE_PERCENT / 100, 100, part.prose)
+            || exceeds(lost, DESCEND_LOSS_PERCENT, part.prose)
+            || !is_container(tree.nodes[child].tag)
+        {
+            break;
+        }
+        root = child;
+    }
+    root
+}
+
+/// The child element with most prose.
+fn largest_child(
+    tree: &Tree<'_>,
+    dropped: &[bool],
+    sizes: &[Size],
+    parent: usize,
+) -> Option<usize> {
+    let end = tree.nodes[parent].end();
+    let mut largest: Option<usize> = None;
+    let mut at = parent + 1;
+    while at < end {
+        let element = !dropped[at] && !tree.nodes[at].is_text();
+        if element && largest.is_none_or(|largest| sizes[largest].prose < sizes[at].prose) {
+            largest = Some(at);
+        }
+        at = tree.nodes[at].end();
+    }
+    largest
+}
+
+/// Whether an element may stand for the whole content: not a block of text or a part of a list or
+/// table.
+fn is_container(tag: Tag) -> bool {
+    use Tag::{Blockquote, Dl, Li, Ol, P, Pre, Td, Th, Tr, Ul};
+    !matches!(tag, Blockquote | Dl | Li | Ol | P | Pre | Td | Th | Tr | Ul)
+        && tag.heading_level().is_none()
+        && !tag.is_formatting()
+}
+
+/// Whether an element groups links and hardly anything else.
+fn is_link_block(node: &Node, size: &Size) -> bool {
+    matches!(node.tag, Tag::Ul | Tag::Div | Tag::Section)
+        && size.prose == 0
+        && exceeds(size.linked, LINKS_PERCENT, size.text)
 }

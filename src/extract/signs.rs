@@ -10,7 +10,7 @@ use super::token::Attributes;
 
 /// A set of signs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Signs(u8);
+pub(super) struct Signs(u16);
 
 impl Signs {
     /// Not shown: `hidden`, `display:none`.
@@ -29,6 +29,9 @@ impl Signs {
     pub(super) const COMMENTS: Self = Self(64);
     /// `role=presentation` or `none`.
     pub(super) const PRESENTATION: Self = Self(128);
+
+    /// `visibility:hidden`, which pages put on everything until their scripts have run.
+    pub(super) const INVISIBLE: Self = Self(256);
 
     /// Whether any of `signs` is in the set.
     pub(super) const fn has(self, signs: Self) -> bool {
@@ -54,8 +57,10 @@ pub(super) fn of(tag: Tag, attributes: Attributes<'_>) -> Signs {
             2 if name.eq_ignore_ascii_case("id") => names(tag, value, &mut signs),
             4 if name.eq_ignore_ascii_case("role") => role(value, &mut signs),
             5 if name.eq_ignore_ascii_case("class") => names(tag, value, &mut signs),
-            5 if name.eq_ignore_ascii_case("style") && is_hiding(value) => signs.add(Signs::HIDDEN),
-            6 if name.eq_ignore_ascii_case("hidden") => signs.add(Signs::HIDDEN),
+            5 if name.eq_ignore_ascii_case("style") => hiding(value, &mut signs),
+            6 if name.eq_ignore_ascii_case("hidden") && !is_streamed(attributes) => {
+                signs.add(Signs::HIDDEN);
+            }
             8 if name.eq_ignore_ascii_case("itemprop") => {
                 if ["articleBody", "reviewBody"].iter().any(|body| has_word(value, body)) {
                     signs.add(Signs::BODY);
@@ -96,15 +101,24 @@ fn role(value: &str, signs: &mut Signs) {
     }
 }
 
-/// Whether an inline style hides its element.
-fn is_hiding(style: &str) -> bool {
-    style.split(';').any(|declaration| {
-        let Some((name, value)) = declaration.split_once(':') else { return false };
+/// Whether the element is a part that React streamed behind the page (`<div hidden id="S:0">`),
+/// for a script to move to its place.
+fn is_streamed(attributes: Attributes<'_>) -> bool {
+    attributes.get("id").is_some_and(|id| id.starts_with("S:"))
+}
+
+/// Reads an inline style.
+fn hiding(style: &str, signs: &mut Signs) {
+    for declaration in style.split(';') {
+        let Some((name, value)) = declaration.split_once(':') else { continue };
         let (name, value) = (name.trim(), value.trim());
         let value = value.split(['!', ' ']).next().unwrap_or(value);
-        name.eq_ignore_ascii_case("display") && value.eq_ignore_ascii_case("none")
-            || name.eq_ignore_ascii_case("visibility") && value.eq_ignore_ascii_case("hidden")
-    })
+        if name.eq_ignore_ascii_case("display") && value.eq_ignore_ascii_case("none") {
+            signs.add(Signs::HIDDEN);
+        } else if name.eq_ignore_ascii_case("visibility") && value.eq_ignore_ascii_case("hidden") {
+            signs.add(Signs::INVISIBLE);
+        }
+    }
 }
 
 /// Reads the words of a class list or an id.
@@ -112,7 +126,9 @@ fn names(tag: Tag, value: &str, signs: &mut Signs) {
     if !tag.is_block() && tag != Tag::Span && tag != Tag::Other {
         return;
     }
-    for name in value.split_ascii_whitespace() {
+    // Utility classes such as `md:hidden` or `z-[100]` speak of looks, not of parts.
+    let utility = |name: &&str| name.contains([':', '[']);
+    for name in value.split_ascii_whitespace().filter(|name| !utility(name)) {
         let mut previous = Word::default();
         words(name, |word| {
             let word = Word::of(word);
@@ -132,64 +148,87 @@ fn names(tag: Tag, value: &str, signs: &mut Signs) {
 
 /// Words in class names and ids of what is not content.
 const BOILERPLATE: &[&str] = &[
+    "ad",
+    "ads",
+    "adsbygoogle",
+    "advert",
+    "advertisement",
+    "adverts",
+    "author",
+    "badge",
+    "badges",
+    "banner",
+    "bio",
+    "breadcrumb",
+    "breadcrumbs",
+    "button",
+    "buttons",
+    "byl",
+    "byline",
+    "checkbox",
+    "consent",
+    "cookie",
+    "cookies",
+    "copyright",
+    "disabled",
+    "disclaimer",
+    "dropdown",
+    "email",
+    "feedback",
+    "filter",
+    "filters",
+    "flair",
+    "footer",
+    "form",
+    "gdpr",
+    "input",
+    "legal",
+    "lightbox",
+    "links",
+    "login",
+    "logo",
+    "masthead",
+    "megamenu",
+    "menu",
+    "modal",
     "nav",
     "navbar",
     "navigation",
-    "menu",
-    "submenu",
-    "megamenu",
-    "breadcrumb",
-    "breadcrumbs",
-    "footer",
-    "sidebar",
-    "cookie",
-    "cookies",
-    "consent",
-    "gdpr",
-    "popup",
-    "modal",
     "newsletter",
-    "subscribe",
-    "subscription",
+    "offcanvas",
+    "outbrain",
+    "pager",
+    "pagination",
+    "placeholder",
+    "popular",
+    "popup",
+    "promo",
+    "recommendations",
+    "recommended",
+    "related",
     "share",
-    "sharing",
     "sharebar",
+    "sharing",
+    "shipping",
+    "sidebar",
+    "signature",
+    "signup",
+    "skip",
     "social",
-    "advert",
-    "adverts",
-    "advertisement",
-    "ads",
-    "ad",
-    "adsbygoogle",
+    "sort",
     "sponsor",
     "sponsored",
-    "promo",
-    "related",
-    "recommended",
-    "recommendations",
-    "pagination",
-    "pager",
-    "toolbar",
-    "skip",
-    "login",
-    "signup",
-    "masthead",
-    "offcanvas",
-    "lightbox",
-    "tooltip",
-    "dropdown",
-    "copyright",
-    "disclaimer",
-    "toc",
-    "print",
-    "noprint",
-    "byline",
-    "byl",
-    "hidden",
-    "outbrain",
+    "sr",
+    "submenu",
+    "subscribe",
+    "subscription",
     "taboola",
+    "tags",
+    "toc",
+    "toolbar",
+    "tooltip",
     "trending",
-    "popular",
+    "visually",
 ];
 
 /// Words in class names and ids of readers' comments.

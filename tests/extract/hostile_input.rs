@@ -1,0 +1,180 @@
+//! Documents made to exhaust stack, memory or time end in a content or a typed error, on a thread
+//! with a small stack.
+
+use gristmill::extract::{ExtractError, ExtractOptions, Extractor, Input, links};
+use gristmill::model::Content;
+
+use super::blocks_cover_the_text::check;
+use super::page_url;
+
+const STACK_BYTES: usize = 2 << 20;
+
+/// Extracts on a thread with 2 MiB of stack, content and links alike.
+fn extract(options: ExtractOptions, body: Vec<u8>) -> Result<Content, ExtractError> {
+    let run = move || {
+        let url = page_url();
+        let content = Extractor::new(options).extract(&Input {
+            body: &body,
+            url: &url,
+            content_type: Some("text/html"),
+        });
+        if let Ok(content) = &content {
+            check(content);
+            assert_eq!(links(&body, &url, Some("text/html")).unwrap(), content.links);
+        }
+        content
+    };
+    std::thread::Builder::new().stack_size(STACK_BYTES).spawn(run).unwrap().join().unwrap()
+}
+
+fn text_of(body: String) -> String {
+    extract(ExtractOptions::default(), body.into_bytes()).unwrap().text
+}
+
+#[test]
+fn a_hundred_thousand_nested_elements() {
+    const DEEP: usize = 100_000;
+    for tag in [
+        "div",
+        "b",
+        "a href=x",
+        "ul><li",
+        "table><tr><td",
+        "blockquote",
+        "x-y",
+        "svg",
+        "math",
+        "select",
+        "template",
+        "button",
+        "form",
+        "p",
+        "pre",
+        "dl><dd",
+        "ol><li",
+        "span",
+        "font",
+        "h1",
+    ] {
+        let closing: String = tag
+            .split("><")
+            .map(|name| format!("</{}>", name.split(' ').next().unwrap()))
+            .rev()
+            .collect();
+        let inside = text_of(format!(
+            "<p>before</p>{}inside{}",
+            format!("<{tag}>").repeat(DEEP),
+            closing.repeat(DEEP)
+        ));
+        assert!(inside.contains("before"), "{tag}");
+        let unclosed = text_of(format!("<p>before</p>{}inside", format!("<{tag}>").repeat(DEEP)));
+        assert!(unclosed.contains("before"), "{tag}");
+    }
+}
+
+#[test]
+fn a_million_attributes() {
+    let many: String = (0..1_000_000).map(|n| format!(" a{n}=1")).collect();
+    assert_eq!(text_of(format!("<p{many} id=x>text")), "text");
+    let same = " a=1".repeat(1_000_000);
+    assert_eq!(text_of(format!("<p{same}>text")), "text");
+}
+
+#[test]
+fn a_text_of_fifty_megabytes() {
+    let body = vec![b'x'; 50_000_000];
+    let error = extract(ExtractOptions::default(), body.clone()).unwrap_err();
+    assert!(matches!(error, ExtractError::TooLarge { bytes: 50_000_000, .. }), "{error}");
+    let options = ExtractOptions { max_bytes: 64 << 20, ..ExtractOptions::default() };
+    assert_eq!(extract(options, body).unwrap().text.len(), 50_000_000);
+}
+
+#[test]
+fn too_many_nodes() {
+    let error =
+        extract(ExtractOptions::default(), "<p>x".repeat(600_000).into_bytes()).unwrap_err();
+    assert!(matches!(error, ExtractError::TooManyNodes { limit: 1_000_000, .. }), "{error}");
+}
+
+#[test]
+fn links_beyond_the_limit_are_not_read() {
+    let options = ExtractOptions { max_links: 10, ..ExtractOptions::default() };
+    let many: String = (0..1000).map(|n| format!("<a href=/{n}>{n}</a>")).collect();
+    let extractor = Extractor::new(options);
+    let url = page_url();
+    let found =
+        extractor.links(&Input { body: many.as_bytes(), url: &url, content_type: None }).unwrap();
+    assert_eq!(found.len(), 10);
+}
+
+#[test]
+fn what_is_never_closed() {
+    for (body, text) in [
+        ("<p>a<!-- never", "a"),
+        ("<p>a<b title=\"never", "a"),
+        ("<p>a<script>never", "a"),
+        ("<p>a<style>never", "a"),
+        ("<p>a<textarea>never", "a"),
+        ("<p>a<template>never", "a"),
+        ("<p>a<svg><g>never<p>b", "a\n\nb"),
+        ("<p>a<", "a<"),
+        ("<p>a</", "a</"),
+        ("<p>a<!", "a"),
+        ("<p>a<![CDATA[ never", "a"),
+        ("<p>a&#", "a&#"),
+        ("<p>a<a href=x", "a"),
+    ] {
+        assert_eq!(text_of(body.to_owned()), text, "{body}");
+    }
+}
+
+#[test]
+fn repeated_openings_stay_linear() {
+    // Each would take hours if looking for its end began anew every time.
+    const MANY: usize = 300_000;
+    for scrap in [
+        "<!--",
+        "<a href='",
+        "<script>",
+        "</",
+        "<title>",
+        "&",
+        "<![CDATA[",
+        "</b>",
+        "<p></b>",
+        "<b><p>",
+        "--",
+        "<",
+        "<a",
+        "<svg>",
+        "&#x",
+        "<!-",
+        "<li></ul>",
+        "<table>",
+        "</p></table>",
+        "\"",
+        "<a href=\"x",
+        "<td></tr>",
+    ] {
+        let body = scrap.repeat(MANY);
+        let outcome = extract(
+            ExtractOptions { max_nodes: 200_000, ..ExtractOptions::default() },
+            body.into_bytes(),
+        );
+        assert!(matches!(outcome, Ok(_) | Err(ExtractError::TooManyNodes { .. })), "{scrap}");
+    }
+}
+
+#[test]
+fn zeros_and_broken_utf_8() {
+    assert_eq!(text_of("<p>a\0b\0</p>\0".to_owned()), "ab");
+    let content = extract(
+        ExtractOptions::default(),
+        b"<meta charset=utf-8><p>a\xFF\xC3b\xED\xA0\x80".to_vec(),
+    )
+    .unwrap();
+    assert!(content.text.starts_with('a') && content.text.contains('b'));
+    for byte in 0..=255 {
+        check(&extract(ExtractOptions::default(), vec![byte; 1000]).unwrap());
+    }
+}
