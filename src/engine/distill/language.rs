@@ -4,6 +4,9 @@
 //! larger languages of Europe, so that a focus and a passage meet. It need not give dictionary
 //! forms, only the same form for both sides.
 
+use std::collections::{HashMap, HashSet};
+use std::sync::LazyLock;
+
 /// Languages whose words are treated specially.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Language {
@@ -79,7 +82,10 @@ impl Language {
 
     /// Whether `word`, in lower case, says nothing about a subject.
     pub(super) fn is_stop_word(self, word: &str) -> bool {
-        self.stop_words().split(' ').any(|stop| stop == word)
+        static SETS: LazyLock<HashMap<Language, HashSet<&'static str>>> = LazyLock::new(|| {
+            ALL.iter().map(|known| (*known, known.stop_words().split(' ').collect())).collect()
+        });
+        SETS.get(&self).is_some_and(|words| words.contains(word))
     }
 
     #[expect(clippy::too_many_lines, reason = "a table")]
