@@ -96,7 +96,7 @@ impl Row {
                 "- {}\n    {}  refused: {}\n    claimed quote: {}",
                 plain(&refused.fact),
                 refused.url,
-                plain(&refused.cause),
+                plain(&refused.why.to_string()),
                 plain(&refused.quote),
             ),
         }
@@ -109,7 +109,7 @@ impl Row {
         };
         let mut text = format!("\n- {} ([source](<{url}>))", escaped(fact));
         if let Self::Refused(refused) = self {
-            let _ = write!(text, " – refused: {}", escaped(&refused.cause));
+            let _ = write!(text, " – refused: {}", escaped(&refused.why.to_string()));
         }
         if quote != fact {
             let _ = write!(text, "\n\n  > {}", escaped(quote));
