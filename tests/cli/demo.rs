@@ -1,0 +1,37 @@
+//! `gristmill demo` does the whole job.
+
+use crate::program::{Data, exists, run};
+
+#[test]
+fn the_demo_prints_infos_with_their_citations() {
+    let output = run(["demo"]).output();
+    for expected in [
+        "The mill wheel restoration cost 412,000 crowns",
+        "/mills/ashgate-wheel.html  bytes ",
+        "6.8 metres above the low-water mark",
+        "Restaurierung des Mühlrads kostete 412.000 Kronen",
+        "水轮修复共花费四十一万二千克朗",
+        "/private/board.html: disallowed by robots.txt: ",
+        "/missing.html: the server answered 404",
+    ] {
+        assert!(output.contains(expected), "{expected} is not in:\n{output}");
+    }
+}
+
+#[test]
+fn the_demo_keeps_its_data_where_it_is_told_to() {
+    let data = Data::new();
+    data.run(&["demo"]).output();
+    assert!(exists(&data.path()));
+    let infos = data.run(&["infos", "--focus", "flood of 1784", "--json"]).json();
+    assert!(!infos.is_empty());
+    for info in infos {
+        let url = info["url"].as_str().unwrap();
+        let text = data.run(&["get", url, "--as", "text"]).output();
+        let (start, end) = (info["span"][0].as_u64().unwrap(), info["span"][1].as_u64().unwrap());
+        let passage =
+            &text.as_bytes()[usize::try_from(start).unwrap()..usize::try_from(end).unwrap()];
+        assert_eq!(passage, info["quote"].as_str().unwrap().as_bytes());
+        assert_eq!(info["focus"], "flood of 1784");
+    }
+}
