@@ -39,6 +39,29 @@ pub struct Content {
     pub fingerprint: Fingerprint,
 }
 
+impl Content {
+    /// The same without text, Markdown and links: what is left to store beside them.
+    #[must_use]
+    pub fn without_bodies(&self) -> Self {
+        Self {
+            title: self.title.clone(),
+            language: self.language.clone(),
+            author: self.author.clone(),
+            description: self.description.clone(),
+            published_at: self.published_at.clone(),
+            canonical: self.canonical.clone(),
+            text: String::new(),
+            markdown: String::new(),
+            blocks: self.blocks.clone(),
+            links: Vec::new(),
+            noindex: self.noindex,
+            nofollow: self.nofollow,
+            charset: self.charset.clone(),
+            fingerprint: self.fingerprint,
+        }
+    }
+}
+
 /// One block of the main text: a paragraph, a heading, a list item …
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Block {

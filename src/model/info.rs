@@ -82,6 +82,9 @@ pub struct Info {
     pub published_at: Option<String>,
     /// BLAKE3 of the normalised text of the page, in hexadecimal.
     pub content_hash: String,
+    /// Other pages that state the same fact.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also_at: Vec<Citation>,
     /// The model that answered, as the server named it; absent for the extractive distiller.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
@@ -93,4 +96,22 @@ pub struct Info {
     pub cache_hit: bool,
     /// When the info was accepted.
     pub created_at: Timestamp,
+}
+
+/// A passage that states the fact of an info.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Citation {
+    /// URL of the page.
+    pub url: Url,
+    /// Exactly the bytes of the stored text at `span`.
+    pub quote: String,
+    /// Where the quote stands, in bytes of the stored text.
+    pub span: Span,
+}
+
+impl Citation {
+    /// The passage that `info` cites.
+    pub fn of(info: &Info) -> Self {
+        Self { url: info.url.clone(), quote: info.quote.clone(), span: info.span }
+    }
 }

@@ -11,7 +11,7 @@ mod reason;
 
 pub use content::{Block, BlockKind, Content, Fingerprint, Link};
 pub use focus::Focus;
-pub use info::{Grounding, Info, Span};
+pub use info::{Citation, Grounding, Info, Span};
 pub use job::{Budget, Job, Scope, Source};
 pub use page::{Header, Headers, Hop, Page};
 pub use reason::{BudgetKind, Reason, TrapKind};

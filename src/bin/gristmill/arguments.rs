@@ -1,0 +1,335 @@
+//! The arguments: what can be said on the command line, and how values are read.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use gristmill::url::Url;
+
+/// Where the data is unless `--data` says otherwise.
+const DATA: &str = "./gristmill-data";
+
+/// Crawls politely, keeps what it reads, and distils it into short facts that cite their passage.
+#[derive(Debug, Parser)]
+#[command(name = "gristmill", version, arg_required_else_help = true)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// Say more on standard error; repeat for more still
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Where data and settings are.
+#[derive(Debug, Args)]
+pub(crate) struct Place {
+    /// Directory of the data [default: ./gristmill-data; demo: a temporary one]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Settings in TOML; `gristmill config` prints them all
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+impl Place {
+    /// The directory of the data.
+    pub(crate) fn data(&self) -> &Path {
+        self.data.as_deref().unwrap_or(Path::new(DATA))
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Do the whole job on a bundled site: no network, no key
+    Demo,
+    /// Crawl sites, feeds, sitemaps or lists of URLs, and distil what they say
+    Crawl(Box<Crawl>),
+    /// List the facts that were found, with their sources
+    Infos(Infos),
+    /// List the stored pages
+    Pages(Pages),
+    /// Print a stored page
+    Get(Get),
+    /// Extract the main content of files, without crawling
+    Extract(Extract),
+    /// Say why a URL was or was not fetched and kept
+    Why(Why),
+    /// Print the figures of the last or running crawl
+    Stats(Stats),
+    /// Verify every record of the store
+    Check,
+    /// Print the settings in force as TOML
+    Config,
+}
+
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("source").required(true).multiple(true))]
+pub(crate) struct Crawl {
+    /// Pages to begin with; links are followed on their hosts
+    #[arg(value_name = "URL", value_parser = parse_url, group = "source")]
+    pub(crate) sites: Vec<Url>,
+    /// File with one URL a line
+    #[arg(long, value_name = "FILE", group = "source")]
+    pub(crate) urls: Vec<PathBuf>,
+    /// Feed (RSS, Atom, JSON Feed) whose entries are fetched
+    #[arg(long, value_name = "URL", value_parser = parse_url, group = "source")]
+    pub(crate) feed: Vec<Url>,
+    /// Sitemap or sitemap index whose pages are fetched
+    #[arg(long, value_name = "URL", value_parser = parse_url, group = "source")]
+    pub(crate) sitemap: Vec<Url>,
+    /// What to look for, in your own words; may be repeated
+    #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub(crate) focus: Vec<String>,
+    /// JSON Schema of the fields that a model fills beside each fact
+    #[arg(long, value_name = "FILE", requires = "focus")]
+    pub(crate) schema: Option<PathBuf>,
+    /// Forget which URLs earlier runs knew; stored pages and facts stay
+    #[arg(long)]
+    pub(crate) fresh: bool,
+    /// Fetch only URLs that match (`*` any run of characters, `?` one); may be repeated
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) include: Vec<String>,
+    /// Do not fetch URLs that match; may be repeated
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) exclude: Vec<String>,
+    /// Most links between a source and a page [default: no limit]
+    #[arg(long, value_name = "N")]
+    pub(crate) depth: Option<u32>,
+    #[command(flatten)]
+    pub(crate) budget: Budget,
+    #[command(flatten)]
+    pub(crate) manners: Manners,
+    #[command(flatten)]
+    pub(crate) model: Model,
+    /// Print the report as one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What a run may spend.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Budget")]
+#[expect(clippy::struct_field_names, reason = "the fields are called as their flags are")]
+pub(crate) struct Budget {
+    /// Most pages to store, over all restarts of the run
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    pub(crate) max_pages: u64,
+    /// Most body bytes to receive
+    #[arg(long, value_name = "N")]
+    pub(crate) max_bytes: Option<u64>,
+    /// Most seconds to run
+    #[arg(long, value_name = "N")]
+    pub(crate) max_seconds: Option<u64>,
+    /// Most tokens to exchange with the model
+    #[arg(long, value_name = "N")]
+    pub(crate) max_tokens: Option<u64>,
+}
+
+/// How servers are treated.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Manners")]
+pub(crate) struct Manners {
+    /// Requests under way at once, over all hosts [default: 64]
+    #[arg(long, value_name = "N")]
+    pub(crate) concurrency: Option<usize>,
+    /// Requests under way at once with one host [default: 1]
+    #[arg(long, value_name = "N")]
+    pub(crate) per_host: Option<usize>,
+    /// Shortest pause between two requests to a host, such as 500ms [default: 1s]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub(crate) delay: Option<Duration>,
+    /// Allow private, loopback and link-local addresses
+    #[arg(long)]
+    pub(crate) allow_private: bool,
+    /// Do not ask robots.txt
+    #[arg(long)]
+    pub(crate) no_robots: bool,
+    /// Proxy for all requests
+    #[arg(long, value_name = "URL")]
+    pub(crate) proxy: Option<String>,
+    /// Further request header, `Name: value`; may be repeated
+    #[arg(long, value_name = "H", value_parser = parse_header)]
+    pub(crate) header: Vec<(String, String)>,
+    /// The User-Agent header; its first word is held against robots.txt
+    #[arg(long, value_name = "S")]
+    pub(crate) user_agent: Option<String>,
+}
+
+/// The model, if one is used.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Model")]
+#[expect(clippy::struct_field_names, reason = "the fields are called as their flags are")]
+pub(crate) struct Model {
+    /// Base URL of an OpenAI-compatible server, up to and with its `/v1`
+    #[arg(long, value_name = "URL", value_parser = parse_url)]
+    pub(crate) llm_url: Option<Url>,
+    /// Name of the model
+    #[arg(long, value_name = "NAME")]
+    pub(crate) model: Option<String>,
+    /// Environment variable that holds the API key
+    #[arg(long, value_name = "VAR")]
+    pub(crate) api_key_env: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
+pub(crate) struct Infos {
+    /// Only those of this focus
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) focus: Option<String>,
+    /// Only those accepted within this time, such as 2h
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub(crate) since: Option<Duration>,
+    /// Those that were refused because the page does not say so
+    #[arg(long)]
+    pub(crate) quarantined: bool,
+    /// One JSON object a line
+    #[arg(long, conflicts_with_all = ["markdown", "csv"])]
+    pub(crate) json: bool,
+    /// A Markdown document
+    #[arg(long, conflicts_with = "csv")]
+    pub(crate) markdown: bool,
+    /// Comma-separated values with a header line
+    #[arg(long)]
+    pub(crate) csv: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Pages {
+    /// Only those of this host
+    #[arg(long, value_name = "H")]
+    pub(crate) host: Option<String>,
+    /// Only those fetched within this time, such as 2h
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub(crate) since: Option<Duration>,
+    /// One JSON object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Get {
+    /// The page
+    #[arg(value_name = "URL", value_parser = parse_url)]
+    pub(crate) url: Url,
+    /// In which form
+    #[arg(long = "as", value_name = "FORM", value_enum, default_value_t = Form::Markdown)]
+    pub(crate) form: Form,
+}
+
+/// Forms of a stored page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Form {
+    /// The body as it came
+    Raw,
+    /// The main content as Markdown
+    Markdown,
+    /// The main text, which the spans of infos refer to
+    Text,
+    /// What is known of it, as JSON
+    Meta,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Why {
+    /// The URL
+    #[arg(value_name = "URL", value_parser = parse_url)]
+    pub(crate) url: Url,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Extract {
+    /// Files, directories, or - for standard input
+    #[arg(value_name = "PATH", required = true)]
+    pub(crate) paths: Vec<PathBuf>,
+    /// URL that relative links are resolved against
+    #[arg(long, value_name = "URL", value_parser = parse_url)]
+    pub(crate) url: Option<Url>,
+    /// One JSON object a document
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Stats {
+    /// As one JSON object
+    #[arg(long, conflicts_with = "prometheus")]
+    pub(crate) json: bool,
+    /// In the text format of Prometheus
+    #[arg(long)]
+    pub(crate) prometheus: bool,
+}
+
+fn parse_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|error| {
+        // `localhost:8080` reads as a scheme of its own, so that case is below.
+        if error == url::ParseError::RelativeUrlWithoutBase {
+            format!("no scheme; did you mean https://{text} ?")
+        } else {
+            error.to_string()
+        }
+    })?;
+    match url.scheme() {
+        "http" | "https" if url.has_host() => Ok(url),
+        scheme if text.starts_with(&format!("{scheme}://")) => {
+            Err(format!("only http and https can be fetched, not {scheme}"))
+        }
+        _ => Err(format!("not an http or https URL; did you mean https://{text} ?")),
+    }
+}
+
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text)
+        .map_err(|error| format!("{error}; write it as 500ms, 10s or \"2h 30m\""))
+}
+
+fn parse_header(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once(':').ok_or("must be `Name: value`")?;
+    let (name, value) = (name.trim(), value.trim());
+    let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+    if name.is_empty() || !name.chars().all(token) {
+        return Err(format!("{name:?} is not the name of a header"));
+    }
+    if value.contains(|c: char| c.is_control() && c != '\t') {
+        return Err("the value holds control characters".to_owned());
+    }
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        use clap::CommandFactory as _;
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn urls_without_scheme_get_a_hint() {
+        assert!(parse_url("https://example.com/a").is_ok());
+        assert!(parse_url("example.com").unwrap_err().contains("https://example.com"));
+        assert!(parse_url("localhost:80/a").unwrap_err().contains("https://localhost:80/a"));
+        assert!(parse_url("ftp://example.com/").unwrap_err().contains("not ftp"));
+        assert!(parse_url("http://").is_err());
+    }
+
+    #[test]
+    fn headers_are_split_and_checked() {
+        let header = parse_header("X-Token: a:b ").unwrap();
+        assert_eq!(header, ("X-Token".to_owned(), "a:b".to_owned()));
+        assert!(parse_header("no colon").is_err());
+        assert!(parse_header("a b: c").is_err());
+        assert!(parse_header("a: b\r\nc: d").is_err());
+    }
+
+    #[test]
+    fn durations_are_human() {
+        assert_eq!(parse_duration("1m 30s"), Ok(Duration::from_secs(90)));
+        assert_eq!(parse_duration("0s"), Ok(Duration::ZERO));
+        assert!(parse_duration("soon").unwrap_err().contains("500ms"));
+    }
+}

@@ -1,0 +1,172 @@
+//! `gristmill demo`: the whole job on the bundled site, on the loopback interface.
+
+use std::cmp::Ordering;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use gristmill::Config;
+use gristmill::engine::{Engine, Error, InfoQuery, Report, StopReason};
+use gristmill::model::{Budget, Focus, Info, Job};
+
+use super::crawl::summary;
+use super::infos::citation;
+use crate::arguments::Place;
+use crate::demo::server::Server;
+use crate::demo::site::Site;
+use crate::failure::{Failure, Outcome};
+use crate::output::{Output, plain};
+use crate::{interrupt, progress};
+
+/// What the demo looks for.
+const FOCUSES: [&str; 4] =
+    ["mill wheel restoration", "flood of 1784", "Restaurierung des Mühlrads", "水轮修复"];
+/// Infos shown for each of them.
+const SHOWN: usize = 3;
+/// URLs of the site whose fate is told.
+const TOLD: [&str; 6] = [
+    "/mills/ashgate-wheel.html",
+    "/old/mill.html",
+    "/private/board.html",
+    "/missing.html",
+    "/loop/a",
+    "/images/seal.png",
+];
+/// The site has two traps without end; whatever becomes of them, the demo ends here.
+const MAX_PAGES: u64 = 300;
+
+/// What is read from the engine before it is closed.
+struct Findings {
+    infos: Vec<(&'static str, Vec<Info>)>,
+    reasons: Vec<String>,
+}
+
+pub(crate) fn run(place: &Place, verbose: u8) -> Result<Outcome, Failure> {
+    let server =
+        Server::start(Site::new()).map_err(|e| Failure::system("start the demo's server", e))?;
+    let dir = Directory::of(place)?;
+    let engine = Engine::builder(dir.path()).config(settings()).build()?;
+    let stop = interrupt::token()?;
+    let job = job(&server);
+    let mut output = Output::stdout();
+    output.line(&format!(
+        "The bundled site is served at {}. Crawling it and looking for {} things ...",
+        server.url("/"),
+        FOCUSES.len()
+    ))?;
+    std::io::Write::flush(&mut output).map_err(Failure::Output)?;
+    let (report, findings) =
+        progress::watch(&engine, job, &stop, verbose == 0, |_| findings(&engine, &server))?;
+    print(&mut output, &report, &findings, &dir)?;
+    output.finish()?;
+    dir.remove()?;
+    drop(server);
+    if report.stopped == Some(StopReason::Cancelled) {
+        return Ok(Outcome::Interrupted);
+    }
+    if findings.infos.iter().any(|(_, infos)| infos.is_empty()) {
+        return Err(Failure::Failed("the demo did not find what its site holds".to_owned()));
+    }
+    Ok(Outcome::Done)
+}
+
+/// The site is ours and on this machine: no pause is owed to it.
+fn settings() -> Config {
+    let mut config = Config::default();
+    config.crawl.allow_private = true;
+    config.crawl.delay = Duration::ZERO;
+    config.crawl.max_attempts = 2;
+    config
+}
+
+fn job(server: &Server) -> Job {
+    let job = Job::new("demo")
+        .site(server.url("/"))
+        .budget(Budget { max_pages: Some(MAX_PAGES), ..Budget::default() });
+    FOCUSES.into_iter().fold(job, |job, focus| job.focus(Focus::new(focus)))
+}
+
+fn findings(engine: &Engine, server: &Server) -> Result<Findings, Error> {
+    let mut infos = Vec::new();
+    for focus in FOCUSES {
+        let query = InfoQuery { focus: Some(focus.to_owned()), since: None };
+        let mut found = engine.infos(&query)?.collect::<Result<Vec<_>, _>>()?;
+        found.sort_by(|a, b| b.score.partial_cmp(&a.score).unwrap_or(Ordering::Equal));
+        found.truncate(SHOWN);
+        infos.push((focus, found));
+    }
+    let mut reasons = Vec::new();
+    for path in TOLD {
+        for explanation in engine.why(&server.url(path))? {
+            reasons.push(format!("{path}: {}", plain(&explanation.reason.to_string())));
+        }
+    }
+    Ok(Findings { infos, reasons })
+}
+
+fn print(
+    output: &mut Output,
+    report: &Report,
+    findings: &Findings,
+    dir: &Directory,
+) -> Result<(), Failure> {
+    output.line(&summary(report))?;
+    for (focus, infos) in &findings.infos {
+        output.line(&format!("\n{focus}"))?;
+        for info in infos {
+            output.line(&citation(info))?;
+        }
+    }
+    output.line("\nWhy some URLs were kept and others not")?;
+    for reason in &findings.reasons {
+        output.line(&format!("- {reason}"))?;
+    }
+    if let Directory::Kept(path) = dir {
+        let path = path.display();
+        output.line(&format!("\nAll of it is in {path}: try `gristmill infos --data {path}`."))?;
+    }
+    output.line("\nNow your own: gristmill crawl https://example.com/ --focus \"what matters\"")
+}
+
+/// Where the demo keeps its data.
+enum Directory {
+    /// The user's, which stays.
+    Kept(PathBuf),
+    /// One of our own, which goes.
+    Temporary(PathBuf),
+}
+
+impl Directory {
+    fn of(place: &Place) -> Result<Self, Failure> {
+        if let Some(path) = &place.data {
+            return Ok(Self::Kept(path.clone()));
+        }
+        let name = format!("gristmill-demo-{}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        // Fails where the name is taken: what stands there is not ours to fill and remove.
+        std::fs::create_dir(&path)
+            .map_err(|error| Failure::system(format!("create {}", path.display()), error))?;
+        Ok(Self::Temporary(path))
+    }
+
+    fn path(&self) -> &Path {
+        match self {
+            Self::Kept(path) | Self::Temporary(path) => path,
+        }
+    }
+
+    /// Removes a temporary directory; a failure is told.
+    fn remove(&self) -> Result<(), Failure> {
+        let Self::Temporary(path) = self else { return Ok(()) };
+        std::fs::remove_dir_all(path)
+            .map_err(|error| Failure::system(format!("remove {}", path.display()), error))
+    }
+}
+
+impl Drop for Directory {
+    /// For the ways out that do not come by [`Directory::remove`].
+    fn drop(&mut self) {
+        if let Self::Temporary(path) = self {
+            let _ = std::fs::remove_dir_all(path);
+        }
+    }
+}

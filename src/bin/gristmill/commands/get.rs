@@ -1,0 +1,39 @@
+//! `gristmill get`: a stored page in one of its forms.
+
+use serde_json::json;
+
+use super::open;
+use crate::arguments::{Form, Get, Place};
+use crate::failure::{Failure, Outcome};
+use crate::output::Output;
+
+pub(crate) fn run(place: &Place, arguments: &Get) -> Result<Outcome, Failure> {
+    let url = &arguments.url;
+    let page = open(place)?.get(url.as_str())?.ok_or_else(|| {
+        Failure::Failed(format!("{url} is not stored; `gristmill why {url}` may say why"))
+    })?;
+    let body = match arguments.form {
+        Form::Meta => {
+            let mut meta = serde_json::to_value(&page.entry)
+                .map_err(|error| Failure::system("write the page's data as JSON", error))?;
+            if let Some(fields) = meta.as_object_mut() {
+                fields.insert("headers".to_owned(), json!(page.headers));
+                fields.insert("outlinks".to_owned(), json!(page.links()?));
+            }
+            let mut output = Output::stdout();
+            output.json(&meta)?;
+            output.finish()?;
+            return Ok(Outcome::Done);
+        }
+        Form::Raw => page.raw()?,
+        Form::Markdown => page.markdown()?,
+        Form::Text => page.text()?,
+    };
+    let body = body.ok_or_else(|| {
+        Failure::Failed(format!("{url} was stored without this form; `--as raw` may have it"))
+    })?;
+    let mut output = Output::stdout();
+    output.bytes(&body)?;
+    output.finish()?;
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,39 @@
+//! `gristmill pages`: what is stored.
+
+use std::fmt::Write as _;
+
+use gristmill::engine::{PageEntry, PageQuery};
+
+use super::{ago, open};
+use crate::arguments::{Pages, Place};
+use crate::failure::{Failure, Outcome};
+use crate::output::{Output, plain};
+
+pub(crate) fn run(place: &Place, arguments: &Pages) -> Result<Outcome, Failure> {
+    let engine = open(place)?;
+    let query = PageQuery { host: arguments.host.clone(), since: arguments.since.map(ago) };
+    let mut output = Output::stdout();
+    for page in engine.pages(&query)? {
+        let page = page?;
+        if arguments.json {
+            output.json(&page)?;
+        } else {
+            output.line(&line(&page))?;
+        }
+    }
+    output.finish()?;
+    Ok(Outcome::Done)
+}
+
+/// Time, status, bytes, URL, and what else is known.
+fn line(page: &PageEntry) -> String {
+    let mut line = format!("{}  {}  {:>9}  {}", page.fetched_at, page.status, page.bytes, page.url);
+    if let Some(title) = &page.title {
+        line.push_str("  ");
+        line.push_str(&plain(title));
+    }
+    if let Some(url) = &page.duplicate_of {
+        let _ = write!(line, "  (the same text as {url})");
+    }
+    line
+}

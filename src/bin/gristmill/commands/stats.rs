@@ -1,0 +1,22 @@
+//! `gristmill stats`: the figures that a crawl publishes, readable beside it.
+
+use gristmill::engine::published_stats;
+
+use super::nothing_stored;
+use crate::arguments::{Place, Stats};
+use crate::failure::{Failure, Outcome};
+use crate::output::Output;
+
+pub(crate) fn run(place: &Place, arguments: &Stats) -> Result<Outcome, Failure> {
+    let stats = published_stats(place.data())?.ok_or_else(|| nothing_stored(place))?;
+    let mut output = Output::stdout();
+    if arguments.json {
+        output.json(&stats)?;
+    } else if arguments.prometheus {
+        output.bytes(stats.to_prometheus().as_bytes())?;
+    } else {
+        output.line(&stats.to_string())?;
+    }
+    output.finish()?;
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,77 @@
+//! Watching a run: the progress line, and the wait for its end.
+
+use std::fmt::Write as _;
+use std::io::IsTerminal as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gristmill::cancel::CancelToken;
+use gristmill::engine::{Engine, Error, Progress, Report, Run};
+use gristmill::model::Job;
+use indicatif::{HumanBytes, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// How often the line is drawn.
+const DRAW_EVERY: Duration = Duration::from_millis(200);
+/// How long the engine has to end its threads and release the directory after a run.
+const CLOSE_WITHIN: Duration = Duration::from_secs(30);
+
+/// Runs the job to its end, or to the first cancellation of `stop`, and closes the engine. The
+/// line is drawn on standard error when `visible` and when that is a terminal.
+///
+/// `after` reads from the engine what the caller wants to report, before the engine is closed.
+pub(crate) fn watch<T>(
+    engine: &Engine,
+    job: Job,
+    stop: &CancelToken,
+    visible: bool,
+    after: impl FnOnce(&Report) -> Result<T, Error>,
+) -> Result<(Report, T), Error> {
+    let run = Arc::new(engine.run(job)?);
+    let stopper = Arc::clone(&run);
+    let guard = stop.on_cancel(move || stopper.cancel());
+    let line = line(visible && std::io::stderr().is_terminal());
+    let outcome = wait(&run, &line);
+    drop(guard);
+    line.finish_and_clear();
+    let result = outcome.and_then(|report| Ok((after(&report)?, report)));
+    let closed = engine.close(CLOSE_WITHIN);
+    let (told, report) = result?;
+    closed?;
+    Ok((report, told))
+}
+
+fn wait(run: &Run, line: &ProgressBar) -> Result<Report, Error> {
+    loop {
+        if let Some(outcome) = run.wait_timeout(DRAW_EVERY) {
+            return outcome;
+        }
+        line.set_message(message(&run.progress()));
+        line.tick();
+    }
+}
+
+fn line(visible: bool) -> ProgressBar {
+    let target = if visible { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let style = ProgressStyle::with_template("{spinner} {wide_msg}")
+        .expect("invariant: the template is written right");
+    ProgressBar::with_draw_target(None, target).with_style(style)
+}
+
+fn message(progress: &Progress) -> String {
+    let mut message = format!(
+        "{} pages, {} queued, {} in flight, {} infos, {}, {}",
+        progress.pages,
+        progress.queued,
+        progress.in_flight,
+        progress.infos,
+        HumanBytes(progress.bytes),
+        HumanDuration(progress.elapsed),
+    );
+    if progress.failed > 0 {
+        let _ = write!(message, ", {} failed", progress.failed);
+    }
+    if progress.pending_distil > 0 {
+        let _ = write!(message, ", {} to distil", progress.pending_distil);
+    }
+    message
+}

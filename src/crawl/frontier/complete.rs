@@ -1,0 +1,186 @@
+//! What becomes of a record after its request.
+
+use std::time::Duration;
+
+use super::admit::{Decision, Entry};
+use super::{
+    Candidate, Completion, Frontier, FrontierStore, LeaseId, Now, Open, Outcome, OutcomeKind, Work,
+};
+use crate::crawl::schedule::Health;
+use crate::crawl::{DocumentKind, UrlRecord, Via};
+use crate::model::{Hop, Reason};
+use crate::url::{Url, UrlKey};
+
+/// Redirects that are followed for one document.
+const MAX_HOPS: usize = 10;
+
+/// Longest wait between two attempts at one URL, unless the server asks for more.
+const MAX_RETRY_DELAY: Duration = Duration::from_secs(300);
+
+/// Longest wait that a server may ask for.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
+
+impl Frontier {
+    /// Ends the lease of a document and says what happens to its record. An error of the store
+    /// leaves the lease open, so the call can be repeated.
+    pub fn complete<S: FrontierStore + ?Sized>(
+        &mut self,
+        store: &S,
+        id: LeaseId,
+        now: Now,
+        outcome: Outcome,
+    ) -> Result<Completion, S::Error> {
+        let Some(Open { host, work: Work::Document(record) }) = self.open.get(&id) else {
+            return Ok(Completion::Stale);
+        };
+        let (host, mut record) = (*host, record.clone());
+        record.updated_at = now.wall;
+        let health = health(&outcome.kind);
+        let fetched = matches!(outcome.kind, OutcomeKind::Done | OutcomeKind::NotModified);
+        let counts = fetched && record.kind == DocumentKind::Page;
+        let completion = match outcome.kind {
+            OutcomeKind::Done | OutcomeKind::NotModified => finish(record, Reason::Done),
+            OutcomeKind::Failed(reason) => finish(record, reason),
+            OutcomeKind::Retry { reason, retry_after } => {
+                self.retry(record, reason, retry_after, self.options.max_attempts, now)
+            }
+            OutcomeKind::Throttled { status, retry_after } => {
+                let most = self.options.max_attempts.saturating_mul(2);
+                self.retry(record, Reason::Http { status }, retry_after, most, now)
+            }
+            OutcomeKind::Redirect { status, location } => {
+                self.redirect(store, record, status, location, now)?
+            }
+        };
+        self.open.remove(&id);
+        self.end_exchange(host, outcome.ended_at.min(now.monotonic), outcome.latency, health);
+        match &completion {
+            Completion::Again(record) => {
+                let not_before = match &record.reason {
+                    Reason::WaitingUntil { at, .. } => {
+                        Some(now.monotonic + at.saturating_since(now.wall))
+                    }
+                    _ => None,
+                };
+                self.enqueue(host, (**record).clone(), not_before);
+            }
+            Completion::Final(record) | Completion::Redirected { record, .. } => {
+                self.settle(record.key());
+                if let Some(host) = self.host_mut(host).filter(|_| counts) {
+                    host.fetched += 1;
+                }
+            }
+            Completion::Stale => {}
+        }
+        self.list(host);
+        Ok(completion)
+    }
+
+    /// Ends a lease, of whichever kind, whose request was not made or was given up on this side:
+    /// no attempt is counted, and the URL goes back to where it was. If the request may have been
+    /// sent, the gap counts from `now`.
+    pub fn release(&mut self, id: LeaseId, now: Now) {
+        let Some(Open { host, work }) = self.open.remove(&id) else { return };
+        self.end_exchange(host, now.monotonic, Duration::ZERO, Health::Unknown);
+        match work {
+            Work::Document(record) => self.enqueue(host, *record, None),
+            Work::Robots { origin, attempt, .. } => self.want_robots(&origin, attempt, now),
+        }
+        self.list(host);
+    }
+
+    fn retry(
+        &self,
+        mut record: Box<UrlRecord>,
+        reason: Reason,
+        retry_after: Option<Duration>,
+        most: u32,
+        now: Now,
+    ) -> Completion {
+        record.attempts = record.attempts.saturating_add(1);
+        if record.attempts >= most {
+            return finish(record, reason);
+        }
+        let wait = backoff(self.options.retry_delay, record.attempts, record.key())
+            .max(retry_after.unwrap_or_default().min(MAX_RETRY_AFTER));
+        let at = now.wall.saturating_add(wait);
+        record.reason = Reason::WaitingUntil { at, cause: reason.to_string() };
+        Completion::Again(record)
+    }
+
+    fn redirect<S: FrontierStore + ?Sized>(
+        &mut self,
+        store: &S,
+        mut record: Box<UrlRecord>,
+        status: u16,
+        location: Url,
+        now: Now,
+    ) -> Result<Completion, S::Error> {
+        let failed = |record, cause: String| Ok(finish(record, Reason::Failed { cause }));
+        let loops = location == record.url || record.hops.iter().any(|hop| hop.url == location);
+        if loops {
+            return failed(record, format!("redirect loop at {location}"));
+        }
+        if record.hops.len() >= MAX_HOPS {
+            return failed(record, format!("more than {MAX_HOPS} redirects"));
+        }
+        let hop = Hop { url: record.url.clone(), status, location: location.clone(), at: now.wall };
+        let (from, key) = (record.key(), UrlKey::from_url(&location));
+        if key == from {
+            // The same document under another spelling: the record goes on with that.
+            record.hops.push(hop);
+            record.url = location;
+            record.reason = Reason::Pending;
+            return Ok(Completion::Again(record));
+        }
+        if record.seed {
+            self.follow_seed(&location);
+        }
+        let mut hops = record.hops.clone();
+        hops.push(hop.clone());
+        let (kind, depth, parent) = (record.kind, record.depth, Some(from));
+        let candidate =
+            Candidate { url: &location, kind, via: Via::Redirect, depth, parent, score: 0.0 };
+        let entry = Entry { candidate, seed: record.seed, hops, rank: record.rank };
+        let decision = self.decide(store, now, key, entry)?;
+        record.hops.push(hop);
+        let (reason, admission, refusal) = match decision {
+            Decision::New(admission) => {
+                (Reason::DuplicateOf { url: location }, Some(admission), None)
+            }
+            Decision::Known => (Reason::DuplicateOf { url: location }, None, None),
+            Decision::Refused(refusal) => {
+                let report = self.refused.insert(key);
+                self.counts.refused += u64::from(report);
+                (refusal.reason.clone(), None, report.then_some(refusal))
+            }
+        };
+        record.reason = reason;
+        Ok(Completion::Redirected { record, admission, refusal })
+    }
+}
+
+fn finish(mut record: Box<UrlRecord>, reason: Reason) -> Completion {
+    record.reason = reason;
+    Completion::Final(record)
+}
+
+fn health(kind: &OutcomeKind) -> Health {
+    match kind {
+        OutcomeKind::Throttled { retry_after, .. } => Health::Refusing(*retry_after),
+        OutcomeKind::Retry { reason: Reason::Http { .. }, .. } => Health::Error,
+        OutcomeKind::Retry { .. } => Health::Unreachable,
+        // Nothing was sent.
+        OutcomeKind::Failed(Reason::BlockedAddress { .. }) => Health::Unknown,
+        _ => Health::Good,
+    }
+}
+
+/// Doubles with each attempt; between half of that and all of it, by a hash of URL and attempt, so
+/// that URLs that failed together do not come back together.
+fn backoff(first: Duration, attempts: u32, key: UrlKey) -> Duration {
+    let doublings = attempts.saturating_sub(1).min(16);
+    let full = first.saturating_mul(1 << doublings).min(MAX_RETRY_DELAY);
+    let noise = key.0.iter().fold(attempts, |sum, byte| sum.wrapping_mul(31) + u32::from(*byte));
+    full / 2 + full.saturating_mul(noise % 1024) / 2048
+}

@@ -1,0 +1,217 @@
+//! One host: its queues, its robots rules and its schedule.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use crate::crawl::UrlRecord;
+use crate::crawl::record::Order;
+use crate::crawl::robots::Robots;
+use crate::crawl::schedule::Schedule;
+use crate::url::{Host, Origin, Url};
+
+/// A request for `robots.txt` that a redirect brought to this host.
+#[derive(Debug)]
+pub(super) struct RobotsHop {
+    pub(super) origin: Origin,
+    pub(super) url: Url,
+    pub(super) hop: u8,
+    pub(super) attempt: u32,
+}
+
+/// What is known of the rules of an origin.
+#[derive(Debug)]
+pub(super) enum Rules {
+    /// To be asked for, not before a time; `previous` are those that have run out.
+    Wanted { not_before: Duration, attempts: u32, previous: Option<Robots> },
+    /// Being asked for.
+    Asked { previous: Option<Robots> },
+    /// Known, for a while.
+    Known { robots: Robots, until: Duration },
+}
+
+/// The URLs of one origin.
+#[derive(Debug)]
+pub(super) struct OriginQueue {
+    pub(super) origin: Origin,
+    pub(super) rules: Rules,
+    pub(super) queue: BTreeMap<Order, UrlRecord>,
+}
+
+/// One host.
+#[derive(Debug)]
+pub(super) struct HostState {
+    pub(super) host: Host,
+    pub(super) schedule: Schedule,
+    /// Leases open.
+    pub(super) open: usize,
+    /// One or two: `http` and `https`.
+    pub(super) origins: Vec<OriginQueue>,
+    pub(super) hops: VecDeque<RobotsHop>,
+    /// Records that wait for a time of their own.
+    pub(super) waiting: BTreeMap<(Duration, Order), UrlRecord>,
+    /// Rows of the queue from this place on are in the store alone; those before it are here.
+    pub(super) stored_from: Option<Order>,
+    /// Is on the frontier's list of hosts to refill.
+    pub(super) wants_refill: bool,
+    /// Under which time the frontier lists it.
+    pub(super) listed_at: Option<Duration>,
+    /// Pages fetched.
+    pub(super) fetched: u64,
+}
+
+/// What a host offers.
+pub(super) enum Offer {
+    Hop(RobotsHop),
+    Robots { origin: Origin, attempt: u32 },
+    Record(UrlRecord),
+    Refill,
+    Nothing,
+}
+
+impl HostState {
+    pub(super) fn new(host: Host, delay: Duration) -> Self {
+        Self {
+            host,
+            schedule: Schedule::new(delay),
+            open: 0,
+            origins: Vec::new(),
+            hops: VecDeque::new(),
+            waiting: BTreeMap::new(),
+            stored_from: None,
+            wants_refill: false,
+            listed_at: None,
+            fetched: 0,
+        }
+    }
+
+    /// Records held here.
+    pub(super) fn queued(&self) -> usize {
+        self.waiting.len() + self.origins.iter().map(|o| o.queue.len()).sum::<usize>()
+    }
+
+    /// The queue of an origin, made when it is new. `rules` are those to begin with.
+    pub(super) fn origin(
+        &mut self,
+        origin: Origin,
+        rules: impl FnOnce() -> Rules,
+    ) -> &mut OriginQueue {
+        let at = self.origins.iter().position(|known| known.origin == origin);
+        let at = at.unwrap_or_else(|| {
+            self.origins.push(OriginQueue { origin, rules: rules(), queue: BTreeMap::new() });
+            self.origins.len() - 1
+        });
+        self.origins.get_mut(at).expect("invariant: found or pushed just now")
+    }
+
+    /// When the host may start something, if it has anything to start.
+    pub(super) fn due(&self, per_host: usize) -> Option<Duration> {
+        if self.open >= self.schedule.at_once(per_host) {
+            return None;
+        }
+        let queued = self.origins.iter().filter(|o| !o.queue.is_empty());
+        let earliest = queued.filter_map(|origin| match &origin.rules {
+            Rules::Known { .. } => Some(Duration::ZERO),
+            Rules::Wanted { not_before, .. } => Some(*not_before),
+            Rules::Asked { .. } => None,
+        });
+        let hop = (!self.hops.is_empty()).then_some(Duration::ZERO);
+        let waiting = self.waiting.first_key_value().map(|((at, _), _)| *at);
+        let refill = self.needs_refill().then_some(Duration::ZERO);
+        let earliest = earliest.chain(hop).chain(waiting).chain(refill).min()?;
+        // A host that was given up is asked nothing more: its URLs are only refused.
+        if self.schedule.given_up() || (refill.is_some() && hop.is_none()) {
+            return Some(earliest);
+        }
+        Some(earliest.max(self.schedule.next_at()))
+    }
+
+    /// The queue here has run dry and the store has more of it.
+    fn needs_refill(&self) -> bool {
+        self.stored_from.is_some()
+            && !self.wants_refill
+            && self.origins.iter().all(|origin| origin.queue.is_empty())
+    }
+
+    /// What to do for this host at `now`, which is when it is due or later.
+    pub(super) fn offer(&mut self, now: Duration) -> Offer {
+        // First, since this is due without regard to the gap.
+        if self.hops.is_empty() && self.needs_refill() {
+            return Offer::Refill;
+        }
+        self.wake(now);
+        if let Some(hop) = self.hops.pop_front() {
+            return Offer::Hop(hop);
+        }
+        let ready = |origin: &OriginQueue| match &origin.rules {
+            Rules::Known { .. } => true,
+            Rules::Wanted { not_before, .. } => *not_before <= now,
+            Rules::Asked { .. } => false,
+        };
+        let given_up = self.schedule.given_up();
+        let first = self
+            .origins
+            .iter_mut()
+            .filter(|origin| given_up || ready(origin))
+            .filter_map(|origin| Some((*origin.queue.first_key_value()?.0, origin)))
+            .min_by_key(|(order, _)| *order);
+        first.map_or(Offer::Nothing, |(_, origin)| origin.offer(now, given_up))
+    }
+
+    /// Puts records whose time has come back into their queues.
+    fn wake(&mut self, now: Duration) {
+        while let Some(first) = self.waiting.first_entry() {
+            if first.key().0 > now && !self.schedule.given_up() {
+                return;
+            }
+            let record = first.remove();
+            let origin = Origin::of(&record.url);
+            // The origin was made when the record was queued first.
+            let queue = self.origin(origin, || Rules::Wanted {
+                not_before: Duration::ZERO,
+                attempts: 0,
+                previous: None,
+            });
+            queue.queue.insert(record.order(), record);
+        }
+    }
+
+    /// Takes everything from `order` on out of memory; the store has it.
+    pub(super) fn spill(&mut self, order: Order) -> Vec<UrlRecord> {
+        let spilled = self.origins.iter_mut().flat_map(|o| o.queue.split_off(&order).into_values());
+        let spilled = spilled.collect();
+        self.stored_from = Some(self.stored_from.map_or(order, |from| from.min(order)));
+        spilled
+    }
+
+    /// Whether nothing here would be missed at `now`.
+    pub(super) fn is_idle(&self, now: Duration) -> bool {
+        let asked = |o: &OriginQueue| matches!(o.rules, Rules::Asked { .. });
+        self.open == 0
+            && self.queued() == 0
+            && self.hops.is_empty()
+            && self.stored_from.is_none()
+            && !self.origins.iter().any(asked)
+            && self.schedule.is_at_rest(now)
+    }
+}
+
+impl OriginQueue {
+    fn offer(&mut self, now: Duration, given_up: bool) -> Offer {
+        if !given_up {
+            match &mut self.rules {
+                Rules::Known { robots, until } if *until <= now => {
+                    let previous = Some(std::mem::take(robots));
+                    self.rules = Rules::Asked { previous };
+                    return Offer::Robots { origin: self.origin.clone(), attempt: 1 };
+                }
+                Rules::Wanted { attempts, previous, .. } => {
+                    let attempts = *attempts + 1;
+                    self.rules = Rules::Asked { previous: previous.take() };
+                    return Offer::Robots { origin: self.origin.clone(), attempt: attempts };
+                }
+                _ => {}
+            }
+        }
+        self.queue.pop_first().map_or(Offer::Nothing, |(_, record)| Offer::Record(record))
+    }
+}

@@ -1,0 +1,154 @@
+//! Whose turn it is.
+
+use std::time::Duration;
+
+use super::host::{Offer, RobotsHop, Rules};
+use super::{Frontier, HostId, Lease, LeaseKind, Next, Now, Open, RobotsAnswer, Work};
+use crate::crawl::{DocumentKind, UrlRecord};
+use crate::model::{BudgetKind, Reason};
+use crate::url::{Host, Origin, Url};
+
+/// How often room for further hosts is looked for.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+
+impl Frontier {
+    /// What to do at `now`. See [`Next`].
+    ///
+    /// It goes on until there is something to do: each step of the loop takes a record, a request
+    /// or a host off a list, so it ends.
+    pub fn next(&mut self, now: Now) -> Next {
+        if !self.store.opened {
+            return Next::Refill;
+        }
+        while let Some((at, id)) = self.due.first().copied() {
+            if at > now.monotonic {
+                break;
+            }
+            let next = self.step(id, now);
+            self.list(id);
+            if let Some(next) = next {
+                return next;
+            }
+        }
+        if !self.refills.is_empty() {
+            return Next::Refill;
+        }
+        let due = self.next_due();
+        if self.store.more_hosts {
+            if self.ids.len() < self.options.max_hosts {
+                return Next::Refill;
+            }
+            if self.store.next_sweep <= now.monotonic {
+                self.store.next_sweep = now.monotonic + SWEEP_EVERY;
+                if self.sweep(now.monotonic) {
+                    return Next::Refill;
+                }
+            }
+            return Next::NotBefore(
+                due.map_or(self.store.next_sweep, |at| at.min(self.store.next_sweep)),
+            );
+        }
+        due.map_or(Next::Empty, Next::NotBefore)
+    }
+
+    fn step(&mut self, id: HostId, now: Now) -> Option<Next> {
+        let host = self.host_mut(id)?;
+        let given_up = host.schedule.given_up();
+        let name = host.host.clone();
+        match host.offer(now.monotonic) {
+            Offer::Nothing => None,
+            Offer::Refill => {
+                host.wants_refill = true;
+                self.refills.push(id);
+                None
+            }
+            Offer::Hop(hop) if given_up => {
+                let RobotsHop { origin, attempt, .. } = hop;
+                self.apply_robots(&origin, attempt, now, RobotsAnswer::Unreachable);
+                None
+            }
+            Offer::Hop(RobotsHop { origin, url, hop, attempt }) => {
+                Some(self.lease_robots(id, name, origin, url, (hop, attempt), now))
+            }
+            Offer::Robots { origin, attempt } => match origin.robots_url() {
+                Ok(url) => Some(self.lease_robots(id, name, origin, url, (0, attempt), now)),
+                Err(error) => {
+                    tracing::warn!(%origin, %error, "origin without a robots.txt URL");
+                    self.apply_robots(&origin, attempt, now, RobotsAnswer::Unreachable);
+                    None
+                }
+            },
+            Offer::Record(record) => {
+                self.queued = self.queued.saturating_sub(1);
+                Some(match self.objection(id, &record) {
+                    Some(reason) => Next::Refused(Box::new(self.refuse(record, reason, now))),
+                    None => self.lease_document(id, name, record, now),
+                })
+            }
+        }
+    }
+
+    /// Why a record may not be fetched after all.
+    fn objection(&self, id: HostId, record: &UrlRecord) -> Option<Reason> {
+        let host = self.host(id)?;
+        if host.schedule.given_up() {
+            let cause = format!("host {} failed too often and was given up", host.host);
+            return Some(Reason::Failed { cause });
+        }
+        let most = self.options.max_pages_per_host;
+        if record.kind == DocumentKind::Page && most.is_some_and(|most| host.fetched >= most) {
+            return Some(Reason::Budget { kind: BudgetKind::HostPages });
+        }
+        let origin = Origin::of(&record.url);
+        let rules = host.origins.iter().find(|known| known.origin == origin)?;
+        let Rules::Known { robots, .. } = &rules.rules else { return None };
+        let verdict = robots.check(&record.url);
+        let line = verdict.line.unwrap_or_default();
+        (!verdict.allowed).then_some(Reason::Robots { line })
+    }
+
+    fn refuse(&mut self, mut record: UrlRecord, reason: Reason, now: Now) -> UrlRecord {
+        record.reason = reason;
+        record.updated_at = now.wall;
+        self.settle(record.key());
+        record
+    }
+
+    fn lease_document(&mut self, id: HostId, host: Host, record: UrlRecord, now: Now) -> Next {
+        let url = record.url.clone();
+        let record = Box::new(record);
+        let work = Work::Document(record.clone());
+        self.lease(id, host, url, work, LeaseKind::Document(record), now)
+    }
+
+    fn lease_robots(
+        &mut self,
+        id: HostId,
+        host: Host,
+        origin: Origin,
+        url: Url,
+        (hop, attempt): (u8, u32),
+        now: Now,
+    ) -> Next {
+        let work = Work::Robots { origin: origin.clone(), hop, attempt };
+        self.lease(id, host, url, work, LeaseKind::Robots { origin, hop, attempt }, now)
+    }
+
+    fn lease(
+        &mut self,
+        id: HostId,
+        host: Host,
+        url: Url,
+        work: Work,
+        kind: LeaseKind,
+        now: Now,
+    ) -> Next {
+        if let Some(state) = self.host_mut(id) {
+            state.open += 1;
+            state.schedule.started(now.monotonic);
+        }
+        let lease = self.lease_id();
+        self.open.insert(lease, Open { host: id, work });
+        Next::Ready(Lease { id: lease, kind, url, host })
+    }
+}

@@ -1,0 +1,157 @@
+//! What an answer to a request for `robots.txt` means (RFC 9309, section 2.3.1).
+
+use std::time::Duration;
+
+use super::host::{RobotsHop, Rules};
+use super::{Frontier, LeaseId, Now, Open, RobotsAnswer, RobotsOutcome, Work};
+use crate::crawl::robots::Robots;
+use crate::crawl::schedule::Health;
+use crate::url::{Host, Origin, Url, join};
+
+/// Redirects that are followed for one `robots.txt`.
+const MAX_ROBOTS_HOPS: u8 = 5;
+
+/// Sitemaps of one file that are handed on.
+const MAX_SITEMAPS: usize = 1000;
+
+impl Frontier {
+    /// Ends the lease of a `robots.txt`; `ended_at` is the monotonic time of its last byte.
+    ///
+    /// - A file: its rules hold for `robots_ttl`; its `Crawl-delay` counts, up to the cap.
+    /// - 4xx, or more than five redirects: no rules.
+    /// - 5xx, 429, or no answer: nothing may be fetched for now; after `robots_attempts` the
+    ///   origin's URLs are refused. Where rules were known before, those go on.
+    pub fn robots_answer(
+        &mut self,
+        id: LeaseId,
+        now: Now,
+        ended_at: Duration,
+        answer: RobotsAnswer,
+    ) -> RobotsOutcome {
+        let Some(Open { work: Work::Robots { .. }, .. }) = self.open.get(&id) else {
+            return RobotsOutcome::default();
+        };
+        let Some(Open { host, work: Work::Robots { origin, hop, attempt } }) =
+            self.open.remove(&id)
+        else {
+            return RobotsOutcome::default();
+        };
+        let health = match &answer {
+            RobotsAnswer::Status(429 | 503) => Health::Refusing(None),
+            RobotsAnswer::Status(status) if *status >= 500 => Health::Error,
+            RobotsAnswer::Unreachable => Health::Unreachable,
+            _ => Health::Good,
+        };
+        // How long a file of rules takes says nothing of pages, hence no latency.
+        self.end_exchange(host, ended_at.min(now.monotonic), Duration::ZERO, health);
+        let outcome = match answer {
+            RobotsAnswer::Redirect(url) if hop < MAX_ROBOTS_HOPS => {
+                self.follow_robots(origin, url, hop + 1, attempt, now);
+                RobotsOutcome::default()
+            }
+            answer => self.apply_robots(&origin, attempt, now, answer),
+        };
+        self.list(host);
+        outcome
+    }
+
+    /// The next hop is a request to its host like any other.
+    fn follow_robots(&mut self, origin: Origin, url: Url, hop: u8, attempt: u32, now: Now) {
+        match self.host_id(&Host::of(&url)) {
+            Some(id) => {
+                if let Some(host) = self.host_mut(id) {
+                    host.hops.push_back(RobotsHop { origin, url, hop, attempt });
+                }
+                self.list(id);
+            }
+            None => {
+                self.apply_robots(&origin, attempt, now, RobotsAnswer::Unreachable);
+            }
+        }
+    }
+
+    /// Sets the rules of an origin by an answer.
+    pub(super) fn apply_robots(
+        &mut self,
+        origin: &Origin,
+        attempt: u32,
+        now: Now,
+        answer: RobotsAnswer,
+    ) -> RobotsOutcome {
+        let failed = match answer {
+            RobotsAnswer::Body(body) => {
+                let robots = Robots::parse(&body, &self.options.product_token);
+                let sitemaps = sitemaps(&robots, origin);
+                self.know_robots(origin, robots, now);
+                return RobotsOutcome { sitemaps };
+            }
+            RobotsAnswer::Status(status) if status < 500 && status != 429 => {
+                self.know_robots(origin, Robots::allow_all(), now);
+                return RobotsOutcome::default();
+            }
+            RobotsAnswer::Redirect(_) => {
+                self.know_robots(origin, Robots::allow_all(), now);
+                return RobotsOutcome::default();
+            }
+            RobotsAnswer::Status(status) => format!("robots.txt answered {status}"),
+            RobotsAnswer::Unreachable => "robots.txt could not be fetched".to_owned(),
+        };
+        if attempt < self.options.robots_attempts {
+            self.want_robots(origin, attempt + 1, now);
+        } else {
+            let previous = self.take_previous(origin);
+            self.know_robots(origin, previous.unwrap_or(Robots::disallow_all(failed)), now);
+        }
+        RobotsOutcome::default()
+    }
+
+    /// Has the rules asked for again; `attempt` is the number of the attempt to come, and the
+    /// first one does not wait.
+    pub(super) fn want_robots(&mut self, origin: &Origin, attempt: u32, now: Now) {
+        let attempts = attempt.saturating_sub(1);
+        let wait = match attempts {
+            0 => Duration::ZERO,
+            n => self.options.robots_retry.saturating_mul(1 << (n - 1).min(10)),
+        };
+        let not_before = now.monotonic + wait;
+        let previous = self.take_previous(origin);
+        self.set_rules(origin, Rules::Wanted { not_before, attempts, previous });
+    }
+
+    fn know_robots(&mut self, origin: &Origin, robots: Robots, now: Now) {
+        let delay = robots.crawl_delay().map(|delay| delay.min(self.options.crawl_delay_cap));
+        let until = now.monotonic + self.options.robots_ttl;
+        if let (Some(delay), Some(id)) = (delay, self.ids.get(origin.host()).copied())
+            && let Some(host) = self.host_mut(id)
+        {
+            host.schedule.raise_floor(delay);
+        }
+        self.set_rules(origin, Rules::Known { robots, until });
+    }
+
+    fn take_previous(&mut self, origin: &Origin) -> Option<Robots> {
+        let id = self.ids.get(origin.host()).copied()?;
+        let host = self.host_mut(id)?;
+        let known = host.origins.iter_mut().find(|known| known.origin == *origin)?;
+        match &mut known.rules {
+            Rules::Asked { previous, .. } | Rules::Wanted { previous, .. } => previous.take(),
+            Rules::Known { .. } => None,
+        }
+    }
+
+    fn set_rules(&mut self, origin: &Origin, rules: Rules) {
+        let Some(id) = self.ids.get(origin.host()).copied() else { return };
+        if let Some(host) = self.host_mut(id)
+            && let Some(known) = host.origins.iter_mut().find(|known| known.origin == *origin)
+        {
+            known.rules = rules;
+        }
+        self.list(id);
+    }
+}
+
+fn sitemaps(robots: &Robots, origin: &Origin) -> Vec<Url> {
+    let Ok(base) = origin.robots_url() else { return Vec::new() };
+    let named = robots.sitemaps().iter().take(MAX_SITEMAPS);
+    named.filter_map(|text| join(&base, text).ok()).collect()
+}

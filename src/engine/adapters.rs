@@ -1,0 +1,221 @@
+//! The configuration turned into parts, and the seams of one part filled with another.
+
+use std::sync::Arc;
+
+use secrecy::ExposeSecret;
+
+use super::Error;
+use super::distill::{Distiller, Extractive, LlmDistiller, LlmDistillerOptions};
+use super::tables::Tables;
+use crate::cache::Cache;
+use crate::cancel::CancelToken;
+use crate::config::{Config, ConfigError};
+use crate::extract::{ExtractOptions, Extractor};
+use crate::fetch::{FetchOptions, Fetcher, MediaTypes};
+use crate::http::{self, AddressPolicy, Request, Timeouts};
+use crate::llm::{self, CacheFailure, HttpReply, HttpRequest, ResponseCache, Transport, TransportError};
+use crate::model::Content;
+use crate::pool::Pool;
+use crate::store::{Keyspace, StoreError};
+use crate::time::SharedClock;
+use crate::url::UrlKey;
+
+/// Idle connections kept over all hosts, for each connection that may be in use.
+const IDLE_PER_ACTIVE: usize = 2;
+/// Largest answer of a model that is read.
+const MAX_ANSWER_BYTES: u64 = 8 << 20;
+
+/// The client that crawls.
+pub(super) fn crawl_client(config: &Config, clock: &SharedClock) -> Result<http::Client, Error> {
+    let crawl = &config.crawl;
+    let mut builder = http::Client::builder()
+        .user_agent(&crawl.user_agent)
+        .timeouts(Timeouts {
+            connect: crawl.connect_timeout,
+            first_byte: crawl.first_byte_timeout,
+            body: crawl.total_timeout,
+            total: crawl.total_timeout,
+        })
+        .max_body_bytes(crawl.max_body_bytes)
+        .address_policy(if crawl.allow_private {
+            AddressPolicy::AllowPrivate
+        } else {
+            AddressPolicy::Public
+        })
+        .connections_per_host(crawl.per_host)
+        .max_idle_connections(crawl.concurrency.saturating_mul(IDLE_PER_ACTIVE))
+        .proxy(crawl.proxy.clone())
+        .dns_ttl(config.cache.dns_ttl)
+        .clock(Arc::clone(clock));
+    for (name, value) in &crawl.headers {
+        builder = builder.header(name, value);
+    }
+    Ok(builder.build()?)
+}
+
+/// What fetches pages: documents that can be read, and nothing else.
+pub(super) fn fetcher(client: http::Client, clock: &SharedClock) -> Fetcher {
+    Fetcher::new(client, FetchOptions { clock: Arc::clone(clock), ..FetchOptions::default() })
+}
+
+/// What fetches robots.txt, sitemaps and feeds, which come under all sorts of media types.
+pub(super) fn listing_fetcher(client: http::Client, clock: &SharedClock) -> Fetcher {
+    let clock = Arc::clone(clock);
+    let options = FetchOptions { media: MediaTypes::any(), clock, ..FetchOptions::default() };
+    Fetcher::new(client, options)
+}
+
+pub(super) fn extractor(config: &Config) -> Extractor {
+    let max_bytes = usize::try_from(config.crawl.max_body_bytes).unwrap_or(usize::MAX);
+    Extractor::new(ExtractOptions { max_bytes, ..ExtractOptions::default() })
+}
+
+/// Contents by page, so that the distiller does not read back what was just stored.
+pub(super) fn content_cache(config: &Config, clock: &SharedClock) -> Cache<UrlKey, Arc<Content>> {
+    Cache::builder()
+        .capacity(config.cache.content_bytes)
+        .ttl(config.cache.content_ttl)
+        .weigher(|_, content: &Arc<Content>| content_weight(content))
+        .clock(Arc::clone(clock))
+        .build()
+}
+
+fn content_weight(content: &Content) -> u64 {
+    let blocks = content.blocks.len() * size_of::<crate::model::Block>();
+    (content.text.len() + content.markdown.len() + blocks + size_of::<Content>()) as u64
+}
+
+/// Tasks of the distiller at once: calls to the model, or pages ranked on the cores.
+pub(super) fn distil_workers(config: &Config) -> usize {
+    if config.llm.url.is_some() { config.llm.concurrency } else { config.distil.concurrency }
+}
+
+/// A pool that starts with one worker and grows to `most`, with one to spare for what is urgent.
+pub(super) fn pool(name: &str, most: usize, config: &Config) -> Result<Pool, Error> {
+    Ok(Pool::builder()
+        .name(name)
+        .min(1)
+        .max(most + 1)
+        .idle_timeout(config.pool.idle_timeout)
+        .stack_size(config.pool.stack_bytes)
+        .build()?)
+}
+
+/// The model's client, if a model is configured.
+pub(super) fn llm_client(
+    config: &Config,
+    clock: &SharedClock,
+    tables: &Tables,
+) -> Result<Option<llm::Client>, Error> {
+    let (Some(url), Some(model)) = (&config.llm.url, &config.llm.model) else { return Ok(None) };
+    let key = match &config.llm.api_key_env {
+        None => None,
+        Some(variable) => match std::env::var(variable) {
+            Ok(key) if !key.is_empty() => Some(key.into()),
+            _ => return Err(ConfigError::MissingKey { variable: variable.clone() }.into()),
+        },
+    };
+    // The user names this server, so its address is not restricted.
+    let client = http::Client::builder()
+        .user_agent(&config.crawl.user_agent)
+        .timeouts(Timeouts {
+            connect: config.crawl.connect_timeout,
+            first_byte: config.llm.timeout,
+            body: config.llm.timeout,
+            total: config.llm.timeout,
+        })
+        .max_body_bytes(MAX_ANSWER_BYTES)
+        .address_policy(AddressPolicy::AllowPrivate)
+        .connections_per_host(config.llm.concurrency)
+        .max_idle_connections(config.llm.concurrency)
+        .dns_ttl(config.cache.dns_ttl)
+        .clock(Arc::clone(clock))
+        .build()?;
+    let client = llm::Client::builder()
+        .endpoint(url)
+        .model(model)
+        .api_key(key)
+        .transport(Arc::new(HttpTransport { client }))
+        .max_in_flight(config.llm.concurrency)
+        .max_output_tokens(config.llm.max_output_tokens)
+        .max_prompt_bytes(config.llm.max_prompt_bytes)
+        .memory_cache(usize::try_from(config.cache.llm_bytes).unwrap_or(usize::MAX))
+        .timeout(config.llm.timeout)
+        .cache(Arc::new(StoredAnswers { rows: tables.answers.clone() }))
+        .clock(Arc::clone(clock))
+        .build()?;
+    Ok(Some(client))
+}
+
+/// The distiller that the configuration asks for.
+pub(super) fn distiller(
+    config: &Config,
+    llm: Option<llm::Client>,
+) -> Result<Arc<dyn Distiller>, Error> {
+    let Some(client) = llm else { return Ok(Arc::new(Extractive::default())) };
+    let options = LlmDistillerOptions {
+        max_prompt_bytes: config.llm.max_prompt_bytes,
+        max_output_tokens: config.llm.max_output_tokens,
+        ..LlmDistillerOptions::default()
+    };
+    Ok(Arc::new(LlmDistiller::new(client, options)?))
+}
+
+/// The model's client over the HTTP client.
+struct HttpTransport {
+    client: http::Client,
+}
+
+impl Transport for HttpTransport {
+    fn post(
+        &self,
+        request: &HttpRequest<'_>,
+        cancel: &CancelToken,
+    ) -> Result<HttpReply, TransportError> {
+        let mut exchange = Request::post(request.url.clone(), request.body.to_vec());
+        for header in &request.headers.0 {
+            exchange = exchange.header(&header.name, &header.value);
+        }
+        for header in request.secret_headers {
+            exchange = exchange.header(&header.name, header.value.expose_secret());
+        }
+        exchange.max_body = Some(request.max_body as u64);
+        exchange.timeouts = Some(Timeouts {
+            connect: request.timeout,
+            first_byte: request.timeout,
+            body: request.timeout,
+            total: request.timeout,
+        });
+        match self.client.send(&exchange, cancel) {
+            Ok(response) => Ok(HttpReply {
+                status: response.status,
+                headers: response.headers,
+                body: response.body,
+            }),
+            Err(error) => Err(TransportError::new(error.to_string())
+                .retryable(error.is_retryable() && error.is_before_first_byte())
+                .sent(!error.is_before_first_byte())
+                .caused_by(error)),
+        }
+    }
+}
+
+/// The durable tier of the model's answers.
+struct StoredAnswers {
+    rows: Keyspace,
+}
+
+impl ResponseCache for StoredAnswers {
+    fn get(&self, key: &[u8; 32]) -> Result<Option<Vec<u8>>, CacheFailure> {
+        let value = self.rows.get(key).map_err(|source| failure("read", source))?;
+        Ok(value.map(|value| value.to_vec()))
+    }
+
+    fn put(&self, key: &[u8; 32], value: &[u8]) -> Result<(), CacheFailure> {
+        self.rows.put(key, value).map_err(|source| failure("write", source))
+    }
+}
+
+fn failure(operation: &'static str, source: StoreError) -> CacheFailure {
+    CacheFailure { operation, source: Box::new(source) }
+}

@@ -1,0 +1,267 @@
+//! The engine: the one place where the parts are wired together.
+//!
+//! [`Engine::open`] opens a directory; [`Engine::run`] starts a [`Job`] and gives a [`Run`] to
+//! watch, cancel and wait for; [`Engine::infos`], [`Engine::pages`], [`Engine::get`] and
+//! [`Engine::why`] read what was stored. Dropping the last [`Engine`] closes it.
+//!
+//! Invariants:
+//! - A page, its content, its links, its rows to distil and its done-mark are one atomic batch.
+//! - No stage waits for a later one: a fetch starts only when the crawl's own limits and the
+//!   backlog of the distiller allow it, and a task never blocks on another.
+//! - The quote of every stored [`Info`](crate::model::Info) is exactly the bytes of the stored
+//!   text at its span; this is checked again right before it is stored.
+
+mod adapters;
+pub mod distill;
+mod error;
+mod query;
+mod run;
+mod stats;
+mod tables;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use url::Url;
+
+use crate::cache::Cache;
+use crate::cancel::CancelToken;
+use crate::config::Config;
+use crate::extract::Extractor;
+use crate::fetch::Fetcher;
+use crate::http;
+use crate::model::{Content, Job};
+use crate::pool::{Pool, ShutdownMode};
+use crate::store::{CheckReport, Store};
+use crate::time::{SharedClock, SystemClock};
+use crate::url::UrlKey;
+
+use distill::Distiller;
+pub use error::Error;
+pub use query::{Explanation, InfoQuery, PageEntry, PageQuery, Quarantined, StoredPage};
+pub use run::{LlmTotals, Progress, Report, Run, StopReason};
+pub use stats::{Stats, published_stats};
+use tables::Tables;
+
+/// How long dropping the last handle waits for running work before it gives up on it.
+const DROP_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Texts whose holder is known in memory. A text may be held by a page whose batch is not visible
+/// yet, so this must be far more than the pages in flight.
+const HOLDERS: u64 = 1 << 16;
+
+/// An open directory with everything that works on it. Clones share it; dropping the last one
+/// closes it, like [`Engine::close`] with a deadline of ten seconds.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    handle: Arc<Handle>,
+}
+
+/// Closes the engine when the last [`Engine`] goes, whoever else still holds the parts.
+#[derive(Debug)]
+struct Handle {
+    shared: Arc<Shared>,
+}
+
+/// What all tasks of an engine share.
+#[derive(Debug)]
+struct Shared {
+    dir: PathBuf,
+    config: Config,
+    clock: SharedClock,
+    tables: Tables,
+    fetcher: Fetcher,
+    listing_fetcher: Fetcher,
+    http: http::Client,
+    extractor: Extractor,
+    distiller: Arc<dyn Distiller>,
+    llm: Option<crate::llm::Client>,
+    contents: Cache<UrlKey, Arc<Content>>,
+    /// The page that holds a text, by the BLAKE3 of the text.
+    holders: Cache<[u8; 32], Url>,
+    crawl_pool: Pool,
+    distil_pool: Pool,
+    /// Cancels every run.
+    token: CancelToken,
+    closed: AtomicBool,
+    runs: Mutex<Vec<Arc<run::RunState>>>,
+}
+
+/// Sets an engine up. Made by [`Engine::builder`].
+#[derive(Debug)]
+pub struct EngineBuilder {
+    dir: PathBuf,
+    config: Config,
+    clock: Option<SharedClock>,
+    distiller: Option<Arc<dyn Distiller>>,
+}
+
+impl Engine {
+    /// Opens the directory with the default configuration; creates it where it is missing.
+    ///
+    /// Fails with [`StoreError::InUse`](crate::store::StoreError) while another process has it
+    /// open.
+    pub fn open(dir: impl AsRef<Path>) -> Result<Self, Error> {
+        Self::builder(dir).build()
+    }
+
+    /// Begins to set up an engine on the directory.
+    pub fn builder(dir: impl AsRef<Path>) -> EngineBuilder {
+        EngineBuilder {
+            dir: dir.as_ref().to_path_buf(),
+            config: Config::default(),
+            clock: None,
+            distiller: None,
+        }
+    }
+
+    /// Starts a job, or goes on with the unfinished run of the job of this name. A finished job is
+    /// run again: what is stored is asked for conditionally and only changes are stored anew.
+    ///
+    /// Returns as soon as the run has started. Dropping the [`Run`] does not end it.
+    pub fn run(&self, job: Job) -> Result<Run, Error> {
+        run::start(self, job)
+    }
+
+    /// Figures of all parts, now.
+    pub fn stats(&self) -> Result<Stats, Error> {
+        stats::collect(self.shared()?)
+    }
+
+    /// The store under the engine, for keyspaces of the user's own; their names must begin with
+    /// `user/`.
+    pub fn store(&self) -> Result<Store, Error> {
+        Ok(self.shared()?.tables.store.clone())
+    }
+
+    /// Verifies every record and every pointer of the store.
+    pub fn check(&self) -> Result<CheckReport, Error> {
+        Ok(self.shared()?.tables.store.check()?)
+    }
+
+    /// The directory.
+    pub fn dir(&self) -> &Path {
+        &self.handle.shared.dir
+    }
+
+    /// The configuration in force.
+    pub fn config(&self) -> &Config {
+        &self.handle.shared.config
+    }
+
+    /// Cancels the runs, ends the threads, flushes the store and releases the directory, all
+    /// within `deadline`. What was acknowledged is stored; what was in flight is repeated by the
+    /// next run of its job. A second call does nothing.
+    ///
+    /// On [`Error::Deadline`] the directory is released when the last thread ends.
+    pub fn close(&self, deadline: Duration) -> Result<(), Error> {
+        self.handle.shared.close(deadline)
+    }
+
+    fn shared(&self) -> Result<&Arc<Shared>, Error> {
+        if self.handle.shared.closed.load(Ordering::Acquire) {
+            return Err(Error::Closed);
+        }
+        Ok(&self.handle.shared)
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        if let Err(error) = self.shared.close(DROP_DEADLINE) {
+            tracing::warn!(%error, dir = %self.shared.dir.display(), "closing the engine failed");
+        }
+    }
+}
+
+impl Shared {
+    fn close(&self, deadline: Duration) -> Result<(), Error> {
+        // AcqRel: who closes first sees all that was done before; later callers see it closed.
+        if self.closed.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        let end = self.clock.monotonic() + deadline;
+        let left = || end.saturating_sub(self.clock.monotonic());
+        self.token.cancel();
+        let runs = std::mem::take(&mut *self.runs.lock());
+        let ended = runs.iter().all(|run| run.wait_ended(left()));
+        let crawl = self.crawl_pool.shutdown(ShutdownMode::Cancel, left());
+        let distil = self.distil_pool.shutdown(ShutdownMode::Cancel, left());
+        let published = stats::publish(self);
+        let store = self.tables.store.close(left());
+        if !ended {
+            return Err(Error::Deadline { what: "a run", deadline });
+        }
+        crawl?;
+        distil?;
+        store?;
+        published
+    }
+}
+
+impl EngineBuilder {
+    /// Sets the configuration.
+    #[must_use]
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Sets the source of time; the default is the system's clock.
+    #[must_use]
+    pub fn clock(mut self, clock: SharedClock) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// Sets the distiller. The default is the model of the configuration, and without one the
+    /// extractive distiller.
+    #[must_use]
+    pub fn distiller(mut self, distiller: Arc<dyn Distiller>) -> Self {
+        self.distiller = Some(distiller);
+        self
+    }
+
+    /// Opens the directory and starts the engine.
+    pub fn build(self) -> Result<Engine, Error> {
+        let Self { dir, config, clock, distiller } = self;
+        config.validate()?;
+        let clock = clock.unwrap_or_else(SystemClock::shared);
+        let store = Store::builder(&dir)
+            .cache_bytes(config.store.cache_bytes)
+            .segment_bytes(config.store.segment_bytes)
+            .verify_reads(config.store.verify_reads)
+            .clock(Arc::clone(&clock))
+            .open()?;
+        let tables = Tables::open(store, &config.store)?;
+        let http = adapters::crawl_client(&config, &clock)?;
+        let llm = adapters::llm_client(&config, &clock, &tables)?;
+        let distiller = match distiller {
+            Some(distiller) => distiller,
+            None => adapters::distiller(&config, llm.clone())?,
+        };
+        let shared = Shared {
+            dir,
+            fetcher: adapters::fetcher(http.clone(), &clock),
+            listing_fetcher: adapters::listing_fetcher(http.clone(), &clock),
+            extractor: adapters::extractor(&config),
+            contents: adapters::content_cache(&config, &clock),
+            holders: Cache::builder().capacity(HOLDERS).build(),
+            crawl_pool: adapters::pool("crawl", config.crawl.concurrency, &config)?,
+            distil_pool: adapters::pool("distil", adapters::distil_workers(&config), &config)?,
+            config,
+            clock,
+            tables,
+            http,
+            distiller,
+            llm,
+            token: CancelToken::new(),
+            closed: AtomicBool::new(false),
+            runs: Mutex::new(Vec::new()),
+        };
+        Ok(Engine { handle: Arc::new(Handle { shared: Arc::new(shared) }) })
+    }
+}

@@ -1,0 +1,213 @@
+//! One exchange: the request of a lease, and what its answer means.
+//!
+//! The frontier is told how the exchange went as soon as it has ended, so that the host is free
+//! while the page is extracted and stored. A document that was fetched is final for the frontier
+//! then, but not in the store before its batch: a crash in between fetches it again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::RunState;
+use crate::crawl::{
+    Candidate, Completion, DocumentKind, Lease, LeaseKind, Outcome, OutcomeKind, RobotsAnswer,
+    UrlRecord, Via,
+};
+use crate::engine::Error;
+use crate::fetch::{Exchange, ExchangeRequest, FetchError};
+use crate::http;
+use crate::model::Reason;
+use crate::store::Batch;
+
+/// Largest robots.txt that is read: RFC 9309, 2.5, asks for at least 500 KiB.
+const MAX_ROBOTS_BYTES: u64 = 1 << 20;
+/// Largest sitemap or feed that is read: sitemaps.org allows 50 MB.
+const MAX_LISTING_BYTES: u64 = 50 << 20;
+
+impl RunState {
+    /// Runs the exchange of a lease from start to finish on this thread.
+    pub(super) fn exchange(self: &Arc<Self>, lease: Lease) {
+        self.counters.requests.add(1);
+        if lease.attempt() > 1 {
+            self.counters.retries.add(1);
+        }
+        let done = match &lease.kind {
+            LeaseKind::Robots { .. } => self.robots_exchange(&lease),
+            LeaseKind::Document(record) => self.document_exchange(&lease, record),
+        };
+        if let Err(error) = done {
+            self.fail(error);
+        }
+        self.exchange_ended();
+    }
+
+    fn document_exchange(self: &Arc<Self>, lease: &Lease, record: &UrlRecord) -> Result<(), Error> {
+        let page = record.kind == DocumentKind::Page;
+        let stored = if page && self.revalidating {
+            self.shared.tables.page(record.key())?
+        } else {
+            None
+        };
+        let mut request = ExchangeRequest::new(lease.url.clone());
+        if let Some(stored) = &stored {
+            request.etag = stored.headers.get("etag").map(str::to_owned);
+            request.last_modified = stored.headers.get("last-modified").map(str::to_owned);
+        }
+        let (fetcher, cap) = if page {
+            (&self.shared.fetcher, None)
+        } else {
+            (&self.shared.listing_fetcher, Some(MAX_LISTING_BYTES))
+        };
+        request.max_body = cap;
+        let answer = fetcher.exchange(&request, &self.token);
+        let ended_at = self.shared.clock.monotonic();
+        let latency = answer.as_ref().map_or(Duration::ZERO, |exchange| exchange.elapsed);
+        let kind = self.outcome_of(&answer);
+        let (done, unchanged) = (kind == OutcomeKind::Done, kind == OutcomeKind::NotModified);
+        let completion = self.complete(lease, Outcome { kind, latency, ended_at })?;
+        match (answer, completion) {
+            (Ok(exchange), Completion::Final(record)) if done && page => {
+                self.store_page(&record, &exchange, stored.as_ref())
+            }
+            (Ok(exchange), Completion::Final(record)) if done => {
+                self.store_listing(&record, &exchange)
+            }
+            (Ok(exchange), Completion::Final(record)) if unchanged => {
+                self.store_unchanged(&record, &exchange, stored.as_ref())
+            }
+            (_, completion) => self.store_completion(completion),
+        }
+    }
+
+    /// Tells the frontier how it went. What was cut off by the end of the run goes back to where it
+    /// was.
+    fn complete(&self, lease: &Lease, outcome: Outcome) -> Result<Completion, Error> {
+        let fetched = matches!(outcome.kind, OutcomeKind::Done | OutcomeKind::NotModified);
+        let rows = self.frontier_store();
+        let mut frontier = self.frontier.lock();
+        if self.token.is_cancelled() && !fetched {
+            frontier.release(lease.id, self.now());
+            return Ok(Completion::Stale);
+        }
+        frontier.complete(&rows, lease.id, self.now(), outcome)
+    }
+
+    fn outcome_of(&self, answer: &Result<Exchange, FetchError>) -> OutcomeKind {
+        let exchange = match answer {
+            Ok(exchange) => exchange,
+            Err(error) if error.is_retryable() => {
+                return OutcomeKind::Retry { reason: error.to_reason(), retry_after: None };
+            }
+            Err(error) => return OutcomeKind::Failed(error.to_reason()),
+        };
+        let status = exchange.status;
+        let retry_after =
+            || http::parse_retry_after(&exchange.headers, self.shared.clock.wall());
+        match (status, &exchange.redirect) {
+            (_, Some(Ok(location))) => {
+                OutcomeKind::Redirect { status, location: location.clone() }
+            }
+            (_, Some(Err(error))) => {
+                OutcomeKind::Failed(Reason::Failed { cause: format!("a redirect to nowhere: {error}") })
+            }
+            (304, _) => OutcomeKind::NotModified,
+            (200..=299, _) => match &exchange.skipped_media {
+                Some(media_type) => {
+                    OutcomeKind::Failed(Reason::NotHtml { media_type: media_type.clone() })
+                }
+                None => OutcomeKind::Done,
+            },
+            (429 | 503, _) => OutcomeKind::Throttled { status, retry_after: retry_after() },
+            (408 | 500 | 502 | 504 | 522 | 524, _) => OutcomeKind::Retry {
+                reason: Reason::Http { status },
+                retry_after: retry_after(),
+            },
+            _ => OutcomeKind::Failed(Reason::Http { status }),
+        }
+    }
+
+    /// Stores what became of a URL that brought no document.
+    fn store_completion(&self, completion: Completion) -> Result<(), Error> {
+        let mut batch = self.shared.tables.store.batch();
+        let mut admissions = Vec::new();
+        match completion {
+            Completion::Stale => return Ok(()),
+            Completion::Again(record) => self.put_pending(&mut batch, &record),
+            Completion::Final(record) => {
+                self.count_end(&record.reason);
+                self.put_final(&mut batch, &record);
+            }
+            Completion::Redirected { record, admission, refusal } => {
+                self.put_final(&mut batch, &record);
+                if let Some(refusal) = refusal {
+                    self.put_refusal(&mut batch, &refusal)?;
+                }
+                if let Some(admission) = admission {
+                    self.keep_host(&mut batch, &admission.record);
+                    self.put_admission(&mut batch, &admission);
+                    admissions.push(*admission);
+                }
+            }
+        }
+        batch.commit_buffered()?;
+        self.publish(admissions);
+        Ok(())
+    }
+
+    fn count_end(&self, reason: &Reason) {
+        match reason {
+            Reason::Failed { .. }
+            | Reason::Http { .. }
+            | Reason::TooLarge { .. }
+            | Reason::BlockedAddress { .. } => self.counters.failed.add(1),
+            _ => self.counters.skipped.add(1),
+        }
+    }
+
+    /// Remembers the host that a redirect of a source has added to the scope.
+    fn keep_host(&self, batch: &mut Batch, record: &UrlRecord) {
+        if !record.seed {
+            return;
+        }
+        let host = record.host().as_str().to_owned();
+        let mut row = self.row.lock();
+        if !row.hosts.contains(&host) {
+            row.hosts.push(host);
+            self.put_row(batch, &row);
+        }
+    }
+
+    fn robots_exchange(&self, lease: &Lease) -> Result<(), Error> {
+        let mut request = ExchangeRequest::new(lease.url.clone());
+        request.max_body = Some(MAX_ROBOTS_BYTES);
+        let answer = match self.shared.listing_fetcher.exchange(&request, &self.token) {
+            Ok(exchange) => match (exchange.status, exchange.redirect) {
+                (_, Some(Ok(location))) => RobotsAnswer::Redirect(location),
+                (200..=299, _) => RobotsAnswer::Body(exchange.body),
+                (status, _) => RobotsAnswer::Status(status),
+            },
+            Err(_) => RobotsAnswer::Unreachable,
+        };
+        let ended_at = self.shared.clock.monotonic();
+        let outcome = {
+            let mut frontier = self.frontier.lock();
+            if self.token.is_cancelled() {
+                frontier.release(lease.id, self.now());
+                return Ok(());
+            }
+            frontier.robots_answer(lease.id, self.now(), ended_at, answer)
+        };
+        if !self.shared.config.crawl.sitemaps || outcome.sitemaps.is_empty() {
+            return Ok(());
+        }
+        let candidates = outcome.sitemaps.iter().map(|url| Candidate {
+            kind: DocumentKind::Sitemap,
+            via: Via::Sitemap,
+            ..Candidate::seed(url)
+        });
+        let mut batch = self.shared.tables.store.batch();
+        let admissions = self.admit(&mut batch, candidates)?;
+        batch.commit_buffered()?;
+        self.publish(admissions);
+        Ok(())
+    }
+}

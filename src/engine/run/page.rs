@@ -1,0 +1,285 @@
+//! Storing what an exchange brought: one batch a page.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use url::Url;
+
+use super::RunState;
+use crate::crawl::{Candidate, UrlRecord};
+use crate::engine::Error;
+use crate::engine::tables::{PageRow, encode_row, hash_key, host_key, time_key, trailing_url_key};
+use crate::extract::Input;
+use crate::fetch::Exchange;
+use crate::model::{Content, Link};
+use crate::store::Batch;
+use crate::url::UrlKey;
+
+/// Two pages with the same text that come at once wait for each other at most this long.
+const CLAIM_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What was read of a page.
+struct Reading {
+    content: Option<Content>,
+    links: Vec<Link>,
+    /// Why there is no content, where there should be.
+    failure: Option<String>,
+}
+
+impl RunState {
+    /// Stores a page with everything that follows from it; `stored` is what was stored of it by an
+    /// earlier run.
+    pub(super) fn store_page(
+        self: &Arc<Self>,
+        record: &UrlRecord,
+        exchange: &Exchange,
+        stored: Option<&PageRow>,
+    ) -> Result<(), Error> {
+        let tables = &self.shared.tables;
+        let key = record.key();
+        let Reading { content, links, failure } = self.read(exchange);
+        let mut batch = tables.store.batch();
+        batch.put(&tables.raw, key.0, &exchange.body);
+        let mut row = page_row(record, exchange, links.len());
+        row.extract_failure = failure;
+        let fresh = match &content {
+            Some(content) => self.put_content(&mut batch, key, content, &mut row, stored)?,
+            None => {
+                self.drop_content(&mut batch, key, stored)?;
+                false
+            }
+        };
+        put_links(&mut batch, self, key, &links);
+        self.put_page_row(&mut batch, key, &row, stored);
+        self.put_final(&mut batch, record);
+        let follow = !(content.as_ref().is_some_and(|content| content.nofollow)
+            && self.shared.config.crawl.respect_robots);
+        let depth = record.depth + 1;
+        let candidates = links.iter().filter(|_| follow);
+        let admissions =
+            self.admit(&mut batch, candidates.map(|link| Candidate::link(&link.url, key, depth)))?;
+        let mut pending = 0;
+        if fresh && row.duplicate_of.is_none() {
+            for (focus, _) in &self.focuses {
+                batch.put(&tables.pending_distil, focus.pending_key(key), 0_u32.to_be_bytes());
+                pending += 1;
+            }
+        }
+        batch.commit_buffered()?;
+        self.publish(admissions);
+        self.count_page(&row, links.len());
+        if pending > 0 {
+            if let Some(content) = content {
+                self.shared.contents.insert(key, Arc::new(content));
+            }
+            self.distil.add_pending(pending);
+            self.distil_wake();
+        }
+        Ok(())
+    }
+
+    fn read(&self, exchange: &Exchange) -> Reading {
+        let url = &exchange.url;
+        let content_type = exchange.headers.get("content-type");
+        let input = Input { body: &exchange.body, url, content_type };
+        let mut failure = None;
+        if self.shared.config.crawl.extract {
+            match self.shared.extractor.extract(&input) {
+                Ok(mut content) => {
+                    let links = std::mem::take(&mut content.links);
+                    return Reading { content: Some(content), links, failure };
+                }
+                Err(error) => {
+                    tracing::info!(%url, %error, "the content could not be extracted");
+                    failure = Some(error.to_string());
+                }
+            }
+        }
+        let links = self.shared.extractor.links(&input).unwrap_or_else(|error| {
+            tracing::info!(%url, %error, "the links could not be read");
+            failure.get_or_insert_with(|| error.to_string());
+            Vec::new()
+        });
+        Reading { content: None, links, failure }
+    }
+
+    /// Puts the content and its index row; true if the text is new for this URL.
+    fn put_content(
+        &self,
+        batch: &mut Batch,
+        key: UrlKey,
+        content: &Content,
+        row: &mut PageRow,
+        stored: Option<&PageRow>,
+    ) -> Result<bool, Error> {
+        let tables = &self.shared.tables;
+        let hash = content.fingerprint.text;
+        let hash_text = blake3::Hash::from_bytes(hash).to_hex().to_string();
+        let fresh = stored.and_then(|page| page.content_hash.as_ref()) != Some(&hash_text);
+        if fresh {
+            self.forget_content(batch, key, stored)?;
+        }
+        row.title.clone_from(&content.title);
+        row.language.clone_from(&content.language);
+        row.charset = Some(content.charset.clone());
+        row.published_at.clone_from(&content.published_at);
+        row.content_hash = Some(hash_text);
+        if !content.text.is_empty() {
+            row.duplicate_of = self.holder_of(hash, &row.url)?;
+            batch.put(&tables.by_hash, hash_key(hash, key), []);
+        }
+        batch.put(&tables.text, key.0, &content.text);
+        batch.put(&tables.markdown, key.0, &content.markdown);
+        batch.put(&tables.content, key.0, encode_row(&content.without_bodies()));
+        Ok(fresh)
+    }
+
+    /// The other page that holds this text, if any; else `own` becomes its holder.
+    fn holder_of(&self, hash: [u8; 32], own: &Url) -> Result<Option<Url>, Error> {
+        let tables = &self.shared.tables;
+        let find = || {
+            for key in tables.by_hash.keys_prefix(&hash) {
+                let Some(key) = trailing_url_key(&key?) else { continue };
+                match tables.page(key)? {
+                    Some(page) if page.duplicate_of.is_none() => return Ok(page.url),
+                    _ => {}
+                }
+            }
+            Ok::<Url, Error>(own.clone())
+        };
+        let holder = match self.shared.holders.get_or_load(&hash, CLAIM_TIMEOUT, find) {
+            Ok(holder) => holder,
+            Err(crate::cache::LoadError::Loader(error)) => return Err(error),
+            // Nothing is lost by storing a text twice.
+            Err(_) => return Ok(None),
+        };
+        Ok((holder != *own).then_some(holder))
+    }
+
+    /// Deletes what was stored of a content that is no more: its index row and its infos.
+    fn forget_content(
+        &self,
+        batch: &mut Batch,
+        key: UrlKey,
+        stored: Option<&PageRow>,
+    ) -> Result<(), Error> {
+        let Some(stored) = stored else { return Ok(()) };
+        self.shared.contents.invalidate(&key);
+        let hash = stored.content_hash.as_deref().and_then(|hex| blake3::Hash::from_hex(hex).ok());
+        if let Some(hash) = hash {
+            batch.delete(&self.shared.tables.by_hash, hash_key(*hash.as_bytes(), key));
+            if self.shared.holders.get(hash.as_bytes()).as_ref() == Some(&stored.url) {
+                self.shared.holders.invalidate(hash.as_bytes());
+            }
+        }
+        self.withdraw_infos(batch, key, &stored.url)
+    }
+
+    fn drop_content(
+        &self,
+        batch: &mut Batch,
+        key: UrlKey,
+        stored: Option<&PageRow>,
+    ) -> Result<(), Error> {
+        if stored.is_none_or(|page| page.content_hash.is_none()) {
+            return Ok(());
+        }
+        self.forget_content(batch, key, stored)?;
+        let tables = &self.shared.tables;
+        for keyspace in [&tables.text, &tables.markdown, &tables.content] {
+            batch.delete(keyspace, key.0);
+        }
+        Ok(())
+    }
+
+    fn put_page_row(
+        &self,
+        batch: &mut Batch,
+        key: UrlKey,
+        row: &PageRow,
+        stored: Option<&PageRow>,
+    ) {
+        let tables = &self.shared.tables;
+        if let Some(stored) = stored {
+            batch.delete(&tables.by_time, time_key(stored.fetched_at, key.0));
+        }
+        batch.put(&tables.pages, key.0, encode_row(row));
+        batch.put(&tables.by_time, time_key(row.fetched_at, key.0), []);
+        let host = crate::url::Host::of(&row.url);
+        batch.put(&tables.by_host, host_key(host.as_str(), key), []);
+    }
+
+    fn count_page(&self, row: &PageRow, links: usize) {
+        self.counters.pages.add(1);
+        self.counters.bytes.add(row.bytes);
+        self.counters.links.add(links as u64);
+        if row.duplicate_of.is_some() {
+            self.counters.deduplicated.add(1);
+        }
+    }
+
+    /// Takes up a page that has not changed since it was stored: its links lead on as before.
+    pub(super) fn store_unchanged(
+        self: &Arc<Self>,
+        record: &UrlRecord,
+        exchange: &Exchange,
+        stored: Option<&PageRow>,
+    ) -> Result<(), Error> {
+        let Some(stored) = stored else {
+            // A 304 to a request without a condition: there is nothing it could refer to.
+            return self.store_final(record);
+        };
+        let tables = &self.shared.tables;
+        let key = record.key();
+        let row = PageRow { fetched_at: exchange.fetched_at, ..stored.clone() };
+        let mut batch = tables.store.batch();
+        self.put_page_row(&mut batch, key, &row, Some(stored));
+        self.put_final(&mut batch, record);
+        let links = self.stored_links(key)?;
+        let depth = record.depth + 1;
+        let candidates = links.iter().map(|url| Candidate::link(url, key, depth));
+        let admissions = self.admit(&mut batch, candidates)?;
+        batch.commit_buffered()?;
+        self.publish(admissions);
+        self.counters.pages.add(1);
+        self.counters.unchanged.add(1);
+        self.counters.links.add(links.len() as u64);
+        Ok(())
+    }
+
+    fn stored_links(&self, key: UrlKey) -> Result<Vec<Url>, Error> {
+        let Some(value) = self.shared.tables.links.get(&key.0)? else { return Ok(Vec::new()) };
+        let text = String::from_utf8_lossy(&value);
+        Ok(text.lines().filter_map(|line| crate::url::parse(line).ok()).collect())
+    }
+}
+
+fn put_links(batch: &mut Batch, run: &RunState, key: UrlKey, links: &[Link]) {
+    let size = links.iter().map(|link| link.url.as_str().len() + 1).sum();
+    let mut text = String::with_capacity(size);
+    for link in links {
+        text.push_str(link.url.as_str());
+        text.push('\n');
+    }
+    batch.put(&run.shared.tables.links, key.0, text);
+}
+
+fn page_row(record: &UrlRecord, exchange: &Exchange, links: usize) -> PageRow {
+    PageRow {
+        url: record.url.clone(),
+        status: exchange.status,
+        title: None,
+        language: None,
+        media_type: exchange.headers.media_type(),
+        charset: None,
+        published_at: None,
+        bytes: exchange.body.len() as u64,
+        links: links as u64,
+        fetched_at: exchange.fetched_at,
+        content_hash: None,
+        duplicate_of: None,
+        extract_failure: None,
+        hops: record.hops.clone(),
+        headers: exchange.headers.clone(),
+    }
+}

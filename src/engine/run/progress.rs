@@ -1,0 +1,139 @@
+//! Counters of a run, and what they add up to.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::BudgetKind;
+
+/// Counters of a run. They are only ever added to and read, never used to order anything else, so
+/// all accesses are relaxed.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub(super) pages: Counter,
+    pub(super) bytes: Counter,
+    pub(super) links: Counter,
+    pub(super) infos: Counter,
+    pub(super) quarantined: Counter,
+    pub(super) failed: Counter,
+    pub(super) skipped: Counter,
+    pub(super) deduplicated: Counter,
+    pub(super) unchanged: Counter,
+    pub(super) requests: Counter,
+    pub(super) retries: Counter,
+    pub(super) distilled: Counter,
+    pub(super) distil_failed: Counter,
+    pub(super) llm_calls: Counter,
+    pub(super) llm_cache_hits: Counter,
+    pub(super) tokens_in: Counter,
+    pub(super) tokens_out: Counter,
+}
+
+/// A number that grows.
+#[derive(Debug, Default)]
+pub(super) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(super) fn add(&self, by: u64) {
+        self.0.fetch_add(by, Ordering::Relaxed);
+    }
+
+    pub(super) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+}
+
+/// Where a run stands.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Progress {
+    /// Pages with stored content, over all restarts of the run.
+    pub pages: u64,
+    /// URLs known and not done.
+    pub queued: u64,
+    /// Exchanges under way.
+    pub in_flight: u64,
+    /// URLs given up.
+    pub failed: u64,
+    /// URLs that were not fetched by rule: scope, robots, depth, traps, type.
+    pub skipped: u64,
+    /// Infos accepted by this process.
+    pub infos: u64,
+    /// Body bytes received by this process, after content decoding.
+    pub bytes: u64,
+    /// Pages waiting to be distilled, counted once for each focus.
+    pub pending_distil: u64,
+    /// Since the run was started by this process.
+    pub elapsed: Duration,
+    /// The run has ended; `wait` returns at once.
+    pub done: bool,
+}
+
+/// What a run came to. Counts are of this process's part of the run, but for `pages`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Report {
+    /// Pages with stored content, duplicates included, over all restarts of the run.
+    pub pages: u64,
+    /// Body bytes received, after content decoding.
+    pub bytes: u64,
+    /// Links found.
+    pub links: u64,
+    /// Infos accepted.
+    pub infos: u64,
+    /// Claims of the model that could not be grounded.
+    pub quarantined: u64,
+    /// URLs given up.
+    pub failed: u64,
+    /// URLs that were not fetched by rule: scope, robots, depth, traps, type.
+    pub skipped: u64,
+    /// Pages whose text was stored already under another URL.
+    pub deduplicated: u64,
+    /// Pages that had not changed since the last run (304).
+    pub unchanged: u64,
+    /// From the start of the run in this process to its end.
+    pub seconds: f64,
+    /// Requests made.
+    pub requests: u64,
+    /// Requests that were made again.
+    pub retries: u64,
+    /// Pages whose distilling was given up, counted once for each focus.
+    pub distil_failed: u64,
+    /// What the model was asked.
+    pub llm: LlmTotals,
+    /// Why the run ended before its work was done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<StopReason>,
+}
+
+/// What a run asked of its model.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LlmTotals {
+    /// Requests that went to the server.
+    pub calls: u64,
+    /// Requests answered from the cache.
+    pub cache_hits: u64,
+    /// Tokens sent.
+    pub tokens_in: u64,
+    /// Tokens received.
+    pub tokens_out: u64,
+    /// Money spent by the configured prices; `None` as long as none are configured.
+    pub cost: Option<f64>,
+}
+
+/// Why a run ended before its work was done. The same job goes on where it stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum StopReason {
+    /// It was cancelled, or its engine was closed.
+    Cancelled,
+    /// A budget was used up.
+    Budget(BudgetKind),
+}

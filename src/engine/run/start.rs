@@ -1,0 +1,295 @@
+//! Starting a run: the job's row, its focuses, its sources.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+use url::Url;
+
+use super::{Counters, Distil, Flow, Run, RunState, StopReason};
+use crate::config::Config;
+use crate::crawl::{Candidate, DocumentKind, Frontier, FrontierOptions, Now, ScopeRules};
+use crate::engine::query::next_job_id;
+use crate::engine::tables::{FocusId, JobRow, UrlRow, encode_row, trailing_url_key};
+use crate::engine::{Engine, Error, Shared, stats};
+use crate::model::{BudgetKind, Focus, Job, Reason, Source};
+use crate::pool::Priority;
+use crate::store::Batch;
+use crate::url::Host;
+
+/// A file of URLs larger than this is refused.
+const MAX_URL_FILE_BYTES: u64 = 256 << 20;
+/// Rows put or deleted in one batch when a whole keyspace is gone through.
+const SWEEP_ROWS: usize = 1000;
+/// How often a run publishes its figures.
+const PUBLISH_EVERY: Duration = Duration::from_secs(1);
+
+/// The sources of a job, read and checked.
+struct Seeds(Vec<(Url, DocumentKind)>);
+
+impl Seeds {
+    fn candidates(&self) -> impl Iterator<Item = Candidate<'_>> {
+        self.0.iter().map(|(url, kind)| Candidate { kind: *kind, ..Candidate::seed(url) })
+    }
+}
+
+pub(in crate::engine) fn start(engine: &Engine, job: Job) -> Result<Run, Error> {
+    let shared = engine.shared()?;
+    let seeds = read_sources(&job)?;
+    let mut runs = shared.runs.lock();
+    if runs.iter().any(|run| run.job.name == job.name && !run.progress().done) {
+        return Err(Error::AlreadyRunning { job: job.name });
+    }
+    runs.retain(|run| run.job.name != job.name);
+    let (row, resumed) = job_row(engine, &job)?;
+    let state = Arc::new(state(shared, job, row, &seeds, resumed)?);
+    runs.push(Arc::clone(&state));
+    drop(runs);
+    if !resumed {
+        state.forget_queue()?;
+    }
+    state.store_row(&state.row.lock())?;
+    state.enqueue_new_focuses()?;
+    state.count_stored(resumed)?;
+    state.admit_seeds(&seeds)?;
+    state.schedule();
+    state.distil_wake();
+    state.pump();
+    Ok(Run { state })
+}
+
+/// The job's row for this run, and whether it goes on with an unfinished one.
+fn job_row(engine: &Engine, job: &Job) -> Result<(JobRow, bool), Error> {
+    let jobs = engine.jobs()?;
+    let now = engine.shared()?.clock.wall();
+    let known = jobs.iter().find(|(name, _)| *name == job.name).map(|(_, row)| row.clone());
+    let Some(row) = known else {
+        let row = JobRow {
+            id: next_job_id(&jobs),
+            run: 1,
+            started_at: now,
+            finished_at: None,
+            focuses: Vec::new(),
+            hosts: Vec::new(),
+        };
+        return Ok((row, false));
+    };
+    if row.finished_at.is_none() && !job.fresh {
+        return Ok((row, true));
+    }
+    let row = JobRow {
+        run: row.run + 1,
+        started_at: now,
+        finished_at: None,
+        hosts: Vec::new(),
+        ..row
+    };
+    Ok((row, false))
+}
+
+fn state(
+    shared: &Arc<Shared>,
+    job: Job,
+    row: JobRow,
+    seeds: &Seeds,
+    resumed: bool,
+) -> Result<RunState, Error> {
+    let config = &shared.config;
+    let now = Now { monotonic: shared.clock.monotonic(), wall: shared.clock.wall() };
+    let seed_hosts: Vec<Host> = seeds.0.iter().map(|(url, _)| Host::of(url)).collect();
+    let mut scope = ScopeRules::new(&job.scope, &seed_hosts)?;
+    for host in &row.hosts {
+        scope.allow_host(&Host::from(host.as_str()));
+    }
+    let focuses = job.focuses.iter().map(|focus| (FocusId::of(focus), focus.clone())).collect();
+    Ok(RunState {
+        shared: Arc::clone(shared),
+        id: row.id,
+        number: row.run,
+        resumed,
+        revalidating: shared.tables.pages.len()? > 0,
+        token: shared.token.child(),
+        started: now.monotonic,
+        row: Mutex::new(row),
+        focuses,
+        counters: Counters::default(),
+        frontier: Mutex::new(Frontier::new(frontier_options(config), scope, now)),
+        flow: Mutex::new(Flow::default()),
+        ended: Condvar::new(),
+        distil: Distil::new(super::super::adapters::distil_workers(config)),
+        job,
+    })
+}
+
+fn frontier_options(config: &Config) -> FrontierOptions {
+    FrontierOptions {
+        delay: config.crawl.delay,
+        per_host: config.crawl.per_host,
+        product_token: config.crawl.product_token().to_owned(),
+        respect_robots: config.crawl.respect_robots,
+        crawl_delay_cap: config.crawl.max_crawl_delay,
+        robots_ttl: config.cache.robots_ttl,
+        max_attempts: config.crawl.max_attempts,
+        seen_capacity: config.crawl.seen_capacity,
+        queue_capacity: config.crawl.queue_capacity,
+        ..FrontierOptions::default()
+    }
+}
+
+fn read_sources(job: &Job) -> Result<Seeds, Error> {
+    let mut seeds = Vec::new();
+    for source in &job.sources {
+        match source {
+            Source::Site(url) => seeds.push((parse(url)?, DocumentKind::Page)),
+            Source::Feed(url) => seeds.push((parse(url)?, DocumentKind::Feed)),
+            Source::Sitemap(url) => seeds.push((parse(url)?, DocumentKind::Sitemap)),
+            Source::UrlFile(path) => {
+                for url in read_url_file(path)? {
+                    seeds.push((url, DocumentKind::Page));
+                }
+            }
+        }
+    }
+    if seeds.is_empty() {
+        return Err(Error::NoSource { job: job.name.clone() });
+    }
+    Ok(Seeds(seeds))
+}
+
+fn read_url_file(path: &Path) -> Result<Vec<Url>, Error> {
+    let file = |source| Error::File { path: path.to_path_buf(), source };
+    if std::fs::metadata(path).map_err(file)?.len() > MAX_URL_FILE_BYTES {
+        return Err(file(std::io::ErrorKind::FileTooLarge.into()));
+    }
+    let text = std::fs::read_to_string(path).map_err(file)?;
+    let lines = text.lines().map(str::trim);
+    lines.filter(|line| !line.is_empty() && !line.starts_with('#')).map(parse).collect()
+}
+
+fn parse(url: &str) -> Result<Url, Error> {
+    crate::url::parse(url).map_err(|source| Error::Url { url: url.to_owned(), source })
+}
+
+impl RunState {
+    pub(super) fn store_row(&self, row: &JobRow) -> Result<(), Error> {
+        let mut batch = self.shared.tables.store.batch();
+        self.put_row(&mut batch, row);
+        Ok(batch.commit()?)
+    }
+
+    pub(super) fn put_row(&self, batch: &mut Batch, row: &JobRow) {
+        batch.put(&self.shared.tables.jobs, &self.job.name, encode_row(row));
+    }
+
+    /// Deletes what an earlier run of the job has left in the queue.
+    fn forget_queue(&self) -> Result<(), Error> {
+        let tables = &self.shared.tables;
+        let prefix = self.id.0.to_be_bytes();
+        loop {
+            let mut batch = tables.store.batch();
+            let mut rows = 0;
+            for key in tables.queue.keys_prefix(&prefix).take(SWEEP_ROWS) {
+                batch.delete(&tables.queue, &key?);
+                rows += 1;
+            }
+            if rows == 0 {
+                return Ok(());
+            }
+            batch.commit()?;
+        }
+    }
+
+    /// Queues every page that is stored already for the focuses that are new to the job.
+    fn enqueue_new_focuses(&self) -> Result<(), Error> {
+        let known: HashSet<FocusId> = self.row.lock().focuses.iter().copied().collect();
+        let new: Vec<&(FocusId, Focus)> =
+            self.focuses.iter().filter(|(id, _)| !known.contains(id)).collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        let tables = &self.shared.tables;
+        let mut batch = tables.store.batch();
+        let mut rows = 0;
+        for key in tables.content.keys_prefix(&[]) {
+            let Some(key) = trailing_url_key(&key?) else { continue };
+            for (focus, _) in &new {
+                batch.put(&tables.pending_distil, &focus.pending_key(key), &0_u32.to_be_bytes());
+                rows += 1;
+            }
+            if rows >= SWEEP_ROWS {
+                rows = 0;
+                std::mem::replace(&mut batch, tables.store.batch()).commit_buffered()?;
+            }
+        }
+        let mut row = self.row.lock();
+        for (id, focus) in new {
+            row.focuses.push(*id);
+            batch.put(&tables.focuses, &id.0, &encode_row(focus));
+        }
+        self.put_row(&mut batch, &row);
+        Ok(batch.commit()?)
+    }
+
+    /// Takes up the counts that go over all restarts of the run.
+    fn count_stored(&self, resumed: bool) -> Result<(), Error> {
+        if resumed {
+            self.counters.pages.set(self.count_done()?);
+        }
+        let mut pending = 0;
+        for (focus, _) in &self.focuses {
+            for key in self.shared.tables.pending_distil.keys_prefix(&focus.0) {
+                key?;
+                pending += 1;
+            }
+        }
+        self.distil.set_pending(pending);
+        Ok(())
+    }
+
+    /// Pages that this run had stored before this process took it up.
+    fn count_done(&self) -> Result<u64, Error> {
+        let mut done = 0;
+        for row in self.shared.tables.urls.prefix(self.id.0.to_be_bytes()) {
+            let (key, value) = row?;
+            let row = UrlRow::decode(&key, &value)?;
+            done += u64::from(row.run == self.number && row.record.reason == Reason::Done);
+        }
+        Ok(done)
+    }
+
+    fn admit_seeds(&self, seeds: &Seeds) -> Result<(), Error> {
+        let mut batch = self.shared.tables.store.batch();
+        let admissions = self.admit(&mut batch, seeds.candidates())?;
+        batch.commit()?;
+        self.publish(admissions);
+        Ok(())
+    }
+
+    /// Sets the timers of the run: its time budget and the publishing of its figures.
+    fn schedule(self: &Arc<Self>) {
+        if let Some(most) = self.job.budget.max_time {
+            let run = Arc::downgrade(self);
+            self.shared.crawl_pool.spawn_after(most, Priority::Urgent, move || {
+                if let Some(run) = run.upgrade() {
+                    run.stop(StopReason::Budget(BudgetKind::Time));
+                }
+            });
+        }
+        self.publish_each_second();
+    }
+
+    fn publish_each_second(self: &Arc<Self>) {
+        let run = Arc::downgrade(self);
+        self.shared.crawl_pool.spawn_after(PUBLISH_EVERY, Priority::Low, move || {
+            let Some(run) = run.upgrade() else { return };
+            if let Err(error) = stats::publish(&run.shared) {
+                tracing::warn!(%error, "the figures could not be published");
+            }
+            if !run.progress().done {
+                run.publish_each_second();
+            }
+        });
+    }
+}

@@ -1,0 +1,260 @@
+//! Extraction: from the bytes of a page to its text, Markdown, links and metadata.
+//!
+//! Pure functions of their input: no I/O, no clock, no global state.
+//!
+//! # Design
+//! Bytes become characters ([`charset`]); a tokeniser passes over them once and feeds three
+//! readers: links, metadata and a flat tree (nodes in document order, each knowing where its
+//! subtree ends). The content is chosen on that tree by general rules about structure and names,
+//! and rendered in one walk as text, blocks and Markdown. [`links`] runs the same tokeniser with
+//! the link reader alone, so both find the same links by construction.
+//!
+//! # Invariants
+//! - No recursion over the document and no step that is more than linear in it (the open elements
+//!   looked through per tag are at most [`ExtractOptions::max_depth`]): no input exhausts the stack
+//!   or the time.
+//! - The blocks of a content are in order and do not overlap; joined by one blank line they are its
+//!   text. White space is collapsed inside each block that is not code.
+//! - A page with visible text has a text: where the rules choose nothing, everything visible is
+//!   the content.
+//! - Hidden elements, comments, scripts and invisible characters never enter text.
+
+pub mod charset;
+mod entities;
+mod error;
+pub mod fingerprint;
+mod inline;
+mod links;
+mod main_content;
+mod markdown;
+mod metadata;
+mod plain;
+mod render;
+mod signs;
+mod tag;
+mod text;
+mod token;
+mod tree;
+
+use url::Url;
+
+pub use error::ExtractError;
+use links::{LinkCollector, ResolvedLinks};
+use metadata::Metadata;
+use plain::Format;
+use render::Rendered;
+use tag::Tag;
+use token::{Token, Tokens};
+use tree::{Tree, TreeBuilder};
+
+use crate::model::{Content, Link};
+
+/// Bounds on what is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExtractOptions {
+    /// Longest body, in bytes; longer ones are refused. Default: 16 MiB.
+    pub max_bytes: usize,
+    /// Deepest nesting that is kept; deeper elements become siblings of the deepest. Default: 512,
+    /// as in browsers.
+    pub max_depth: usize,
+    /// Most elements and runs of text; documents with more are refused. Default: 1,000,000.
+    pub max_nodes: usize,
+    /// Most links that are kept; those after them are not read. Default: 50,000.
+    pub max_links: usize,
+}
+
+impl Default for ExtractOptions {
+    fn default() -> Self {
+        Self { max_bytes: 16 << 20, max_depth: 512, max_nodes: 1_000_000, max_links: 50_000 }
+    }
+}
+
+/// Longest body that can be read at all: offsets into the decoded document have 32 bits, and
+/// decoding makes at most three bytes of one.
+const LARGEST_BODY: usize = 1 << 30;
+
+/// A body to extract from.
+#[derive(Clone, Copy, Debug)]
+pub struct Input<'a> {
+    /// The body, after content decoding.
+    pub body: &'a [u8],
+    /// The URL that answered with it.
+    pub url: &'a Url,
+    /// Value of the `Content-Type` header field, if there was one.
+    pub content_type: Option<&'a str>,
+}
+
+/// Extracts from bodies within the bounds of its options.
+#[derive(Clone, Debug, Default)]
+pub struct Extractor {
+    options: ExtractOptions,
+}
+
+/// Extracts from the bytes of an HTML document, with the default options.
+///
+/// # Examples
+/// ```
+/// use gristmill::extract::extract;
+/// use gristmill::url::Url;
+///
+/// let url = Url::parse("https://example.org/a/")?;
+/// let page = b"<title>Mills</title><nav>Home</nav><h1>Mills</h1><p>Grind <a href=grain>grain</a>.";
+/// let content = extract(page, &url)?;
+/// assert_eq!(content.title.as_deref(), Some("Mills"));
+/// assert_eq!(content.text, "Mills\n\nGrind grain.");
+/// assert_eq!(content.markdown, "# Mills\n\nGrind [grain](https://example.org/a/grain).\n");
+/// assert_eq!(content.links[0].url.as_str(), "https://example.org/a/grain");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn extract(bytes: &[u8], url: &Url) -> Result<Content, ExtractError> {
+    Extractor::default().extract(&Input { body: bytes, url, content_type: Some("text/html") })
+}
+
+/// The links of a document, as [`Extractor::extract`] gives them with the default options, without
+/// building a tree.
+pub fn links(
+    bytes: &[u8],
+    url: &Url,
+    content_type: Option<&str>,
+) -> Result<Vec<Link>, ExtractError> {
+    Extractor::default().links(&Input { body: bytes, url, content_type })
+}
+
+impl Extractor {
+    /// An extractor with these bounds.
+    pub const fn new(options: ExtractOptions) -> Self {
+        Self { options }
+    }
+
+    /// Extracts the content of HTML, XHTML, plain text or Markdown, as the media type says; without
+    /// one, as the document looks.
+    pub fn extract(&self, input: &Input<'_>) -> Result<Content, ExtractError> {
+        self.check_size(input)?;
+        let (source, charset) = charset::decode(input.body, input.content_type);
+        let mut content = match format(input, &source)? {
+            format @ (Format::Html | Format::Xhtml) => self.html(&source, format, input.url)?,
+            Format::Text => without_markup(plain::text(&source)),
+            Format::Markdown => without_markup(plain::markdown(&source)),
+        };
+        charset.clone_into(&mut content.charset);
+        content.fingerprint = fingerprint::of(&content.text);
+        Ok(content)
+    }
+
+    /// The links of a document alone: the same as those of [`Extractor::extract`], much faster.
+    pub fn links(&self, input: &Input<'_>) -> Result<Vec<Link>, ExtractError> {
+        self.check_size(input)?;
+        let (source, _) = charset::decode(input.body, input.content_type);
+        let xml = match format(input, &source)? {
+            Format::Html => false,
+            Format::Xhtml => true,
+            Format::Text | Format::Markdown => return Ok(Vec::new()),
+        };
+        let mut collector = LinkCollector::new(self.options.max_links);
+        outside_templates(&source, xml, |token| {
+            collector.token(token);
+            Ok::<(), std::convert::Infallible>(())
+        })
+        .unwrap_or_else(|never| match never {});
+        Ok(collector.finish(input.url).links)
+    }
+
+    fn check_size(&self, input: &Input<'_>) -> Result<(), ExtractError> {
+        let limit = self.options.max_bytes.min(LARGEST_BODY);
+        if input.body.len() > limit {
+            return Err(ExtractError::TooLarge {
+                url: input.url.clone(),
+                bytes: input.body.len(),
+                limit,
+            });
+        }
+        Ok(())
+    }
+
+    fn html(&self, source: &str, format: Format, url: &Url) -> Result<Content, ExtractError> {
+        let mut collector = LinkCollector::new(self.options.max_links);
+        let mut metadata = Metadata::default();
+        let mut builder = TreeBuilder::new(source, self.options.max_depth, self.options.max_nodes);
+        outside_templates(source, format == Format::Xhtml, |token| {
+            collector.token(token);
+            metadata.token(token);
+            builder.token(token)
+        })
+        .map_err(|_| ExtractError::TooManyNodes {
+            url: url.clone(),
+            limit: self.options.max_nodes,
+        })?;
+        let resolved = collector.finish(url);
+        let rendered = content_of(&builder.finish(), &resolved);
+        let base = resolved.base.as_ref().unwrap_or(url);
+        Ok(Content {
+            title: metadata.title().or_else(|| plain::title(&rendered)),
+            language: metadata.language(),
+            author: metadata.author(),
+            description: metadata.description(),
+            published_at: metadata.published_at(),
+            canonical: metadata.canonical().and_then(|href| links::resolve(base, href.trim())),
+            noindex: metadata.robots("noindex"),
+            nofollow: metadata.robots("nofollow"),
+            text: rendered.text,
+            markdown: rendered.markdown,
+            blocks: rendered.blocks,
+            links: resolved.links,
+            ..Content::default()
+        })
+    }
+}
+
+/// The main content, or all that is visible where the rules choose no text.
+fn content_of(tree: &Tree<'_>, links: &ResolvedLinks) -> Rendered {
+    let rendered = render::render(tree, &main_content::select(tree), links);
+    if !rendered.text.is_empty() {
+        return rendered;
+    }
+    render::render(tree, &main_content::whole(tree), links)
+}
+
+fn without_markup(rendered: Rendered) -> Content {
+    Content {
+        title: plain::title(&rendered),
+        text: rendered.text,
+        markdown: rendered.markdown,
+        blocks: rendered.blocks,
+        ..Content::default()
+    }
+}
+
+/// The format by the media type; sniffed where there is none.
+fn format(input: &Input<'_>, source: &str) -> Result<Format, ExtractError> {
+    let media_type = input
+        .content_type
+        .and_then(|value| value.split(';').next())
+        .map(|media| media.trim().to_ascii_lowercase());
+    match media_type.filter(|media| !media.is_empty() && media != "application/octet-stream") {
+        None => Ok(Format::sniff(source)),
+        Some(media_type) => Format::of(&media_type)
+            .ok_or_else(|| ExtractError::UnsupportedType { url: input.url.clone(), media_type }),
+    }
+}
+
+/// Calls `each` for the tokens of `source` outside `template` elements, until it fails. The content
+/// of a template is not part of the document, unless it is the shadow tree of its parent.
+fn outside_templates<'a, E>(
+    source: &'a str,
+    xml: bool,
+    mut each: impl FnMut(&Token<'a>) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut depth = 0_u32;
+    for token in Tokens::new(source, xml) {
+        match &token {
+            Token::Start(start) if start.tag == Tag::Template => {
+                let shadow = start.attributes.get("shadowrootmode").is_some();
+                depth += u32::from(depth > 0 || !shadow);
+            }
+            Token::End(Tag::Template, _) => depth = depth.saturating_sub(1),
+            _ if depth == 0 => each(&token)?,
+            _ => {}
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,236 @@
+//! Settings of a client.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ureq::config::Config;
+use ureq::http::{HeaderName, HeaderValue};
+use ureq::unversioned::transport::RustlsConnector;
+
+use crate::time::{SharedClock, SystemClock};
+
+use super::address::AddressPolicy;
+use super::client::{Client, Shared};
+use super::connections::{Connections, Limits};
+use super::connector::OUTPUT_BUFFER;
+use super::decode;
+use super::error::HttpError;
+use super::proxy::Proxy;
+use super::request::Timeouts;
+use super::resolve::{Lookup, Resolver, SystemLookup};
+use super::stats::Counters;
+
+/// Bytes of input buffer beyond the largest header.
+const BUFFER_BEYOND_HEADER: usize = 1024;
+/// Bounds of `max_header_bytes`; the buffers of a connection grow with it.
+const HEADER_BYTES: std::ops::RangeInclusive<usize> = 1024..=1024 * 1024;
+
+/// Sets every deadline that `ureq` knows: a macro, as the builders of a client's and of a request's
+/// settings share no trait that can be named.
+macro_rules! with_timeouts {
+    ($builder:expr, $timeouts:expr) => {
+        $builder
+            .timeout_global(Some($timeouts.total))
+            .timeout_resolve(Some($timeouts.connect))
+            .timeout_connect(Some($timeouts.connect))
+            .timeout_send_request(Some($timeouts.first_byte))
+            .timeout_send_body(Some($timeouts.body))
+            .timeout_recv_response(Some($timeouts.first_byte))
+            .timeout_recv_body(Some($timeouts.body))
+    };
+}
+pub(super) use with_timeouts;
+
+/// Settings of a [`Client`]; each method names its default.
+#[derive(Clone, Debug)]
+pub struct ClientBuilder {
+    user_agent: String,
+    timeouts: Timeouts,
+    max_body: u64,
+    max_header: usize,
+    max_ratio: u64,
+    policy: AddressPolicy,
+    limits: Limits,
+    proxy: Option<String>,
+    headers: Vec<(String, String)>,
+    dns_ttl: Duration,
+    clock: SharedClock,
+}
+
+impl Default for ClientBuilder {
+    fn default() -> Self {
+        let max_idle_age = Duration::from_secs(15);
+        Self {
+            user_agent: concat!("gristmill/", env!("CARGO_PKG_VERSION")).into(),
+            timeouts: Timeouts::default(),
+            max_body: 16 * 1024 * 1024,
+            max_header: 64 * 1024,
+            max_ratio: 200,
+            policy: AddressPolicy::Public,
+            limits: Limits { per_origin: 6, max_idle: 64, max_idle_age },
+            proxy: None,
+            headers: Vec::new(),
+            dns_ttl: Duration::from_secs(60),
+            clock: SystemClock::shared(),
+        }
+    }
+}
+
+impl ClientBuilder {
+    /// The `user-agent` header; default `gristmill/VERSION`.
+    #[must_use]
+    pub fn user_agent(mut self, value: impl Into<String>) -> Self {
+        self.user_agent = value.into();
+        self
+    }
+
+    /// Deadlines of every exchange that brings none of its own; default [`Timeouts::default`].
+    #[must_use]
+    pub const fn timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.timeouts = timeouts;
+        self
+    }
+
+    /// Most bytes of a body, on the wire and decoded; default 16 MiB.
+    #[must_use]
+    pub const fn max_body_bytes(mut self, limit: u64) -> Self {
+        self.max_body = limit;
+        self
+    }
+
+    /// Most bytes of the header of an answer, 1 KiB to 1 MiB; default 64 KiB. An open connection
+    /// has a buffer of that size. An answer may have 128 header fields.
+    #[must_use]
+    pub const fn max_header_bytes(mut self, limit: usize) -> Self {
+        self.max_header = limit;
+        self
+    }
+
+    /// Most decoded bytes for one byte of the wire, for bodies that decode to more than 1 MiB;
+    /// default 200.
+    #[must_use]
+    pub const fn max_ratio(mut self, limit: u64) -> Self {
+        self.max_ratio = limit;
+        self
+    }
+
+    /// Which addresses may be contacted; default [`AddressPolicy::Public`].
+    #[must_use]
+    pub const fn address_policy(mut self, policy: AddressPolicy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// Most connections, in use and idle, to one scheme, host and port; default 6. An exchange
+    /// beyond it waits.
+    #[must_use]
+    pub const fn connections_per_host(mut self, limit: usize) -> Self {
+        self.limits.per_origin = limit;
+        self
+    }
+
+    /// Most idle connections kept in all, each for at most 15 seconds; default 64.
+    #[must_use]
+    pub const fn max_idle_connections(mut self, limit: usize) -> Self {
+        self.limits.max_idle = limit;
+        self
+    }
+
+    /// An HTTP proxy as `http://[user:password@]host[:port]`; default none. The environment is not
+    /// looked at. https goes through a tunnel, http is forwarded; names are resolved here as well,
+    /// so that private addresses are refused behind a proxy too.
+    #[must_use]
+    pub fn proxy(mut self, url: Option<String>) -> Self {
+        self.proxy = url;
+        self
+    }
+
+    /// Adds a header field to every request; default none.
+    #[must_use]
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// How long the addresses of a name are kept; default 60 seconds. Failures are kept for at
+    /// most 10 seconds.
+    #[must_use]
+    pub const fn dns_ttl(mut self, ttl: Duration) -> Self {
+        self.dns_ttl = ttl;
+        self
+    }
+
+    /// The clock by which cached names and idle connections age; default the system's. Deadlines of
+    /// waits are always real time.
+    #[must_use]
+    pub fn clock(mut self, clock: SharedClock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// The client; an [`HttpError::Config`] names the setting that cannot be.
+    pub fn build(self) -> Result<Client, HttpError> {
+        self.build_with(Box::new(SystemLookup))
+    }
+
+    pub(super) fn build_with(self, lookup: Box<dyn Lookup>) -> Result<Client, HttpError> {
+        self.check().map_err(|reason| HttpError::Config { reason })?;
+        let proxy = self.proxy.as_deref().map(Proxy::parse).transpose();
+        let proxy = proxy.map_err(|reason| HttpError::Config { reason })?;
+        let counters = Arc::new(Counters::default());
+        let (clock, ttl) = (self.clock, self.dns_ttl);
+        let resolver = Resolver::new(lookup, Arc::clone(&clock), ttl, Arc::clone(&counters));
+        let config = with_timeouts!(Config::builder(), self.timeouts)
+            .proxy(None)
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            // Connections are kept by `Connections`, not by `ureq`.
+            .max_idle_connections(0)
+            .max_idle_connections_per_host(0)
+            .accept_encoding(decode::ACCEPT_ENCODING)
+            .user_agent(self.user_agent)
+            .max_response_header_size(self.max_header)
+            .input_buffer_size(self.max_header + BUFFER_BEYOND_HEADER)
+            .output_buffer_size(OUTPUT_BUFFER)
+            .build();
+        Ok(Client {
+            shared: Arc::new(Shared {
+                config,
+                tls: RustlsConnector::default(),
+                resolver,
+                policy: self.policy,
+                proxy,
+                counters,
+                connections: Connections::new(self.limits, clock),
+                headers: self.headers,
+                timeouts: self.timeouts,
+                max_body: self.max_body,
+                max_header: self.max_header as u64,
+                max_ratio: self.max_ratio,
+            }),
+        })
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if self.limits.per_origin == 0 {
+            return Err("connections_per_host must be at least 1".into());
+        }
+        if self.max_ratio == 0 {
+            return Err("max_ratio must be at least 1".into());
+        }
+        if !HEADER_BYTES.contains(&self.max_header) {
+            return Err("max_header_bytes must be between 1 KiB and 1 MiB".into());
+        }
+        let Timeouts { connect, first_byte, body, total } = self.timeouts;
+        if [connect, first_byte, body, total].contains(&Duration::ZERO) {
+            return Err("timeouts must be above zero".into());
+        }
+        HeaderValue::from_str(&self.user_agent).map_err(|error| format!("user_agent: {error}"))?;
+        for (name, value) in &self.headers {
+            HeaderName::try_from(name).map_err(|error| format!("header {name}: {error}"))?;
+            HeaderValue::try_from(value).map_err(|error| format!("header {name}: {error}"))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,208 @@
+//! The seams of `ureq`: a connector that serves one exchange, and a resolver that does nothing.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use parking_lot::Mutex;
+use ureq::config::Config;
+use ureq::http::Uri;
+use ureq::unversioned::resolver::{ArrayVec, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{ConnectionDetails, Connector, NextTimeout, Transport};
+use url::{Host, Url};
+
+use crate::cancel::CancelToken;
+
+use super::client::Shared;
+use super::connections::{Connection, Lease, Origin};
+use super::fault::Fault;
+use super::resolve::ResolveError;
+use super::stats::Counters;
+use super::transport::{Pooled, Socket, Wire, connect};
+
+/// Input buffer under TLS: one record and its frame.
+const TLS_RECORD_BUFFER: usize = 18 * 1024;
+/// Output buffer: the longest line of a request header.
+pub(super) const OUTPUT_BUFFER: usize = 16 * 1024;
+/// The time given to connecting should `ureq` ever name none.
+const NO_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// Where an exchange goes.
+#[derive(Clone, Debug)]
+pub(super) struct Target {
+    pub(super) tls: bool,
+    host: Host<String>,
+    port: u16,
+}
+
+impl Target {
+    /// `None` where the URL is not http or https or names no host.
+    pub(super) fn of(url: &Url) -> Option<Self> {
+        let tls = match url.scheme() {
+            "http" => false,
+            "https" => true,
+            _ => return None,
+        };
+        let host = url.host()?.to_owned();
+        Some(Self { tls, host, port: url.port_or_known_default()? })
+    }
+
+    pub(super) fn origin(&self) -> Origin {
+        let scheme = if self.tls { "https" } else { "http" };
+        format!("{scheme}://{}", self.authority()).into()
+    }
+
+    fn authority(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
+
+    /// What stands before the path in a request to a forwarding proxy.
+    fn absolute_prefix(&self) -> String {
+        if self.port == 80 {
+            return format!("http://{}", self.host);
+        }
+        format!("http://{}", self.authority())
+    }
+}
+
+/// What one exchange needs to get its connection.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) lease: Lease,
+    pub(super) target: Target,
+    pub(super) cancel: CancelToken,
+}
+
+/// Connects one exchange, by its lease.
+#[derive(Debug)]
+pub(super) struct ExchangeConnector {
+    pub(super) shared: Arc<Shared>,
+    pub(super) plan: Mutex<Option<Plan>>,
+    /// Where the socket is shown to the client.
+    pub(super) wire: Arc<OnceLock<Arc<Wire>>>,
+}
+
+impl Connector<()> for ExchangeConnector {
+    type Out = Pooled;
+
+    fn connect(
+        &self,
+        details: &ConnectionDetails<'_>,
+        _: Option<()>,
+    ) -> Result<Option<Pooled>, ureq::Error> {
+        let Some(Plan { lease, target, cancel }) = self.plan.lock().take() else {
+            return Err(ureq::Error::ConnectionFailed);
+        };
+        let Lease { permit, idle } = lease;
+        let shared = &*self.shared;
+        let forwards = shared.proxy.is_some() && !target.tls;
+        let absolute = forwards.then(|| target.absolute_prefix());
+        let (connection, watch) = if let Some(connection) = idle {
+            Counters::add(&shared.counters.reused, 1);
+            let watch = connection.wire.watch(&cancel);
+            (connection, watch)
+        } else {
+            let deadline = deadline_of(&details.timeout);
+            let wire = dial(shared, &target, deadline, &cancel)?;
+            Counters::add(&shared.counters.opened, 1);
+            let watch = wire.watch(&cancel);
+            if let Some(proxy) = shared.proxy.as_ref().filter(|_| target.tls) {
+                wire.open_tunnel(proxy, &target.authority(), deadline)?;
+            }
+            let transport = secured(shared, details, &wire, target.tls)?;
+            (Connection { transport, wire }, watch)
+        };
+        // Empty so far: this is the only connection of the exchange.
+        let _ = self.wire.set(Arc::clone(&connection.wire));
+        Ok(Some(Pooled::new(connection, permit, watch, cancel, absolute)))
+    }
+}
+
+fn deadline_of(timeout: &NextTimeout) -> Instant {
+    let now = Instant::now();
+    let never = timeout.after.is_not_happening();
+    let after = if never { NO_TIMEOUT } else { *timeout.after };
+    now.checked_add(after).unwrap_or(now + NO_TIMEOUT)
+}
+
+/// Opens a socket to the target, or to the proxy, at an address that the policy allows.
+fn dial(
+    shared: &Shared,
+    target: &Target,
+    deadline: Instant,
+    cancel: &CancelToken,
+) -> Result<Arc<Wire>, Fault> {
+    let addresses_of = |name: &str| {
+        shared.resolver.resolve(name, deadline, cancel).map_err(|error| match error {
+            ResolveError::Failed(cause) => Fault::Resolve(cause),
+            ResolveError::TimedOut => Fault::ResolveTimedOut,
+            ResolveError::Cancelled => Fault::Cancelled,
+        })
+    };
+    let allowed = |address: &IpAddr| shared.policy.allows(*address);
+    // Behind a proxy too, the name is resolved here, so that its address can be judged; where any
+    // address will do, the proxy alone needs to know the name.
+    let judged = shared.proxy.is_none() || !allowed(&IpAddr::from([127, 0, 0, 1]));
+    let found: Arc<[IpAddr]> = match &target.host {
+        Host::Ipv4(address) => Arc::new([IpAddr::V4(*address)]),
+        Host::Ipv6(address) => Arc::new([IpAddr::V6(*address)]),
+        Host::Domain(name) if judged => addresses_of(name)?,
+        Host::Domain(_) => Arc::new([]),
+    };
+    let good: Vec<IpAddr> = found.iter().copied().filter(allowed).collect();
+    if let (true, Some(first)) = (good.is_empty(), found.first()) {
+        return Err(Fault::Blocked(*first));
+    }
+    let (good, port) = match &shared.proxy {
+        None => (good, target.port),
+        Some(proxy) => (addresses_of(&proxy.host)?.to_vec(), proxy.port),
+    };
+    let sockets: Vec<_> = good.into_iter().map(|ip| SocketAddr::new(ip, port)).collect();
+    connect(&sockets, deadline, cancel)
+}
+
+/// The transport over `wire`, with TLS where it is asked for.
+fn secured(
+    shared: &Shared,
+    details: &ConnectionDetails<'_>,
+    wire: &Arc<Wire>,
+    tls: bool,
+) -> Result<Box<dyn Transport>, ureq::Error> {
+    if !tls {
+        let input = details.config.input_buffer_size();
+        return Ok(Box::new(Socket::new(Arc::clone(wire), input, OUTPUT_BUFFER)));
+    }
+    let socket = Socket::new(Arc::clone(wire), TLS_RECORD_BUFFER, OUTPUT_BUFFER);
+    let details = ConnectionDetails {
+        uri: details.uri,
+        addrs: details.resolver.empty(),
+        config: &shared.config,
+        // The client's own settings, so the TLS settings built once are used.
+        request_level: false,
+        resolver: details.resolver,
+        now: details.now,
+        timeout: details.timeout,
+        current_time: Arc::clone(&details.current_time),
+        run_connector: Arc::clone(&details.run_connector),
+        register_shutdown: Arc::clone(&details.register_shutdown),
+    };
+    match shared.tls.connect(&details, Some(socket))? {
+        Some(transport) => Ok(Box::new(transport)),
+        None => Err(ureq::Error::TlsRequired),
+    }
+}
+
+/// Names are resolved by [`dial`], and only when a connection is opened.
+#[derive(Debug)]
+pub(super) struct NoResolver;
+
+impl Resolver for NoResolver {
+    fn resolve(
+        &self,
+        _: &Uri,
+        _: &Config,
+        _: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        Ok(ArrayVec::from_fn(|_| SocketAddr::from(([0, 0, 0, 0], 0))))
+    }
+}

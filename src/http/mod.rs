@@ -1,0 +1,46 @@
+//! HTTP/1.1: one exchange at a time on the caller's thread, bounded in time, bytes and connections.
+//!
+//! A [`Client`] makes exactly one exchange for a [`Request`]; following redirects and trying again
+//! are decisions of those who ask, helped by the pure [`RetryPolicy`]. What it guarantees:
+//!
+//! - Every wait has a deadline, and cancelling the caller's token ends it: the token shuts down the
+//!   socket, so a blocked read returns at once.
+//! - A name is resolved, its addresses are judged by the [`AddressPolicy`], and the socket is opened
+//!   to the very address that was judged.
+//! - Bodies are bounded on the wire, decoded, and in the ratio of the two; headers are bounded; what
+//!   is cut off is an error, never a short body.
+//! - There are never more connections to an origin than `connections_per_host`, idle ones counted.
+//!
+//! The protocol itself is `ureq`'s. Each exchange runs an agent of its own, which costs a
+//! microsecond or so, keeps no connections and has a connector made for the exchange; this is how
+//! the exchange's token and lease reach the socket without shared state:
+//!
+//! ```text
+//! Client::send ─▶ Connections::acquire ─▶ Lease ─▶ ExchangeConnector ─▶ Pooled ─▶ ureq
+//!                        ▲                         (idle, or resolve,      │
+//!                        │                          judge, connect, TLS)   │
+//!                        └──────────────── give_back when ended well ──────┘
+//! ```
+
+mod address;
+mod builder;
+mod client;
+mod connections;
+mod connector;
+mod decode;
+mod error;
+mod fault;
+mod proxy;
+mod request;
+mod resolve;
+mod retry;
+mod stats;
+mod transport;
+
+pub use address::{AddressPolicy, is_public};
+pub use builder::ClientBuilder;
+pub use client::Client;
+pub use error::{Cause, HttpError, Phase};
+pub use request::{MediaGate, Method, Request, Response, Timeouts};
+pub use retry::{GiveUp, Retry, RetryCause, RetryPolicy, parse_retry_after};
+pub use stats::HttpStats;

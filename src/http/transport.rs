@@ -1,0 +1,332 @@
+//! Sockets under `ureq`: connecting, reading and writing under a deadline, and being cancelled.
+//!
+//! `ureq` runs one exchange with an agent of its own that pools nothing; its connector hands it a
+//! [`Pooled`] transport, which goes back to [`Connections`] when the exchange has ended well.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use ureq::unversioned::transport::{Buffers, LazyBuffers, NextTimeout, Transport};
+
+use crate::cancel::{CancelGuard, CancelToken};
+
+use super::connections::{Connection, Connections, Permit};
+use super::fault::Fault;
+use super::proxy::Proxy;
+
+/// The least time given to one address.
+const MIN_PER_ADDRESS: Duration = Duration::from_millis(10);
+
+/// What the parts of an exchange share about its socket.
+#[derive(Debug)]
+pub(super) struct Wire {
+    stream: TcpStream,
+    pub(super) peer: SocketAddr,
+    /// Set before the socket is shut down by a cancelled token, so that the end of the stream that
+    /// follows is not taken for the end of a body.
+    cancelled: AtomicBool,
+    /// Bytes received in this exchange.
+    received: AtomicU64,
+}
+
+impl Wire {
+    /// Shuts the socket down when `cancel` is cancelled; at once if it already is.
+    pub(super) fn watch(self: &Arc<Self>, cancel: &CancelToken) -> CancelGuard {
+        // Relaxed: no other thread uses the socket between two exchanges.
+        self.received.store(0, Ordering::Relaxed);
+        let wire = Arc::clone(self);
+        cancel.on_cancel(move || {
+            // Release pairs with the Acquire in `interruption`; the shutdown that wakes the reader
+            // comes after it.
+            wire.cancelled.store(true, Ordering::Release);
+            // An error means that the socket is closed already.
+            let _ = wire.stream.shutdown(Shutdown::Both);
+        })
+    }
+
+    /// Opens a tunnel through the proxy at the other end.
+    pub(super) fn open_tunnel(
+        &self,
+        proxy: &Proxy,
+        authority: &str,
+        deadline: Instant,
+    ) -> Result<(), ureq::Error> {
+        let opened = proxy.open_tunnel(&self.stream, authority, deadline);
+        opened.map_err(|fault| self.interruption().unwrap_or(fault.into()))
+    }
+
+    /// Whether any byte came in this exchange.
+    pub(super) fn answered(&self) -> bool {
+        self.received.load(Ordering::Relaxed) > 0
+    }
+
+    fn interruption(&self) -> Option<ureq::Error> {
+        self.cancelled.load(Ordering::Acquire).then(|| Fault::Cancelled.into())
+    }
+}
+
+/// Connects to the first of `addresses` that accepts, giving each an equal share of the time left.
+pub(super) fn connect(
+    addresses: &[SocketAddr],
+    deadline: Instant,
+    cancel: &CancelToken,
+) -> Result<Arc<Wire>, Fault> {
+    let mut last = io::Error::new(io::ErrorKind::TimedOut, "no time left to connect");
+    let count = u32::try_from(addresses.len()).unwrap_or(u32::MAX);
+    for (address, shares) in addresses.iter().zip((1..=count).rev()) {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if cancel.is_cancelled() {
+            return Err(Fault::Cancelled);
+        }
+        if left.is_zero() {
+            break;
+        }
+        match TcpStream::connect_timeout(address, (left / shares).max(MIN_PER_ADDRESS)) {
+            Ok(stream) => {
+                stream.set_nodelay(true).map_err(Fault::Connect)?;
+                return Ok(Arc::new(Wire {
+                    stream,
+                    peer: *address,
+                    cancelled: AtomicBool::new(false),
+                    received: AtomicU64::new(0),
+                }));
+            }
+            Err(error) => last = error,
+        }
+    }
+    if last.kind() == io::ErrorKind::TimedOut {
+        return Err(Fault::ConnectTimedOut);
+    }
+    Err(Fault::Connect(last))
+}
+
+/// A plain TCP socket.
+#[derive(Debug)]
+pub(super) struct Socket {
+    wire: Arc<Wire>,
+    buffers: LazyBuffers,
+    /// The timeouts that the socket has now.
+    read_timeout: Option<Duration>,
+    write_timeout: Option<Duration>,
+}
+
+impl Socket {
+    pub(super) fn new(wire: Arc<Wire>, input: usize, output: usize) -> Self {
+        let buffers = LazyBuffers::new(input, output);
+        Self { wire, buffers, read_timeout: None, write_timeout: None }
+    }
+}
+
+/// The largest power of two milliseconds not above `left`, at least one.
+///
+/// Socket timeouts are set to these only, so a connection that serves one fast exchange after
+/// another needs no system call for them; a socket that wakes early looks at the deadline and waits
+/// on, at most once for each power of two.
+fn socket_timeout(left: Duration) -> Duration {
+    let millis = u64::try_from(left.as_millis()).unwrap_or(u64::MAX).max(1);
+    Duration::from_millis(1 << millis.ilog2())
+}
+
+/// When `timeout` ends; `None`: never.
+fn end_of(timeout: &NextTimeout) -> Option<Instant> {
+    if timeout.after.is_not_happening() {
+        return None;
+    }
+    Instant::now().checked_add(*timeout.after)
+}
+
+/// The socket timeout to use now; an error when `end` has passed.
+fn slice(end: Option<Instant>, timeout: &NextTimeout) -> Result<Option<Duration>, ureq::Error> {
+    let Some(end) = end else { return Ok(None) };
+    let left = end.saturating_duration_since(Instant::now());
+    if left.is_zero() {
+        return Err(ureq::Error::Timeout(timeout.reason));
+    }
+    Ok(Some(socket_timeout(left)))
+}
+
+fn is_early_waking(error: &io::Error) -> bool {
+    use io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
+    matches!(error.kind(), Interrupted | TimedOut | WouldBlock)
+}
+
+impl Transport for Socket {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        &mut self.buffers
+    }
+
+    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
+        let timeout = timeout.for_write();
+        let end = end_of(&timeout);
+        let mut output = self.buffers.output().get(..amount).unwrap_or_default();
+        while !output.is_empty() {
+            let wanted = slice(end, &timeout)?;
+            if self.write_timeout != wanted {
+                self.wire.stream.set_write_timeout(wanted)?;
+                self.write_timeout = wanted;
+            }
+            match (&self.wire.stream).write(output) {
+                Ok(0) => return Err(Fault::Reset(io::ErrorKind::WriteZero.into()).into()),
+                Ok(sent) => output = output.get(sent..).unwrap_or_default(),
+                Err(error) if is_early_waking(&error) => {}
+                Err(error) => {
+                    return Err(self.wire.interruption().unwrap_or(Fault::Reset(error).into()));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
+        let timeout = timeout.for_read();
+        let end = end_of(&timeout);
+        loop {
+            let wanted = slice(end, &timeout)?;
+            if self.read_timeout != wanted {
+                self.wire.stream.set_read_timeout(wanted)?;
+                self.read_timeout = wanted;
+            }
+            match (&self.wire.stream).read(self.buffers.input_append_buf()) {
+                Ok(0) => {
+                    if let Some(error) = self.wire.interruption() {
+                        return Err(error);
+                    }
+                    self.buffers.input_appended(0);
+                    return Ok(false);
+                }
+                Ok(amount) => {
+                    self.buffers.input_appended(amount);
+                    self.wire.received.fetch_add(amount as u64, Ordering::Relaxed);
+                    return Ok(true);
+                }
+                Err(error) if is_early_waking(&error) => {}
+                // Not `Error::Io`: that would make a reset look like the end of a body that ends
+                // with its connection.
+                Err(error) => {
+                    return Err(self.wire.interruption().unwrap_or(Fault::Reset(error).into()));
+                }
+            }
+        }
+    }
+
+    /// An idle connection is good while there is nothing to read from it, not even its end.
+    fn is_open(&mut self) -> bool {
+        let stream = &self.wire.stream;
+        if stream.set_nonblocking(true).is_err() {
+            return false;
+        }
+        let silent = matches!(stream.peek(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock);
+        silent && stream.set_nonblocking(false).is_ok()
+    }
+}
+
+/// A connection on loan to one exchange.
+#[derive(Debug)]
+pub(super) struct Pooled {
+    /// Taken only when this is dropped.
+    loan: Option<(Connection, Permit)>,
+    watch: Option<CancelGuard>,
+    cancel: CancelToken,
+    /// What to put before the path in the request line: the origin, for a forwarding proxy.
+    absolute: Option<String>,
+    /// The exchange has ended, and nothing followed it.
+    finished: bool,
+}
+
+impl Pooled {
+    pub(super) fn new(
+        connection: Connection,
+        permit: Permit,
+        watch: CancelGuard,
+        cancel: CancelToken,
+        absolute: Option<String>,
+    ) -> Self {
+        let (loan, watch) = (Some((connection, permit)), Some(watch));
+        Self { loan, watch, cancel, absolute, finished: false }
+    }
+
+    fn transport(&mut self) -> &mut dyn Transport {
+        let (connection, _) =
+            self.loan.as_mut().expect("invariant: the loan is taken only by drop");
+        &mut *connection.transport
+    }
+
+    /// Turns `GET /path` into `GET http://host/path` in the output buffer.
+    fn make_absolute(&mut self, amount: usize, origin: &str) -> Result<usize, ureq::Error> {
+        let output = self.transport().buffers().output();
+        let longer = amount + origin.len();
+        let space = output.iter().take(amount).position(|byte| *byte == b' ');
+        let Some(path) = space.map(|at| at + 1).filter(|_| longer <= output.len()) else {
+            return Err(Fault::RequestTooLong.into());
+        };
+        output.copy_within(path..amount, path + origin.len());
+        if let Some(gap) = output.get_mut(path..path + origin.len()) {
+            gap.copy_from_slice(origin.as_bytes());
+        }
+        Ok(longer)
+    }
+}
+
+impl Transport for Pooled {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        self.transport().buffers()
+    }
+
+    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
+        self.finished = false;
+        let amount = match self.absolute.take() {
+            Some(origin) => self.make_absolute(amount, &origin)?,
+            None => amount,
+        };
+        self.transport().transmit_output(amount, timeout)
+    }
+
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
+        self.finished = false;
+        self.transport().await_input(timeout)
+    }
+
+    /// Asked once, when an exchange has ended without a reason to close: the sign that the
+    /// connection may serve another. Whether it still can is probed when it is taken again.
+    fn is_open(&mut self) -> bool {
+        self.finished = true;
+        true
+    }
+
+    fn is_tls(&self) -> bool {
+        self.loan.as_ref().is_some_and(|(connection, _)| connection.transport.is_tls())
+    }
+}
+
+impl Drop for Pooled {
+    fn drop(&mut self) {
+        // First: once the callback is taken back it either ran, and the token shows it, or never
+        // will.
+        self.watch = None;
+        let Some((connection, permit)) = self.loan.take() else { return };
+        if self.finished && !self.cancel.is_cancelled() {
+            Connections::give_back(permit, connection);
+        } else {
+            drop(connection);
+            drop(permit);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn socket_timeouts_are_powers_of_two_not_above_the_time_left() {
+        let ms = Duration::from_millis;
+        for (left, timeout) in [(0, 1), (1, 1), (3, 2), (1000, 512), (1024, 1024), (30_000, 16_384)]
+        {
+            assert_eq!(socket_timeout(ms(left)), ms(timeout));
+        }
+        assert!(socket_timeout(Duration::MAX) <= Duration::MAX);
+    }
+}

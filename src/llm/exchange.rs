@@ -1,0 +1,287 @@
+//! One exchange with the server: attempts, adaptations and pauses until an answer or a failure.
+
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+
+use super::client::{Call, Inner};
+use super::error::{LlmError, Served};
+use super::request::{ChatRequest, Usage, estimate_tokens};
+use super::retry;
+use super::signal::Woken;
+use super::transport::{HttpReply, HttpRequest, TransportError};
+use super::wire::{Answer, Dialect, ServerError};
+use crate::model::Headers;
+
+/// Spellings that are tried in one exchange: as many as the ladders of a [`Dialect`] have steps.
+const MAX_ADAPTATIONS: u32 = 6;
+
+/// Words by which servers tell that an account has nothing left.
+const QUOTA_WORDS: [&str; 6] = [
+    "insufficient_quota",
+    "exceeded your current quota",
+    "billing_hard_limit",
+    "exceeded_current_quota",
+    "credit balance",
+    "insufficient balance",
+];
+
+/// Words by which servers tell that a prompt has too many tokens.
+const CONTEXT_WORDS: [&str; 7] = [
+    "context_length_exceeded",
+    "context length",
+    "context window",
+    "exceed context",
+    "maximum context",
+    "exceeds the available context",
+    "prompt is too long",
+];
+
+/// An answer with what is known of the reply that brought it.
+pub(super) struct Answered {
+    pub(super) answer: Answer,
+    pub(super) served: Box<Served>,
+}
+
+/// A failed attempt.
+enum Failure {
+    Transport(TransportError),
+    Server(ServerError, HttpReply),
+}
+
+impl Inner {
+    /// Sends the request until it is answered, or is not worth another attempt.
+    pub(super) fn exchange(
+        &self,
+        request: &ChatRequest,
+        call: &mut Call<'_>,
+    ) -> Result<Answered, LlmError> {
+        let known: Dialect = *self.dialect.lock();
+        let (mut dialect, mut adaptations, mut retries) = (known, 0, 0);
+        loop {
+            let failure = match self.attempt(request, dialect, call)? {
+                Ok(answered) => {
+                    if dialect != known {
+                        *self.dialect.lock() = dialect;
+                    }
+                    return Ok(answered);
+                }
+                Err(failure) => failure,
+            };
+            let next = match &failure {
+                Failure::Server(error, _) if adaptations < MAX_ADAPTATIONS => {
+                    self.wire().adapt(error, request, dialect).filter(|next| *next != dialect)
+                }
+                _ => None,
+            };
+            if let Some(next) = next {
+                (dialect, adaptations) = (next, adaptations + 1);
+                self.stats.count(|stats| stats.adaptations += 1);
+                continue;
+            }
+            let wait = self.wait_before_retry(&failure, retries);
+            let cause = match &failure {
+                Failure::Transport(_) => "transport".to_owned(),
+                Failure::Server(error, _) => error.status.to_string(),
+            };
+            let error = self.error_of(failure, request, call);
+            let Some(wait) = wait else { return Err(error) };
+            self.pause_before_retry(wait, error, call)?;
+            retries += 1;
+            self.stats.count(|stats| *stats.retries.entry(cause).or_default() += 1);
+        }
+    }
+
+    /// One request under a permit. The outer result ends the call.
+    fn attempt(
+        &self,
+        request: &ChatRequest,
+        dialect: Dialect,
+        call: &mut Call<'_>,
+    ) -> Result<Result<Answered, Failure>, LlmError> {
+        let body = self.wire().encode(self.model(), request, call.max_tokens, dialect);
+        let permit = self.permits.acquire(&call.deadline, call.cancel);
+        let _permit = permit.map_err(|woken| self.woken(woken, call))?;
+        let left = call.deadline.left();
+        if call.cancel.is_cancelled() {
+            return Err(LlmError::Cancelled);
+        }
+        if left.is_zero() {
+            return Err(self.woken(Woken::Deadline, call));
+        }
+        call.requests += 1;
+        self.stats.count(|stats| stats.requests += 1);
+        let sent = self.transport().post(
+            &HttpRequest {
+                url: self.url(),
+                headers: &self.headers,
+                secret_headers: &self.secret_headers,
+                body: &body,
+                timeout: left.min(self.attempt_timeout()),
+                max_body: self.max_answer_bytes(),
+            },
+            call.cancel,
+        );
+        if call.cancel.is_cancelled() && sent.is_err() {
+            return Err(LlmError::Cancelled);
+        }
+        let reply = match sent {
+            Ok(reply) => reply,
+            Err(error) => return Ok(Err(Failure::Transport(error))),
+        };
+        Ok(match self.wire().decode(&reply) {
+            Ok(answer) => {
+                let usage = answer.usage.unwrap_or_else(|| estimated(request, &answer));
+                call.usage = call.usage.plus(usage);
+                self.stats.answered(usage);
+                let id = answer.id.clone();
+                let served = Box::new(self.served(reply.headers, reply.status, id, call));
+                Ok(Answered { answer, served })
+            }
+            Err(error) => Err(Failure::Server(error, reply)),
+        })
+    }
+
+    /// How long to pause before another attempt; `None` where there is to be none. A wait that the
+    /// server asks for is returned even where it is too long.
+    fn wait_before_retry(&self, failure: &Failure, retries: u32) -> Option<Duration> {
+        if retries + 1 >= self.retry().max_attempts {
+            return None;
+        }
+        let asked = match failure {
+            Failure::Transport(error) => {
+                if !error.retryable {
+                    return None;
+                }
+                None
+            }
+            // Nothing was read of an answer that is nothing but white space.
+            Failure::Server(error, _) if error.malformed => {
+                if !error.body.trim().is_empty() {
+                    return None;
+                }
+                None
+            }
+            Failure::Server(error, reply) => {
+                if is_quota(error) || !retry::should_retry(error.status, &reply.headers) {
+                    return None;
+                }
+                retry::asked_wait(&reply.headers, self.clock().wall())
+            }
+        };
+        Some(asked.unwrap_or_else(|| {
+            let unit = self.random.lock().f64();
+            self.retry().backoff(retries, unit)
+        }))
+    }
+
+    /// Pauses, unless the wait is longer than the policy or the deadline allows.
+    fn pause_before_retry(
+        &self,
+        wait: Duration,
+        error: LlmError,
+        call: &Call<'_>,
+    ) -> Result<(), LlmError> {
+        let limit = self.retry().max_retry_after.max(self.retry().cap);
+        if wait > limit {
+            return Err(LlmError::RetryAfter { wait, limit, source: Box::new(error) });
+        }
+        if wait >= call.deadline.left() {
+            return Err(LlmError::Deadline {
+                limit: self.timeout(),
+                attempts: call.requests,
+                source: Some(Box::new(error)),
+            });
+        }
+        tracing::debug!(%error, attempt = call.requests, ?wait, "asking the model again");
+        self.pause().pause(wait, call.cancel).map_err(|_| LlmError::Cancelled)
+    }
+
+    fn error_of(&self, failure: Failure, request: &ChatRequest, call: &Call<'_>) -> LlmError {
+        let (error, reply) = match failure {
+            Failure::Transport(source) => {
+                return LlmError::Transport {
+                    endpoint: self.endpoint.clone(),
+                    attempts: call.requests,
+                    source,
+                };
+            }
+            Failure::Server(error, reply) => (error, reply),
+        };
+        let served = Box::new(self.served(reply.headers, error.status, None, call));
+        let message = self.redacted(&error.message);
+        if error.malformed {
+            let reason = if error.body.trim().is_empty() {
+                "the body is empty".to_owned()
+            } else {
+                format!("no choices in: {message}")
+            };
+            return LlmError::Malformed { reason, served };
+        }
+        if is_quota(&error) {
+            return LlmError::Quota { message, served };
+        }
+        let too_long = matches!(error.status, 400 | 413 | 422 | 500)
+            && error.mentions(&CONTEXT_WORDS)
+            && !request.messages.is_empty();
+        if too_long {
+            return LlmError::ContextLength { message, served };
+        }
+        LlmError::Http { code: error.code.map(|code| self.redacted(&code)), message, served }
+    }
+
+    /// What is known of a reply, with the API key taken out wherever the server repeats it.
+    fn served(
+        &self,
+        mut headers: Headers,
+        status: u16,
+        id: Option<String>,
+        call: &Call<'_>,
+    ) -> Served {
+        for header in &mut headers.0 {
+            header.value = self.redacted(&header.value);
+        }
+        let request_id = ["x-request-id", "request-id", "x-amzn-requestid"]
+            .iter()
+            .find_map(|name| headers.get(name))
+            .map(str::to_owned)
+            .or(id);
+        Served {
+            endpoint: self.endpoint.clone(),
+            status,
+            headers,
+            request_id,
+            attempts: call.requests,
+            usage: call.usage,
+        }
+    }
+
+    /// The text with the API key taken out.
+    pub(super) fn redacted(&self, text: &str) -> String {
+        match self.api_key().map(ExposeSecret::expose_secret) {
+            Some(key) if !key.is_empty() => text.replace(key, "[key]"),
+            _ => text.to_owned(),
+        }
+    }
+
+    pub(super) fn woken(&self, woken: Woken, call: &Call<'_>) -> LlmError {
+        match woken {
+            Woken::Cancelled => LlmError::Cancelled,
+            Woken::Deadline => {
+                LlmError::Deadline { limit: self.timeout(), attempts: call.requests, source: None }
+            }
+        }
+    }
+}
+
+fn is_quota(error: &ServerError) -> bool {
+    error.status == 402 || (matches!(error.status, 400 | 403 | 429) && error.mentions(&QUOTA_WORDS))
+}
+
+fn estimated(request: &ChatRequest, answer: &Answer) -> Usage {
+    Usage {
+        input: request.messages.iter().map(|message| estimate_tokens(&message.content)).sum(),
+        output: answer.text.as_deref().map_or(0, estimate_tokens),
+        estimated: true,
+    }
+}

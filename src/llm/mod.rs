@@ -1,0 +1,54 @@
+//! Asking language models: blocking calls that are bounded, cached, validated and accounted for.
+//!
+//! A [`Client`] speaks one [`Wire`] format to one endpoint through a [`Transport`]. One call of
+//! [`Client::complete`] goes through these steps:
+//!
+//! 1. The prompt is held against its size limit; the key of the request is computed.
+//! 2. The memory tier of the response cache is asked. Equal requests that are under way are joined
+//!    (single flight); the first of them asks the durable tier ([`ResponseCache`]).
+//! 3. The exchange: a permit is taken, the request sent, the answer decoded. What is worth a retry
+//!    is retried after a pause during which no permit is held. All attempts share one deadline.
+//! 4. How the answer ended is looked at before its text is: truncated, filtered and refused
+//!    answers are errors, never material for repair.
+//! 5. With a schema, the text is parsed (repaired locally where fences, trailing text or unclosed
+//!    brackets stand in the way) and validated. What is invalid is sent back at most
+//!    [`MAX_REASKS`] times with nothing but the schema, the value and the error.
+//! 6. Good answers are stored under the key; all others never are.
+//!
+//! Invariants: an API key is in no `Debug` output, log line or error; an answer that was not
+//! accepted is never in the cache; a call never outlives its deadline by more than one transport
+//! timeout; no wait polls.
+
+mod builder;
+mod cache;
+mod client;
+mod error;
+mod exchange;
+mod flight;
+mod key;
+mod openai;
+mod pause;
+mod permits;
+mod repair;
+mod request;
+mod retry;
+mod schema;
+mod signal;
+mod stats;
+mod transport;
+mod wire;
+
+pub use builder::Builder;
+pub use cache::{CacheFailure, ResponseCache};
+pub use client::{Client, MAX_REASKS};
+pub use error::{LlmError, Served};
+pub use openai::OpenAiChat;
+pub use pause::{Cancelled, CondvarPause, ManualPause, Pause};
+pub use request::{
+    CacheTier, ChatRequest, Completion, FinishReason, Message, Role, Usage, estimate_tokens,
+};
+pub use retry::RetryPolicy;
+pub use secrecy::SecretString;
+pub use stats::{Latency, LlmStats};
+pub use transport::{HttpReply, HttpRequest, SecretHeader, Transport, TransportError};
+pub use wire::{Answer, Dialect, ServerError, StructuredMode, TokenField, Wire};

@@ -1,0 +1,7 @@
+//! The command line, run as a user runs it.
+#![cfg(feature = "cli")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod site;
