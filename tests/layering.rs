@@ -38,7 +38,7 @@ const LEVELS: &[(&str, u8)] = &[
 const PURE: &[&str] = &["crawl", "extract"];
 
 /// The only file with `unsafe`: the memory map.
-const UNSAFE_FILES: &[&str] = &["store/map.rs", "store/mmap.rs"];
+const UNSAFE_FILES: &[&str] = &["store/map.rs"];
 
 /// Calls that wait without an event to wait for, as the ends of their paths.
 const WAITING: &[&[&str]] = &[&["thread", "sleep"], &["yield_now"], &["spin_loop"], &["snooze"]];
