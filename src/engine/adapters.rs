@@ -148,16 +148,13 @@ pub(super) fn llm_client(
 }
 
 /// The distiller that the configuration asks for.
-pub(super) fn distiller(
-    config: &Config,
-    llm: Option<llm::Client>,
-) -> Result<Arc<dyn Distiller>, Error> {
-    let Some(client) = llm else { return Ok(Arc::new(Extractive::default())) };
+pub(super) fn distiller(config: &Config, llm: Option<llm::Client>) -> Arc<dyn Distiller> {
+    let Some(client) = llm else { return Arc::new(Extractive::default()) };
     let options = LlmDistillerOptions {
         max_answer_tokens: Some(config.llm.max_output_tokens),
         ..LlmDistillerOptions::default()
     };
-    Ok(Arc::new(LlmDistiller::new(client, options)))
+    Arc::new(LlmDistiller::new(client, options))
 }
 
 /// The model's client over the HTTP client.

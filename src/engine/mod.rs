@@ -241,7 +241,7 @@ impl EngineBuilder {
         let llm = adapters::llm_client(&config, &clock, &tables)?;
         let distiller = match distiller {
             Some(distiller) => distiller,
-            None => adapters::distiller(&config, llm.clone())?,
+            None => adapters::distiller(&config, llm.clone()),
         };
         let shared = Shared {
             dir,

@@ -123,23 +123,23 @@ pub struct StoredPage {
 impl StoredPage {
     /// The body as it came, after content decoding.
     pub fn raw(&self) -> Result<Option<Value>, Error> {
-        Ok(self.tables.raw.get(&self.key.0)?)
+        Ok(self.tables.raw.get(self.key.0)?)
     }
 
     /// The main text, UTF-8; absent where the page was stored without extraction. Spans of infos
     /// are offsets into exactly these bytes.
     pub fn text(&self) -> Result<Option<Value>, Error> {
-        Ok(self.tables.text.get(&self.key.0)?)
+        Ok(self.tables.text.get(self.key.0)?)
     }
 
     /// The main content as Markdown, UTF-8; absent where the page was stored without extraction.
     pub fn markdown(&self) -> Result<Option<Value>, Error> {
-        Ok(self.tables.markdown.get(&self.key.0)?)
+        Ok(self.tables.markdown.get(self.key.0)?)
     }
 
     /// The links found on the page, in document order.
     pub fn links(&self) -> Result<Vec<String>, Error> {
-        let Some(value) = self.tables.links.get(&self.key.0)? else { return Ok(Vec::new()) };
+        let Some(value) = self.tables.links.get(self.key.0)? else { return Ok(Vec::new()) };
         Ok(String::from_utf8_lossy(&value).lines().map(str::to_owned).collect())
     }
 }
@@ -232,7 +232,7 @@ impl Engine {
                     prefix.truncate(prefix.len() - 16);
                     Box::new(tables.by_host.keys_prefix(&prefix))
                 }
-                (None, None) => Box::new(tables.by_host.keys_prefix(&[])),
+                (None, None) => Box::new(tables.by_host.keys_prefix([])),
             };
         let host = query.host.as_ref().map(|host| host.to_ascii_lowercase());
         let wanted = move |page: &PageEntry| match &host {

@@ -1,5 +1,6 @@
 //! Verification of everything a store holds.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -43,6 +44,25 @@ impl CheckReport {
     /// Whether there is no problem.
     pub const fn is_clean(&self) -> bool {
         self.problem_count == 0
+    }
+}
+
+/// One line of figures, then a line for each problem listed.
+impl fmt::Display for CheckReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { segments, records, bytes, keys, problem_count, problems } = self;
+        write!(
+            f,
+            "{segments} segments, {records} records, {bytes} bytes, {keys} keys, \
+             {problem_count} problems"
+        )?;
+        for Problem { path, offset, key, reason } in problems {
+            write!(f, "\n{} at byte {offset}: {reason}", path.display())?;
+            if let Some(key) = key {
+                write!(f, " (key {key})")?;
+            }
+        }
+        Ok(())
     }
 }
 

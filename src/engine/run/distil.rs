@@ -149,8 +149,10 @@ impl RunState {
     /// Claims the next row. `None` ends the worker: the count of workers is already lowered.
     fn next_item(&self) -> Result<Option<Item>, Error> {
         loop {
-            if let Some(item) = self.take_queued() {
-                return Ok(item);
+            match self.take_queued() {
+                Taken::Item(item) => return Ok(Some(item)),
+                Taken::Halt => return Ok(None),
+                Taken::Empty => {}
             }
             let _scanning = self.distil.scan.lock();
             let claimed = {
@@ -174,16 +176,15 @@ impl RunState {
         }
     }
 
-    /// A row from the queue; `Some(None)` if the run may not distil any further.
-    fn take_queued(&self) -> Option<Option<Item>> {
+    fn take_queued(&self) -> Taken {
         let mut work = self.distil.work.lock();
         let halted = work.failures_in_a_row >= MAX_FAILURES_IN_A_ROW;
         if halted || self.token.is_cancelled() || self.tokens_used_up() {
             work.dirty = false;
             work.workers -= 1;
-            return Some(None);
+            return Taken::Halt;
         }
-        work.queue.pop_front().map(Some)
+        work.queue.pop_front().map_or(Taken::Empty, Taken::Item)
     }
 
     fn tokens_used_up(&self) -> bool {
@@ -202,7 +203,7 @@ impl RunState {
         self.distil.recent.lock().flushing.clear();
         let mut found = Vec::new();
         for (focus, _) in &self.focuses {
-            for key in tables.pending_distil.keys_prefix(&focus.0) {
+            for key in tables.pending_distil.keys_prefix(focus.0) {
                 let Some(page) = trailing_url_key(&key?) else { continue };
                 let item = Item { focus: *focus, page };
                 if !claimed.contains(&item) {
@@ -246,7 +247,7 @@ impl RunState {
         let content = self.content(item.page)?;
         let (Some(focus), Some(page), Some(content)) = (focus, page, content) else {
             // The page was replaced by one without content since the row was put.
-            tables.pending_distil.delete(&row_key)?;
+            tables.pending_distil.delete(row_key)?;
             return Ok(Ended::Stored);
         };
         let now = self.shared.clock.wall();
@@ -287,7 +288,7 @@ impl RunState {
         if attempts >= self.shared.config.distil.max_attempts {
             return Ok(rows.delete(row_key)?);
         }
-        Ok(rows.put(row_key, &attempts.to_be_bytes())?)
+        Ok(rows.put(row_key, attempts.to_be_bytes())?)
     }
 
     /// The content of a page, from the cache or the store.
@@ -444,6 +445,14 @@ impl RunState {
         id.copy_from_slice(&blake3::hash(&bytes).as_bytes()[..16]);
         batch.put(&self.shared.tables.quarantine, &time_key(now, id), &bytes);
     }
+}
+
+/// What a worker finds in the queue of claimed rows.
+enum Taken {
+    Item(Item),
+    Empty,
+    /// The run may not distil any further: the worker ends, its count is already lowered.
+    Halt,
 }
 
 /// How the distilling of one row ended.
