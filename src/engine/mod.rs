@@ -187,6 +187,9 @@ impl Shared {
         let left = || end.saturating_sub(self.clock.monotonic());
         self.token.cancel();
         let runs = std::mem::take(&mut *self.runs.lock());
+        for run in &runs {
+            run.cancel();
+        }
         let ended = runs.iter().all(|run| run.wait_ended(left()));
         let crawl = self.crawl_pool.shutdown(ShutdownMode::Cancel, left());
         let distil = self.distil_pool.shutdown(ShutdownMode::Cancel, left());

@@ -63,8 +63,7 @@ impl Tables {
     pub(super) fn open(store: Store, config: &StoreConfig) -> Result<Self, Error> {
         let plain = |name: &str| store.keyspace(name, KeyspaceOptions::default());
         let packed = |name: &str, level: i32| {
-            let compression =
-                if level == 0 { Compression::None } else { Compression::Zstd(level) };
+            let compression = if level == 0 { Compression::None } else { Compression::Zstd(level) };
             store.keyspace(name, KeyspaceOptions { compression, ..KeyspaceOptions::default() })
         };
         Ok(Self {

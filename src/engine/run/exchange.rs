@@ -4,6 +4,7 @@
 //! while the page is extracted and stored. A document that was fetched is final for the frontier
 //! then, but not in the store before its batch: a crash in between fetches it again.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,11 +31,11 @@ impl RunState {
         if lease.attempt() > 1 {
             self.counters.retries.add(1);
         }
-        let done = match &lease.kind {
+        let done = catch_unwind(AssertUnwindSafe(|| match &lease.kind {
             LeaseKind::Robots { .. } => self.robots_exchange(&lease),
             LeaseKind::Document(record) => self.document_exchange(&lease, record),
-        };
-        if let Err(error) = done {
+        }));
+        if let Err(error) = done.unwrap_or(Err(Error::Panicked { what: "an exchange" })) {
             self.fail(error);
         }
         self.exchange_ended();
@@ -42,11 +43,8 @@ impl RunState {
 
     fn document_exchange(self: &Arc<Self>, lease: &Lease, record: &UrlRecord) -> Result<(), Error> {
         let page = record.kind == DocumentKind::Page;
-        let stored = if page && self.revalidating {
-            self.shared.tables.page(record.key())?
-        } else {
-            None
-        };
+        let stored =
+            if page && self.revalidating { self.shared.tables.page(record.key())? } else { None };
         let mut request = ExchangeRequest::new(lease.url.clone());
         if let Some(stored) = &stored {
             request.etag = stored.headers.get("etag").map(str::to_owned);
@@ -100,15 +98,12 @@ impl RunState {
             Err(error) => return OutcomeKind::Failed(error.to_reason()),
         };
         let status = exchange.status;
-        let retry_after =
-            || http::parse_retry_after(&exchange.headers, self.shared.clock.wall());
+        let retry_after = || http::parse_retry_after(&exchange.headers, self.shared.clock.wall());
         match (status, &exchange.redirect) {
-            (_, Some(Ok(location))) => {
-                OutcomeKind::Redirect { status, location: location.clone() }
-            }
-            (_, Some(Err(error))) => {
-                OutcomeKind::Failed(Reason::Failed { cause: format!("a redirect to nowhere: {error}") })
-            }
+            (_, Some(Ok(location))) => OutcomeKind::Redirect { status, location: location.clone() },
+            (_, Some(Err(error))) => OutcomeKind::Failed(Reason::Failed {
+                cause: format!("a redirect to nowhere: {error}"),
+            }),
             (304, _) => OutcomeKind::NotModified,
             (200..=299, _) => match &exchange.skipped_media {
                 Some(media_type) => {
@@ -117,10 +112,9 @@ impl RunState {
                 None => OutcomeKind::Done,
             },
             (429 | 503, _) => OutcomeKind::Throttled { status, retry_after: retry_after() },
-            (408 | 500 | 502 | 504 | 522 | 524, _) => OutcomeKind::Retry {
-                reason: Reason::Http { status },
-                retry_after: retry_after(),
-            },
+            (408 | 500 | 502 | 504 | 522 | 524, _) => {
+                OutcomeKind::Retry { reason: Reason::Http { status }, retry_after: retry_after() }
+            }
             _ => OutcomeKind::Failed(Reason::Http { status }),
         }
     }
@@ -153,7 +147,7 @@ impl RunState {
         Ok(())
     }
 
-    fn count_end(&self, reason: &Reason) {
+    pub(super) fn count_end(&self, reason: &Reason) {
         match reason {
             Reason::Failed { .. }
             | Reason::Http { .. }
@@ -185,6 +179,10 @@ impl RunState {
                 (200..=299, _) => RobotsAnswer::Body(exchange.body),
                 (status, _) => RobotsAnswer::Status(status),
             },
+            // Nothing was sent, and nothing will be: each URL is refused for the same reason.
+            Err(error) if matches!(error.to_reason(), Reason::BlockedAddress { .. }) => {
+                RobotsAnswer::Body(Vec::new())
+            }
             Err(_) => RobotsAnswer::Unreachable,
         };
         let ended_at = self.shared.clock.monotonic();
