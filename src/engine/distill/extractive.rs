@@ -23,10 +23,12 @@ pub struct ExtractiveOptions {
     pub min_weight: usize,
     /// Most bytes of a quote; longer passages are cut to their best sentences. Default 600.
     pub max_quote_bytes: usize,
-    /// Percent of the focus's informative terms that the page must hold. Default 60.
+    /// Percent of the focus's informative terms that at least one passage of the page must hold
+    /// together with its heading and the page's title; otherwise the page is on something else,
+    /// and merely uses the same words here and there. Default 60.
     pub page_percent: usize,
-    /// Percent of them that a passage must hold together with its heading and the page's title;
-    /// at least one must stand in the passage itself. Default 50.
+    /// Percent of them that each passage must hold so; at least one must stand in the passage
+    /// itself. Default 50.
     pub passage_percent: usize,
 }
 
@@ -89,12 +91,9 @@ impl Extractive {
         let texts: Vec<Vec<Token>> =
             passages.iter().map(|passage| tokens(passage.text, language)).collect();
         let title = tokens(content.title.as_deref().unwrap_or_default(), language);
-        let page: BTreeSet<&Token> = texts.iter().flatten().chain(&title).collect();
-        let page_speaks = query.covered(&page) >= query.share(self.options.page_percent)
-            && !query.terms.is_empty();
         let scores = scores(query, &texts);
-        let mut candidates = Vec::new();
-        let mut irrelevant = 0;
+        let mut found = Vec::new();
+        let mut page_speaks = false;
         for ((passage, text), score) in passages.iter().zip(&texts).zip(scores) {
             if !self.can_stand(passage) {
                 continue;
@@ -103,15 +102,16 @@ impl Extractive {
             let heading = tokens(passage.heading.unwrap_or_default(), language);
             let nearby: BTreeSet<&Token> = text.iter().chain(&heading).chain(&title).collect();
             let (here, around) = (query.covered(&own), query.covered(&nearby));
-            let speaks =
-                page_speaks && here > 0 && around >= query.share(self.options.passage_percent);
-            if !speaks && !query.is_marked(&own) {
-                irrelevant += 1;
-                continue;
-            }
+            page_speaks |= here > 0 && around >= query.share(self.options.page_percent);
+            let speaks = here > 0 && around >= query.share(self.options.passage_percent);
             let score = score * (1.0 + share_of(here, query) + 0.25 * share_of(around, query));
-            candidates.push(Candidate { passage, score });
+            found.push((Candidate { passage, score }, speaks, query.is_marked(&own)));
         }
+        let all = found.len();
+        let relevant =
+            |(candidate, speaks, marked)| (marked || (speaks && page_speaks)).then_some(candidate);
+        let mut candidates: Vec<_> = found.into_iter().filter_map(relevant).collect();
+        let irrelevant = u32::try_from(all - candidates.len()).unwrap_or(u32::MAX);
         candidates.sort_by(|a, b| {
             let by_place = a.passage.range.start.cmp(&b.passage.range.start);
             b.score.total_cmp(&a.score).then(by_place)
