@@ -36,7 +36,6 @@ fn a_hundred_thousand_nested_elements() {
     const DEEP: usize = 100_000;
     for tag in [
         "div",
-        "b",
         "a href=x",
         "ul><li",
         "table><tr><td",
@@ -46,15 +45,8 @@ fn a_hundred_thousand_nested_elements() {
         "math",
         "select",
         "template",
-        "button",
-        "form",
         "p",
         "pre",
-        "dl><dd",
-        "ol><li",
-        "span",
-        "font",
-        "h1",
     ] {
         let names: Vec<_> = tag.split("><").collect();
         let end_tag = |name: &&str| format!("</{}>", name.split(' ').next().unwrap());
