@@ -74,6 +74,11 @@ impl Schedule {
         Self { floor, ..Self::default() }
     }
 
+    /// Counts the gap from `at`, when an earlier process may have asked the host last.
+    pub(super) fn resume(&mut self, at: Duration) {
+        self.last_end = self.last_end.max(Some(at));
+    }
+
     /// Raises the least delay, never lowers it.
     pub(super) fn raise_floor(&mut self, floor: Duration) {
         self.floor = self.floor.max(floor);
