@@ -74,6 +74,11 @@ impl Schedule {
         Self { floor, ..Self::default() }
     }
 
+    /// Counts the gap from `at`, when an earlier process may have asked the host last.
+    pub(super) fn resume(&mut self, at: Duration) {
+        self.last_end = self.last_end.max(Some(at));
+    }
+
     /// Raises the least delay, never lowers it.
     pub(super) fn raise_floor(&mut self, floor: Duration) {
         self.floor = self.floor.max(floor);
@@ -212,7 +217,7 @@ mod tests {
         assert_eq!(schedule.delay(), 2 * FIRST_BACKOFF);
         assert_eq!(schedule.next_at(), 32 * SECOND);
         schedule.ended(40 * SECOND, MS, 1, Health::Good);
-        assert_eq!(schedule.delay(), 2 * FIRST_BACKOFF - RECOVERY);
+        assert_eq!(schedule.delay() + RECOVERY, 2 * FIRST_BACKOFF);
         for _ in 0..3 {
             schedule.ended(40 * SECOND, MS, 1, Health::Good);
         }
@@ -231,7 +236,7 @@ mod tests {
         let parked = schedule.clone();
         let mut lengths = Vec::new();
         while !schedule.given_up() {
-            lengths.push((schedule.next_at() - now).as_secs());
+            lengths.push(schedule.next_at().saturating_sub(now).as_secs());
             now = schedule.next_at();
             schedule.ended(now, MS, 1, Health::Unreachable);
         }

@@ -147,16 +147,13 @@ impl Frontier {
             }
             self.counts.admitted += 1;
             self.counts.pending += 1;
-            match self.host_id(&record.host()) {
-                Some(id) => {
-                    self.publish_to(id, key, record);
-                    self.list(id);
-                }
-                None => {
-                    self.live.remove(&key);
-                    self.store.more_hosts = true;
-                    self.store.host_cursor = None;
-                }
+            if let Some(id) = self.host_id(&record.host()) {
+                self.publish_to(id, key, record);
+                self.list(id);
+            } else {
+                self.live.remove(&key);
+                self.store.more_hosts = true;
+                self.store.host_cursor = None;
             }
         }
     }
