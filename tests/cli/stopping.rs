@@ -73,10 +73,12 @@ fn a_killed_crawl_goes_on_without_asking_again() {
     script.replace(&last, Response::html(&page("Late", "The last wheel", &[])));
     let report = data.crawl(&url, &["--json"]).json().pop().unwrap();
     assert_eq!(report["pages"].as_u64(), Some(PAGES as u64 + 1), "{report}");
-    // At most what was in flight, or answered and not yet acknowledged, is asked for again: with
-    // one request at a time to a host, that is one page.
-    let again = (0..PAGES - 1).filter(|number| server.hits(&format!("/{number}")) > 1).count();
-    assert!(again + server.hits("/") - 1 <= 1, "{again} pages were fetched again");
+    // Only what was not acknowledged yet may be asked for again: the last pages, whose batches were
+    // still on their way to the disk.
+    let again: Vec<_> =
+        (0..PAGES - 1).filter(|number| server.hits(&format!("/{number}")) > 1).collect();
+    assert!(again.len() <= PAGES / 3, "{again:?} were fetched again");
+    assert_eq!(server.hits("/"), 1, "the first page was fetched again");
 }
 
 #[test]
