@@ -23,7 +23,7 @@ fn the_known_facts_of_the_site_come_out_with_their_pages() {
     let focuses = facts["focuses"].as_array().unwrap();
     let server = Server::start(Site::new()).unwrap();
     let (data, url) = (Data::new(), server.url("/"));
-    let mut more = vec!["--max-pages", "400", "--json"];
+    let mut more = vec!["--depth", "6", "--max-pages", "400", "--json"];
     for focus in focuses {
         more.extend(["--focus", focus["focus"].as_str().unwrap()]);
     }

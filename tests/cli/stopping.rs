@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 
 use crate::program::{Data, NEVER, Running, crawl_line, page};
-use crate::support::server::{Response, Server};
+use crate::support::server::{Fault, Response, Server};
 use crate::support::{PATIENCE, Scripted};
 
 const PAGES: usize = 12;
@@ -63,20 +63,27 @@ fn a_second_interrupt_ends_at_once() {
 #[test]
 #[cfg(unix)]
 fn a_killed_crawl_goes_on_without_asking_again() {
-    let script = site(1);
+    // A chain, whose last page is never complete: the crawl cannot have ended when it is killed.
+    let script = Scripted::new();
+    for number in 0..PAGES {
+        let (this, next) = (format!("/{number}"), format!("/{}", number + 1));
+        let text = format!("The wheel number {number} has {} boards", number * 7 + 3);
+        script.add(&this, Response::html(&page(&this, &text, &[next])));
+    }
+    let last = format!("/{PAGES}");
+    script.add(&last, Response::html("late").broken(Fault::Stall));
     let server = Server::start(script.clone()).unwrap();
-    let (data, url) = (Data::new(), server.url("/"));
+    let (data, url) = (Data::new(), server.url("/0"));
     let crawl = Running::start(data.command(&crawl_line(&url, &[])));
-    assert!(server.wait_for(1 + PAGES + 1 - 1, PATIENCE));
+    // robots.txt, the pages, and the head of the last answer, which never gets a body.
+    assert!(server.wait_for(1 + PAGES + 1, PATIENCE));
     crawl.kill();
-    let last = format!("/{}", PAGES - 1);
     script.replace(&last, Response::html(&page("Late", "The last wheel", &[])));
     let report = data.crawl(&url, &["--json"]).json().pop().unwrap();
     assert_eq!(report["pages"].as_u64(), Some(PAGES as u64 + 1), "{report}");
-    // At most what was in flight, or answered and not yet acknowledged, is asked for again: with
-    // one request at a time to a host, that is one page.
-    let again = (0..PAGES - 1).filter(|number| server.hits(&format!("/{number}")) > 1).count();
-    assert!(again + server.hits("/") - 1 <= 1, "{again} pages were fetched again");
+    let again: Vec<_> = (0..PAGES).filter(|n| server.hits(&format!("/{n}")) > 1).collect();
+    // The page before the last may still have been on its way to the disk.
+    assert!(again.is_empty() || again == [PAGES - 1], "{again:?} were fetched again");
 }
 
 #[test]
