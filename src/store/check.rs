@@ -138,7 +138,9 @@ impl Collector<'_> {
                 break;
             }
             chunk.par_iter().for_each(|(key, row)| self.check_row(meta, key, row));
-            chunk.iter().for_each(|(key, row)| counted.add(key, row));
+            for (key, row) in &chunk {
+                counted.add(key, row);
+            }
         }
         self.report.lock().keys = counted.keys.values().sum();
         self.compare(meta, &counted);

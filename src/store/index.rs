@@ -284,13 +284,17 @@ impl Index {
         work.open_segments(groups);
         {
             let mut data = transaction.open_table(DATA).map_err(|e| error(e.into()))?;
-            let mut ops = ops.iter().peekable();
+            // First, so that the keys put by the same groups are counted.
+            ops.iter().filter(|(_, op)| op.action == Action::Define).for_each(|(_, op)| {
+                work.define(op);
+            });
+            let mut ops = ops.iter().filter(|(_, op)| op.action != Action::Define).peekable();
             while let Some((group, op)) = ops.next() {
                 // Of several operations on one key in these groups only the last takes effect.
                 let overtaken = ops
                     .peek()
                     .is_some_and(|(_, next)| (next.keyspace, next.key) == (op.keyspace, op.key));
-                if !overtaken || op.action == Action::Define {
+                if !overtaken {
                     work.apply(&mut data, group, op)?;
                 }
             }
@@ -377,10 +381,7 @@ impl<'a> Apply<'a> {
         op: &Op<'_>,
     ) -> Result<(), StoreError> {
         let row = match op.action {
-            Action::Define => {
-                self.define(op);
-                return Ok(());
-            }
+            Action::Define => return Ok(()),
             Action::Delete => None,
             Action::Inline { codec, raw, stored } => Some(Row::Inline { codec, raw, stored }),
             Action::Record { codec, raw, stored, offset } => {
