@@ -9,6 +9,8 @@ use crate::{MINUTE, noise, plain};
 
 const WRITERS: u64 = 8;
 const ROUNDS: u64 = 40;
+/// One value inline, one in a record.
+const LENGTHS: [usize; 2] = [200, 2200];
 
 #[test]
 fn readers_see_whole_batches_only_and_writers_lose_nothing() {
@@ -36,7 +38,8 @@ fn readers_see_whole_batches_only_and_writers_lose_nothing() {
                 let (store, left, right) = (&store, &left, &right);
                 scope.spawn(move || {
                     for round in 0..ROUNDS {
-                        let value = noise(writer * ROUNDS + round, 200 + 50 * round as usize);
+                        let value =
+                            noise(writer * ROUNDS + round, LENGTHS[usize::from(round % 2 == 0)]);
                         let mut batch = store.batch();
                         batch.put(left, writer.to_be_bytes(), &value);
                         batch.put(right, writer.to_be_bytes(), &value);
@@ -47,7 +50,9 @@ fn readers_see_whole_batches_only_and_writers_lose_nothing() {
                 })
             })
             .collect();
-        writers.into_iter().for_each(|writer| writer.join().unwrap());
+        for writer in writers {
+            writer.join().unwrap();
+        }
         done.store(true, Ordering::Release);
     });
     assert!(seen.into_inner() > 0);

@@ -42,6 +42,10 @@ impl Random {
     fn below(&mut self, limit: u64) -> u64 {
         (self.next() >> 16) % limit
     }
+
+    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[usize::try_from(self.below(from.len() as u64)).unwrap()]
+    }
 }
 
 /// Copies a store's files while it is open and idle: what a crash at this moment leaves behind.

@@ -36,8 +36,7 @@ fn workload(vfs: &SimVfs, seed: u64, oracle: &mut Oracle) -> Result<(), StoreErr
                     batch.delete(&keyspace, &key);
                     next.remove(&key);
                 } else {
-                    let length =
-                        usize::try_from([10, 300, 9000][random.below(3) as usize]).unwrap();
+                    let length = random.pick(&[10, 300, 9000]);
                     let value = noise(random.next(), length);
                     batch.put(&keyspace, &key, &value);
                     next.insert(key, value);

@@ -209,8 +209,12 @@ impl VfsFile for SimFile {
     fn sync_data(&self) -> io::Result<()> {
         self.vfs.step()?;
         self.with(|content| {
-            content.durable.clone_from(&content.seen);
-            content.unsynced.clear();
+            for change in std::mem::take(&mut content.unsynced) {
+                match change {
+                    Change::Write(offset, bytes) => write(&mut content.durable, offset, &bytes),
+                    Change::SetLen(length) => content.durable.resize(length, 0),
+                }
+            }
         });
         Ok(())
     }
