@@ -32,8 +32,9 @@ pub(super) fn segment_path(dir: &Path, id: u32) -> PathBuf {
 
 /// The id in a segment's file name; `None` for other files.
 pub(super) fn parse_segment_name(name: &str) -> Option<u32> {
-    let digits = name.strip_suffix(SUFFIX).filter(|digits| digits.len() == 8)?;
-    u32::from_str_radix(digits, 16).ok()
+    let id = u32::from_str_radix(name.strip_suffix(SUFFIX)?, 16).ok()?;
+    // Only the one spelling that `segment_path` uses.
+    (name == format!("{id:08x}{SUFFIX}")).then_some(id)
 }
 
 /// One open segment.

@@ -128,6 +128,8 @@ fn buffered_batches_become_visible_in_order_and_survive_a_close() {
     assert!(tickets[..=99].iter().all(gristmill::store::Ticket::is_done));
     store.flush().unwrap();
     assert!(tickets[199].is_done());
+    let stats = store.stats();
+    assert!(stats.flushes < stats.batches, "batches were not gathered: {stats:?}");
     assert_eq!(keyspace.get("newest").unwrap().unwrap(), 199_u32.to_le_bytes().to_vec());
     let mut batch = store.batch();
     batch.put(&keyspace, "last", "x");

@@ -58,7 +58,6 @@ fn readers_see_whole_batches_only_and_writers_lose_nothing() {
     assert!(seen.into_inner() > 0);
     let stats = store.stats();
     assert_eq!(stats.batches, WRITERS * ROUNDS + 2, "{stats:?}");
-    assert!(stats.flushes < stats.batches, "writers were not gathered into groups: {stats:?}");
     assert!(store.check().unwrap().is_clean());
 }
 
