@@ -338,7 +338,7 @@ fn open_segments(
         if segments.get(*id).is_some() {
             continue;
         }
-        let (vfs, dir, mode) = (&*options.vfs, options.dir.as_path(), options.read_mode);
+        let (vfs, dir, mode) = (&options.vfs, options.dir.as_path(), options.read_mode);
         match Segment::open(vfs, dir, *id, row.salt, row.used, mode) {
             Ok(segment) => {
                 if segment.capacity < row.used {

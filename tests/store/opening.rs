@@ -72,3 +72,28 @@ fn a_segment_of_a_newer_format_is_refused() {
     let error = Store::open(crashed.path()).unwrap_err();
     assert!(matches!(error, StoreError::FormatTooNew { found: 9, supported: 1, .. }), "{error}");
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_store_of_many_segments_keeps_few_files_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = || Store::builder(dir.path()).segment_bytes(64 << 10).open().unwrap();
+    let store = open();
+    let keyspace = plain(&store, "k");
+    for round in 0..40_u8 {
+        keyspace.put([round], crate::noise(round.into(), 40_000)).unwrap();
+    }
+    let count_open = || {
+        let links = fs::read_dir("/proc/self/fd").unwrap();
+        let paths = links.filter_map(|link| fs::read_link(link.unwrap().path()).ok());
+        paths.filter(|path| path.starts_with(dir.path())).count()
+    };
+    // The lock, the index, the current segment and the next one.
+    assert!(count_open() <= 4 && store.stats().segments >= 40);
+    store.close(MINUTE).unwrap();
+    drop((store, keyspace));
+    let store = open();
+    assert!(count_open() <= 4);
+    assert_eq!(plain(&store, "k").get([7]).unwrap().unwrap(), crate::noise(7, 40_000));
+    assert!(store.check().unwrap().is_clean());
+}
