@@ -25,7 +25,7 @@ pub struct Rows {
 }
 
 enum State {
-    Walking { handle: Arc<Handle>, range: OwnedRange<&'static [u8], &'static [u8]> },
+    Walking { handle: Arc<Handle>, range: Box<OwnedRange<&'static [u8], &'static [u8]>> },
     Failed(StoreError),
     Ended,
 }
@@ -92,7 +92,7 @@ impl Rows {
                 range.map_err(|error| handle.shared.index_error(error))
             });
             match range {
-                Ok(range) => State::Walking { handle, range },
+                Ok(range) => State::Walking { handle, range: Box::new(range) },
                 Err(error) => State::Failed(error),
             }
         };
