@@ -1,10 +1,4 @@
-//! Arbitrary bytes as headers, groups, operations and index rows: errors, never panics, and what
-//! decodes encodes to the same again.
+//! The store's decoding of what lies in its files.
 #![no_main]
 
-use gristmill::store::fuzzing::decode_records;
-use libfuzzer_sys::fuzz_target;
-
-fuzz_target!(|bytes: &[u8]| {
-    decode_records(bytes);
-});
+libfuzzer_sys::fuzz_target!(|data: &[u8]| gristmill_fuzz::store_records(data));
