@@ -75,6 +75,8 @@ impl RunState {
         let now = self.now();
         let mut next = frontier.next(now);
         while matches!(next, Next::Refill) {
+            // What was published is queued, but a refill must find it.
+            self.shared.tables.store.flush()?;
             frontier.refill(&self.frontier_store(), now)?;
             next = frontier.next(now);
         }

@@ -170,8 +170,8 @@ fn plain_page(title: &str, text: &str) -> String {
     )
 }
 
-/// The page of a month, `2026/11.html` for instance, with links to the next month and the one
-/// before. Every month of every year exists.
+/// The page of a month, `2026/11.html` for instance, with a link to the next. Every month of every
+/// year exists.
 fn calendar(path: &str) -> Option<String> {
     let (year, month) = path.strip_suffix(".html")?.split_once('/')?;
     let (year, month) = (year.parse::<u32>().ok()?, month.parse::<u32>().ok()?);
@@ -179,14 +179,12 @@ fn calendar(path: &str) -> Option<String> {
         return None;
     }
     let next = if month == 12 { (year.checked_add(1)?, 1) } else { (year, month + 1) };
-    let before = if month == 1 { (year.checked_sub(1)?, 12) } else { (year, month - 1) };
     Some(plain_page(
         &format!("Events in {year:04}-{month:02}"),
         &format!(
             "No event is planned for month {month} of the year {year}.</p>\n\
-             <p><a href=\"/calendar/{:04}/{:02}.html\">The month before</a> \
-             <a href=\"/calendar/{:04}/{:02}.html\">The next month</a>",
-            before.0, before.1, next.0, next.1
+             <p><a href=\"/calendar/{:04}/{:02}.html\">The next month</a>",
+            next.0, next.1
         ),
     ))
 }
