@@ -153,7 +153,7 @@ fn faults_and_scripts_are_what_they_say() {
 
 #[test]
 fn stopping_ends_stalled_and_late_answers_at_once() {
-    let late = |_: &Request| Response::status(200).delayed(Duration::from_secs(3600));
+    let late = |_: &Request| Response::status(200).delayed(Duration::from_hours(1));
     let server = Server::start(late).unwrap();
     let mut waiting = TcpStream::connect(server.address()).unwrap();
     waiting.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
