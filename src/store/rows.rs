@@ -25,7 +25,11 @@ pub struct Rows {
 }
 
 enum State {
-    Walking { handle: Arc<Handle>, range: Box<OwnedRange<&'static [u8], &'static [u8]>> },
+    /// The range goes before the handle, which may close the store.
+    Walking {
+        range: Box<OwnedRange<&'static [u8], &'static [u8]>>,
+        handle: Arc<Handle>,
+    },
     Failed(StoreError),
     Ended,
 }

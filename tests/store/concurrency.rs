@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
-use gristmill::store::Store;
+use gristmill::store::{Store, StoreError};
 
 use crate::{MINUTE, noise, plain};
 
@@ -93,4 +93,23 @@ fn dropping_the_last_handle_closes_and_gives_the_directory_free() {
         keyspace.put(round.to_be_bytes(), noise(round, 1000)).unwrap();
     }
     assert_eq!(plain(&Store::open(dir.path()).unwrap(), "k").len().unwrap(), 5);
+}
+
+#[test]
+fn an_iterator_and_a_snapshot_may_be_all_that_keeps_the_store_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let keyspace = plain(&Store::open(dir.path()).unwrap(), "k");
+    for round in 0..5_u64 {
+        keyspace.put(round.to_be_bytes(), noise(round, 1000)).unwrap();
+    }
+    let rows = keyspace.prefix("");
+    drop(keyspace);
+    assert!(matches!(Store::open(dir.path()), Err(StoreError::InUse { .. })));
+    assert_eq!(rows.map(Result::unwrap).count(), 5);
+    let store = Store::open(dir.path()).unwrap();
+    let (keyspace, snapshot) = (plain(&store, "k"), store.snapshot());
+    drop(store);
+    assert_eq!(snapshot.len(&keyspace).unwrap(), 5);
+    drop((keyspace, snapshot));
+    drop(Store::open(dir.path()).unwrap());
 }
