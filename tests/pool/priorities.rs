@@ -104,9 +104,9 @@ fn cpu_tasks_run_no_more_at_a_time_than_there_are_permits() {
         let mut releases = Vec::new();
         let mut tasks: Vec<Task<()>> = (0..3)
             .map(|_| {
-                let (release, released) = mpsc::channel();
+                let (release, freed) = mpsc::channel();
                 releases.push(release);
-                let closure = holding(sender.clone(), released);
+                let closure = holding(sender.clone(), freed);
                 pool.task("compute").kind(Kind::Cpu).spawn(closure)
             })
             .collect();
