@@ -186,11 +186,13 @@ impl Shared {
         let end = self.clock.monotonic() + deadline;
         let left = || end.saturating_sub(self.clock.monotonic());
         self.token.cancel();
-        let runs = std::mem::take(&mut *self.runs.lock());
+        let runs = self.runs.lock().clone();
         let ended = runs.iter().all(|run| run.wait_ended(left()));
         let crawl = self.crawl_pool.shutdown(ShutdownMode::Cancel, left());
         let distil = self.distil_pool.shutdown(ShutdownMode::Cancel, left());
-        let published = stats::publish(self);
+        // Who only read leaves the figures of the last run in place.
+        let published = if runs.is_empty() { Ok(()) } else { stats::publish(self) };
+        self.runs.lock().clear();
         let store = self.tables.store.close(left());
         if !ended {
             return Err(Error::Deadline { what: "a run", deadline });

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use serde_json::Value;
 
-use super::bm25::{Query, page_language, scores};
+use super::bm25::{Query, page_language, saturation, scores};
 use super::injection;
 use super::key::InfoKey;
 use super::language::Language;
@@ -71,7 +71,10 @@ pub struct Extractive {
 /// A relevant passage.
 struct Candidate<'a> {
     passage: &'a Passage<'a>,
+    /// Orders the passages of one page: a term counts for more the rarer it is on the page.
     score: f32,
+    /// Can be compared between pages.
+    relevance: f32,
 }
 
 impl Extractive {
@@ -104,8 +107,10 @@ impl Extractive {
             let (here, around) = (query.covered(&own), query.covered(&nearby));
             page_speaks |= here > 0 && around >= query.share(self.options.page_percent);
             let speaks = here > 0 && around >= query.share(self.options.passage_percent);
-            let score = score * (1.0 + share_of(here, query) + 0.25 * share_of(around, query));
-            found.push((Candidate { passage, score }, speaks, query.is_marked(&own)));
+            let coverage = 1.0 + share_of(here, query) + 0.25 * share_of(around, query);
+            let score = score * coverage;
+            let relevance = saturation(query, text) * coverage;
+            found.push((Candidate { passage, score, relevance }, speaks, query.is_marked(&own)));
         }
         let all = found.len();
         let relevant =
@@ -204,7 +209,7 @@ impl Distiller for Extractive {
         let hash = content_hash(content);
         let mut known = HashSet::new();
         let mut beyond_limit = 0;
-        for Candidate { passage, score } in candidates {
+        for Candidate { passage, relevance, .. } in candidates {
             let range = self.quoted(passage, &query, language);
             let Some(quote) = content.text.get(range.clone()) else { continue };
             if !known.insert(InfoKey::new(&request.focus.text, quote)) {
@@ -222,7 +227,7 @@ impl Distiller for Extractive {
                 span: range.into(),
                 focus: request.focus.text.clone(),
                 grounding: Grounding::Exact,
-                score,
+                score: relevance,
                 fetched_at: request.fetched_at,
                 published_at: content.published_at.clone(),
                 also_at: Vec::new(),

@@ -185,6 +185,10 @@ impl RunState {
                 (200..=299, _) => RobotsAnswer::Body(exchange.body),
                 (status, _) => RobotsAnswer::Status(status),
             },
+            // The pages' own requests meet the same refusal and are explained by it.
+            Err(error) if matches!(error.to_reason(), Reason::BlockedAddress { .. }) => {
+                RobotsAnswer::Status(404)
+            }
             Err(_) => RobotsAnswer::Unreachable,
         };
         let ended_at = self.shared.clock.monotonic();
