@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use gristmill::pool::{Pool, Priority, ShutdownMode};
 
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_mins(1);
 /// Tasks of one throughput round.
 const BURST: u64 = 20_000;
 /// Tasks queued before the urgent one.

@@ -21,7 +21,7 @@ pub const MAX_ROBOTS_BYTES: usize = 512 * 1024;
 const MAX_SITEMAPS: usize = 1000;
 
 /// Longest `Crawl-delay` that is read; the schedule caps it further.
-const MAX_CRAWL_DELAY: Duration = Duration::from_secs(86_400);
+const MAX_CRAWL_DELAY: Duration = Duration::from_hours(24);
 
 /// Longest piece of a line that a verdict quotes, in bytes.
 const MAX_LINE_BYTES: usize = 200;

@@ -26,16 +26,16 @@ const MAX_PARKS: u32 = 5;
 const FIRST_BACKOFF: Duration = Duration::from_millis(500);
 
 /// Longest delay that backoff or slowness of the host may lead to.
-const MAX_DELAY: Duration = Duration::from_secs(60);
+const MAX_DELAY: Duration = Duration::from_mins(1);
 
 /// What each good answer takes off the backoff.
 const RECOVERY: Duration = Duration::from_millis(250);
 
 /// How long a host that was in trouble is remembered after its last answer.
-const COOL_OFF: Duration = Duration::from_secs(600);
+const COOL_OFF: Duration = Duration::from_mins(10);
 
 /// Longest `Retry-After` that is honoured.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
+const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 
 /// How an exchange went, as far as the host is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,7 +13,9 @@ use crate::config::{Config, ConfigError};
 use crate::extract::{ExtractOptions, Extractor};
 use crate::fetch::{FetchOptions, Fetcher, MediaTypes};
 use crate::http::{self, AddressPolicy, Request, Timeouts};
-use crate::llm::{self, CacheFailure, HttpReply, HttpRequest, ResponseCache, Transport, TransportError};
+use crate::llm::{
+    self, CacheFailure, HttpReply, HttpRequest, ResponseCache, Transport, TransportError,
+};
 use crate::model::Content;
 use crate::pool::Pool;
 use crate::store::{Keyspace, StoreError};

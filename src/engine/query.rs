@@ -6,10 +6,10 @@ use std::ops::Bound;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use super::distill::RejectedWhy;
 use super::tables::{
     JobId, JobRow, PageRow, Tables, decode_row, host_key, time_key, trailing_url_key,
 };
-use super::distill::RejectedWhy;
 use super::{Engine, Error};
 use crate::model::{Hop, Info, Reason};
 use crate::store::{Direction, Value};

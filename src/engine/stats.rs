@@ -94,11 +94,9 @@ impl fmt::Display for Stats {
 /// Takes the figures of all parts.
 pub(super) fn collect(shared: &Shared) -> Result<Stats, Error> {
     let mut parts = serde_json::Map::new();
-    let mut add = |name: &str, value: Result<Value, serde_json::Error>| {
-        match value {
-            Ok(value) => drop(parts.insert(name.to_owned(), value)),
-            Err(error) => tracing::warn!(%error, part = name, "figures have no JSON form"),
-        };
+    let mut add = |name: &str, value: Result<Value, serde_json::Error>| match value {
+        Ok(value) => drop(parts.insert(name.to_owned(), value)),
+        Err(error) => tracing::warn!(%error, part = name, "figures have no JSON form"),
     };
     add("store", serde_json::to_value(shared.tables.store.stats()));
     add("http", serde_json::to_value(shared.http.stats()));

@@ -21,7 +21,7 @@ const LINGER: Duration = Duration::from_millis(10);
 /// Bytes of such batches that are flushed without waiting for more.
 const LINGER_BYTES: usize = 1 << 20;
 /// How long a full queue is waited for: a disk that writes nothing for so long is broken.
-const SPACE_DEADLINE: Duration = Duration::from_secs(300);
+const SPACE_DEADLINE: Duration = Duration::from_mins(5);
 
 /// One batch with its number.
 #[derive(Debug)]

@@ -38,9 +38,9 @@ const CHECKPOINT_DIRTY_BYTES: u64 = 4 << 20;
 /// Bytes of log after which the index is made durable: what an opening has to read again.
 const CHECKPOINT_LOG_BYTES: u64 = 256 << 20;
 /// How long a synchronous commit waits for the disk.
-const COMMIT_DEADLINE: Duration = Duration::from_secs(300);
+const COMMIT_DEADLINE: Duration = Duration::from_mins(5);
 /// How long dropping the last handle waits for the threads.
-const DROP_DEADLINE: Duration = Duration::from_secs(60);
+const DROP_DEADLINE: Duration = Duration::from_mins(1);
 
 /// The state of an open store.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use gristmill::pool::{Pool, PoolBuilder, Priority, ShutdownMode, Task};
 
 /// Far above what any scenario takes; reached only by one that hangs.
-pub(crate) const LONG: Duration = Duration::from_secs(60);
+pub(crate) const LONG: Duration = Duration::from_mins(1);
 
 /// Runs `scenario` on a thread of its own and fails if it hangs.
 pub(crate) fn watched(scenario: impl FnOnce() + Send + 'static) {

@@ -15,7 +15,7 @@ mod sim;
 use gristmill::store::{Keyspace, KeyspaceOptions, Store};
 
 /// Long enough for any machine.
-const MINUTE: std::time::Duration = std::time::Duration::from_secs(60);
+const MINUTE: std::time::Duration = std::time::Duration::from_mins(1);
 
 /// The keyspace with this name and the default options.
 fn plain(store: &Store, name: &str) -> Keyspace {

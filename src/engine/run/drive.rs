@@ -86,7 +86,9 @@ impl RunState {
                 Step::Start(lease)
             }
             Next::Refused(record) => Step::Refuse(record),
-            Next::NotBefore(at) if flow.timer.is_none_or(|timer| at < timer || timer <= now.monotonic) => {
+            Next::NotBefore(at)
+                if flow.timer.is_none_or(|timer| at < timer || timer <= now.monotonic) =>
+            {
                 flow.timer = Some(at);
                 Step::Wait(at.saturating_sub(now.monotonic))
             }

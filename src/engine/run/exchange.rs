@@ -42,11 +42,8 @@ impl RunState {
 
     fn document_exchange(self: &Arc<Self>, lease: &Lease, record: &UrlRecord) -> Result<(), Error> {
         let page = record.kind == DocumentKind::Page;
-        let stored = if page && self.revalidating {
-            self.shared.tables.page(record.key())?
-        } else {
-            None
-        };
+        let stored =
+            if page && self.revalidating { self.shared.tables.page(record.key())? } else { None };
         let mut request = ExchangeRequest::new(lease.url.clone());
         if let Some(stored) = &stored {
             request.etag = stored.headers.get("etag").map(str::to_owned);
@@ -100,15 +97,12 @@ impl RunState {
             Err(error) => return OutcomeKind::Failed(error.to_reason()),
         };
         let status = exchange.status;
-        let retry_after =
-            || http::parse_retry_after(&exchange.headers, self.shared.clock.wall());
+        let retry_after = || http::parse_retry_after(&exchange.headers, self.shared.clock.wall());
         match (status, &exchange.redirect) {
-            (_, Some(Ok(location))) => {
-                OutcomeKind::Redirect { status, location: location.clone() }
-            }
-            (_, Some(Err(error))) => {
-                OutcomeKind::Failed(Reason::Failed { cause: format!("a redirect to nowhere: {error}") })
-            }
+            (_, Some(Ok(location))) => OutcomeKind::Redirect { status, location: location.clone() },
+            (_, Some(Err(error))) => OutcomeKind::Failed(Reason::Failed {
+                cause: format!("a redirect to nowhere: {error}"),
+            }),
             (304, _) => OutcomeKind::NotModified,
             (200..=299, _) => match &exchange.skipped_media {
                 Some(media_type) => {
@@ -117,10 +111,9 @@ impl RunState {
                 None => OutcomeKind::Done,
             },
             (429 | 503, _) => OutcomeKind::Throttled { status, retry_after: retry_after() },
-            (408 | 500 | 502 | 504 | 522 | 524, _) => OutcomeKind::Retry {
-                reason: Reason::Http { status },
-                retry_after: retry_after(),
-            },
+            (408 | 500 | 502 | 504 | 522 | 524, _) => {
+                OutcomeKind::Retry { reason: Reason::Http { status }, retry_after: retry_after() }
+            }
             _ => OutcomeKind::Failed(Reason::Http { status }),
         }
     }

@@ -79,13 +79,8 @@ fn job_row(engine: &Engine, job: &Job) -> Result<(JobRow, bool), Error> {
     if row.finished_at.is_none() && !job.fresh {
         return Ok((row, true));
     }
-    let row = JobRow {
-        run: row.run + 1,
-        started_at: now,
-        finished_at: None,
-        hosts: Vec::new(),
-        ..row
-    };
+    let row =
+        JobRow { run: row.run + 1, started_at: now, finished_at: None, hosts: Vec::new(), ..row };
     Ok((row, false))
 }
 
@@ -190,7 +185,7 @@ impl RunState {
         loop {
             let mut batch = tables.store.batch();
             let mut rows = 0;
-            for key in tables.queue.keys_prefix(&prefix).take(SWEEP_ROWS) {
+            for key in tables.queue.keys_prefix(prefix).take(SWEEP_ROWS) {
                 batch.delete(&tables.queue, &key?);
                 rows += 1;
             }
@@ -212,10 +207,10 @@ impl RunState {
         let tables = &self.shared.tables;
         let mut batch = tables.store.batch();
         let mut rows = 0;
-        for key in tables.content.keys_prefix(&[]) {
+        for key in tables.content.keys_prefix([]) {
             let Some(key) = trailing_url_key(&key?) else { continue };
             for (focus, _) in &new {
-                batch.put(&tables.pending_distil, &focus.pending_key(key), &0_u32.to_be_bytes());
+                batch.put(&tables.pending_distil, focus.pending_key(key), 0_u32.to_be_bytes());
                 rows += 1;
             }
             if rows >= SWEEP_ROWS {
@@ -226,7 +221,7 @@ impl RunState {
         let mut row = self.row.lock();
         for (id, focus) in new {
             row.focuses.push(*id);
-            batch.put(&tables.focuses, &id.0, &encode_row(focus));
+            batch.put(&tables.focuses, id.0, encode_row(focus));
         }
         self.put_row(&mut batch, &row);
         Ok(batch.commit()?)
@@ -239,7 +234,7 @@ impl RunState {
         }
         let mut pending = 0;
         for (focus, _) in &self.focuses {
-            for key in self.shared.tables.pending_distil.keys_prefix(&focus.0) {
+            for key in self.shared.tables.pending_distil.keys_prefix(focus.0) {
                 key?;
                 pending += 1;
             }
