@@ -1,6 +1,5 @@
 //! The frontier under its one lock: links already seen, and the turn-taking of 10,000 hosts.
 #![cfg(feature = "crawl")]
-#![expect(missing_docs, reason = "criterion's macros declare undocumented items")]
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -25,17 +24,19 @@ fn frontier(urls: &[Url], delay: Duration) -> (Frontier, MemoryFrontierStore) {
         ..FrontierOptions::default()
     };
     let hosts: Vec<Host> = urls.iter().map(Host::of).collect();
-    let rules = ScopeRules::new(&Scope::default(), &hosts).unwrap();
+    let rules = ScopeRules::new(&Scope::default(), &hosts).expect("valid");
     let (store, now) = (MemoryFrontierStore::new(), Now::default());
     let mut frontier = Frontier::new(options, rules, now);
-    let admitted = frontier.admit(&store, now, urls.iter().map(Candidate::seed)).unwrap();
+    let admitted = frontier.admit(&store, now, urls.iter().map(Candidate::seed)).expect("valid");
     frontier.publish(admitted.admissions);
     (frontier, store)
 }
 
 fn admit_seen(c: &mut Criterion) {
     let urls: Vec<Url> = (0..LINKS)
-        .map(|n| parse(&format!("https://docs.example.org/book/chapter-{n}/index.html")).unwrap())
+        .map(|n| {
+            parse(&format!("https://docs.example.org/book/chapter-{n}/index.html")).expect("valid")
+        })
         .collect();
     let (mut frontier, store) = frontier(&urls, Duration::ZERO);
     let mut group = c.benchmark_group("frontier");
@@ -43,7 +44,7 @@ fn admit_seen(c: &mut Criterion) {
     group.bench_function("admit/seen", |b| {
         b.iter(|| {
             let links = urls.iter().map(|url| Candidate::link(url, UrlKey([0; 16]), 1));
-            black_box(frontier.admit(&store, Now::default(), links)).unwrap()
+            black_box(frontier.admit(&store, Now::default(), links)).expect("valid")
         });
     });
     group.finish();
@@ -51,7 +52,7 @@ fn admit_seen(c: &mut Criterion) {
 
 fn turns(c: &mut Criterion) {
     let urls: Vec<Url> =
-        (0..HOSTS).map(|n| parse(&format!("http://h{n}.example/")).unwrap()).collect();
+        (0..HOSTS).map(|n| parse(&format!("http://h{n}.example/")).expect("valid")).collect();
     let (mut frontier, store) = frontier(&urls, Duration::from_millis(1));
     let mut now = Now::default();
     c.bench_function("frontier/next+complete, 10,000 hosts", |b| {
@@ -64,7 +65,7 @@ fn turns(c: &mut Criterion) {
                         let kind = OutcomeKind::Retry { reason, retry_after: None };
                         let latency = Duration::from_micros(100);
                         let outcome = Outcome { kind, latency, ended_at: now.monotonic };
-                        frontier.complete(&store, lease.id, now, outcome).unwrap();
+                        frontier.complete(&store, lease.id, now, outcome).expect("valid");
                         break;
                     }
                     Next::NotBefore(at) => now.monotonic = at,

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::time::{Clock, ManualClock, Timestamp};
 
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_mins(1);
 
 fn counted(capacity: u64) -> Cache<u32, u32> {
     Cache::builder().capacity(capacity).build()

@@ -64,7 +64,7 @@ impl Default for CrawlConfig {
             concurrency: 64,
             per_host: 1,
             delay: Duration::from_secs(1),
-            max_crawl_delay: Duration::from_secs(60),
+            max_crawl_delay: Duration::from_mins(1),
             max_attempts: 4,
             user_agent: concat!("gristmill/", env!("CARGO_PKG_VERSION")).to_owned(),
             allow_private: false,
@@ -76,7 +76,7 @@ impl Default for CrawlConfig {
             max_body_bytes: 16 << 20,
             connect_timeout: Duration::from_secs(10),
             first_byte_timeout: Duration::from_secs(30),
-            total_timeout: Duration::from_secs(60),
+            total_timeout: Duration::from_mins(1),
             queue_capacity: 100_000,
             seen_capacity: 1_000_000,
         }
@@ -173,7 +173,7 @@ impl Default for LlmConfig {
             concurrency: 4,
             max_prompt_bytes: 12_000,
             max_output_tokens: 1000,
-            timeout: Duration::from_secs(120),
+            timeout: Duration::from_mins(2),
         }
     }
 }
@@ -320,10 +320,10 @@ impl Default for CacheConfig {
     fn default() -> Self {
         Self {
             content_bytes: 8 << 20,
-            content_ttl: Duration::from_secs(600),
+            content_ttl: Duration::from_mins(10),
             llm_bytes: 8 << 20,
-            dns_ttl: Duration::from_secs(300),
-            robots_ttl: Duration::from_secs(24 * 3600),
+            dns_ttl: Duration::from_mins(5),
+            robots_ttl: Duration::from_hours(24),
         }
     }
 }
@@ -338,7 +338,7 @@ impl CacheConfig {
         )?;
         check(self.llm_bytes >= 1 << 16, "cache.llm_bytes", &self.llm_bytes, "at least 65536")?;
         check(
-            self.robots_ttl <= Duration::from_secs(24 * 3600),
+            self.robots_ttl <= Duration::from_hours(24),
             "cache.robots_ttl",
             &format!("{:?}", self.robots_ttl),
             "at most 24 hours (RFC 9309, 2.4)",

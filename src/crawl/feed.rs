@@ -5,7 +5,7 @@
 use serde_json::Value;
 
 use super::xml::{self, DocumentError, Level, Step, attribute};
-use crate::url::{Url, join};
+use crate::url::{Url, cut, join};
 
 /// Bytes of one feed that are read.
 pub const MAX_FEED_BYTES: usize = 16 * 1024 * 1024;
@@ -204,8 +204,7 @@ impl XmlFeed {
 /// Keeps the first text that is not empty, cut to the limit.
 fn keep(place: &mut Option<String>, text: &str) {
     if place.is_none() && !text.is_empty() {
-        let end = text.floor_char_boundary(MAX_TEXT_BYTES);
-        *place = Some(text.get(..end).unwrap_or(text).to_owned());
+        *place = Some(cut(text, MAX_TEXT_BYTES).to_owned());
     }
 }
 

@@ -87,26 +87,34 @@ impl UrlRecord {
         Host::of(&self.url)
     }
 
-    pub(super) const fn order(&self) -> Order {
-        Order { rank: self.rank, sequence: self.sequence }
+    pub(super) fn order(&self) -> Order {
+        let mut tie = [0; 8];
+        for (to, from) in tie.iter_mut().zip(self.key().0) {
+            *to = from;
+        }
+        let tie = u64::from_be_bytes(tie);
+        Order { rank: self.rank, sequence: self.sequence, tie }
     }
 }
 
 /// A place in the queue of a host: breadth first, better scores first within a level, then age.
+/// `tie` is the beginning of the [`UrlKey`]: processes whose clocks agree give equal sequences.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Order {
     pub(super) rank: u32,
     pub(super) sequence: u64,
+    pub(super) tie: u64,
 }
 
 impl Order {
-    pub(super) const FIRST: Self = Self { rank: 0, sequence: 0 };
+    pub(super) const FIRST: Self = Self { rank: 0, sequence: 0, tie: 0 };
 
     /// The place right behind this one.
     pub(super) const fn next(self) -> Self {
-        match self.sequence.checked_add(1) {
-            Some(sequence) => Self { rank: self.rank, sequence },
-            None => Self { rank: self.rank.saturating_add(1), sequence: 0 },
+        match (self.tie.checked_add(1), self.sequence.checked_add(1)) {
+            (Some(tie), _) => Self { tie, ..self },
+            (None, Some(sequence)) => Self { sequence, tie: 0, ..self },
+            (None, None) => Self { rank: self.rank.saturating_add(1), ..Self::FIRST },
         }
     }
 }
@@ -138,7 +146,9 @@ pub fn queue_prefix(host: &Host) -> Vec<u8> {
 ///
 /// The key of a record never changes while it is pending.
 pub fn queue_key(record: &UrlRecord) -> Vec<u8> {
-    let mut key = queue_position(&record.host(), record.order());
+    let mut key = queue_prefix(&record.host());
+    key.extend_from_slice(&record.rank.to_be_bytes());
+    key.extend_from_slice(&record.sequence.to_be_bytes());
     key.extend_from_slice(&record.key().0);
     key
 }
@@ -154,6 +164,7 @@ pub(super) fn queue_position(host: &Host, order: Order) -> Vec<u8> {
     let mut key = queue_prefix(host);
     key.extend_from_slice(&order.rank.to_be_bytes());
     key.extend_from_slice(&order.sequence.to_be_bytes());
+    key.extend_from_slice(&order.tie.to_be_bytes());
     key
 }
 
@@ -168,7 +179,7 @@ mod tests {
         assert_eq!(rank_of(1, f32::NAN), rank_of(1, -3.0));
         assert_eq!(rank_of(u32::MAX, 0.0), u32::MAX);
         let host = Host::from("a.b");
-        let at = |rank, sequence| queue_position(&host, Order { rank, sequence });
+        let at = |rank, sequence| queue_position(&host, Order { rank, sequence, tie: 0 });
         assert!(at(1, 9) < at(2, 0) && at(1, 255) < at(1, 256));
         assert_eq!(queue_host(&at(1, 2)), Some(host));
     }

@@ -12,7 +12,7 @@
 use std::cmp::Reverse;
 use std::time::Duration;
 
-use crate::url::{Part, Url, normalise};
+use crate::url::{Part, Url, cut, normalise};
 
 /// Bytes that are parsed: RFC 9309, section 2.5, asks for at least 500 KiB.
 pub const MAX_ROBOTS_BYTES: usize = 512 * 1024;
@@ -21,7 +21,7 @@ pub const MAX_ROBOTS_BYTES: usize = 512 * 1024;
 const MAX_SITEMAPS: usize = 1000;
 
 /// Longest `Crawl-delay` that is read; the schedule caps it further.
-const MAX_CRAWL_DELAY: Duration = Duration::from_secs(86_400);
+const MAX_CRAWL_DELAY: Duration = Duration::from_hours(24);
 
 /// Longest piece of a line that a verdict quotes, in bytes.
 const MAX_LINE_BYTES: usize = 200;
@@ -356,7 +356,7 @@ fn is_star(value: &[u8]) -> bool {
 
 fn quoted(line: &[u8]) -> String {
     let text = String::from_utf8_lossy(line.trim_ascii());
-    text.get(..text.floor_char_boundary(MAX_LINE_BYTES)).unwrap_or(&text).to_owned()
+    cut(&text, MAX_LINE_BYTES).to_owned()
 }
 
 #[cfg(test)]

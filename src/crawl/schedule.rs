@@ -26,16 +26,16 @@ const MAX_PARKS: u32 = 5;
 const FIRST_BACKOFF: Duration = Duration::from_millis(500);
 
 /// Longest delay that backoff or slowness of the host may lead to.
-const MAX_DELAY: Duration = Duration::from_secs(60);
+const MAX_DELAY: Duration = Duration::from_mins(1);
 
 /// What each good answer takes off the backoff.
 const RECOVERY: Duration = Duration::from_millis(250);
 
 /// How long a host that was in trouble is remembered after its last answer.
-const COOL_OFF: Duration = Duration::from_secs(600);
+const COOL_OFF: Duration = Duration::from_mins(10);
 
 /// Longest `Retry-After` that is honoured.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
+const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 
 /// How an exchange went, as far as the host is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +72,11 @@ pub(super) struct Schedule {
 impl Schedule {
     pub(super) fn new(floor: Duration) -> Self {
         Self { floor, ..Self::default() }
+    }
+
+    /// Counts the gap from `at`, when an earlier process may have asked the host last.
+    pub(super) fn resume(&mut self, at: Duration) {
+        self.last_end = self.last_end.max(Some(at));
     }
 
     /// Raises the least delay, never lowers it.
@@ -212,7 +217,7 @@ mod tests {
         assert_eq!(schedule.delay(), 2 * FIRST_BACKOFF);
         assert_eq!(schedule.next_at(), 32 * SECOND);
         schedule.ended(40 * SECOND, MS, 1, Health::Good);
-        assert_eq!(schedule.delay(), 2 * FIRST_BACKOFF - RECOVERY);
+        assert_eq!(schedule.delay() + RECOVERY, 2 * FIRST_BACKOFF);
         for _ in 0..3 {
             schedule.ended(40 * SECOND, MS, 1, Health::Good);
         }
@@ -231,7 +236,7 @@ mod tests {
         let parked = schedule.clone();
         let mut lengths = Vec::new();
         while !schedule.given_up() {
-            lengths.push((schedule.next_at() - now).as_secs());
+            lengths.push(schedule.next_at().saturating_sub(now).as_secs());
             now = schedule.next_at();
             schedule.ended(now, MS, 1, Health::Unreachable);
         }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::model::{Reason, Scope};
-use crate::url::{Host, Url, parse};
+use crate::url::{Host, Part, Url, cut, normalise, parse};
 
 /// Most patterns of one kind, and most hosts, that a scope may list.
 pub const MAX_SCOPE_ENTRIES: usize = 4096;
@@ -108,6 +108,16 @@ impl ScopeRules {
         self.check_excluded(url)
     }
 
+    /// Whether a sitemap or feed that was found on the way may be fetched. Include patterns and
+    /// depth speak of pages, not of what lists them.
+    pub fn check_listing(&self, url: &Url) -> Result<(), Reason> {
+        let host = Host::of(url);
+        if !self.has_host(&host) {
+            return Err(out_of_scope(format!("host {host} is not part of the job")));
+        }
+        self.check_excluded(url)
+    }
+
     fn check_depth(&self, depth: u32) -> Result<(), Reason> {
         match self.max_depth {
             Some(most) if depth > most => Err(Reason::TooDeep { depth }),
@@ -169,22 +179,17 @@ impl Glob {
             return Err(ScopeError::EmptyPattern);
         }
         if text.len() > MAX_PATTERN_BYTES {
-            let end = text.floor_char_boundary(60);
-            return Err(ScopeError::LongPattern {
-                pattern: text.get(..end).unwrap_or_default().to_owned(),
-            });
+            return Err(ScopeError::LongPattern { pattern: cut(text, 60).to_owned() });
         }
         // URLs are ASCII: what is not, stands percent-encoded in them.
-        let ascii: String = text
-            .chars()
-            .map(|c| {
-                if c.is_ascii() {
-                    return c.to_string();
-                }
-                let mut bytes = [0; 4];
-                c.encode_utf8(&mut bytes).bytes().map(|b| format!("%{b:02X}")).collect()
-            })
-            .collect();
+        let mut ascii = String::with_capacity(text.len());
+        for c in text.chars() {
+            if c.is_ascii() {
+                ascii.push(c);
+            } else {
+                normalise(&mut ascii, c.encode_utf8(&mut [0; 4]).as_bytes(), Part::Path);
+            }
+        }
         let mut parts = ascii.split('*').map(str::to_owned);
         let head = parts.next().unwrap_or_default();
         Ok(Self { text: text.to_owned(), head, pieces: parts.collect() })

@@ -104,7 +104,7 @@ impl Spellings {
 }
 
 fn slot(hash: u128) -> usize {
-    #[expect(clippy::cast_possible_truncation, reason = "the low bits are what is wanted")]
+    // The low bits are what is wanted.
     let low = hash as usize;
     low % SPELLINGS
 }

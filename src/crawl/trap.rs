@@ -157,9 +157,9 @@ mod tests {
             assert_eq!(kind(path), Some(TrapKind::PathRepetition), "{path}");
         }
         assert_eq!(kind(&"/d".repeat(40)), Some(TrapKind::PathRepetition));
-        let deep: String = (0..70).map(|n| format!("/s{n}")).collect();
+        let deep = (0..70).fold(String::new(), |path, n| path + &format!("/s{n}"));
         assert_eq!(kind(&deep), Some(TrapKind::PathRepetition));
-        let many: String = (0..30).map(|n| format!("p{n}=1&")).collect();
+        let many = (0..30).fold(String::new(), |query, n| query + &format!("p{n}=1&"));
         for query in ["a=1&b=2&a=1&a=1", &many, "u=%252525252F"] {
             assert_eq!(kind(&format!("/?{query}")), Some(TrapKind::QueryGrowth), "{query}");
         }

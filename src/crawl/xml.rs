@@ -6,7 +6,7 @@ use encoding_rs::{Encoding, UTF_8};
 use quick_xml::Reader;
 use quick_xml::events::{BytesRef, BytesStart, Event};
 
-use crate::url::Url;
+use crate::url::{Url, cut};
 
 /// Bytes in which an XML declaration is looked for.
 const DECLARATION_BYTES: usize = 200;
@@ -151,7 +151,7 @@ fn close(
 fn push_text(levels: &mut [Level], text: &str) -> bool {
     if let Some(level) = levels.last_mut() {
         let room = MAX_TEXT_BYTES.saturating_sub(level.text.len());
-        level.text.push_str(text.get(..text.floor_char_boundary(room)).unwrap_or_default());
+        level.text.push_str(cut(text, room));
     }
     true
 }

@@ -128,7 +128,7 @@ impl Engine {
 
     /// Figures of all parts, now.
     pub fn stats(&self) -> Result<Stats, Error> {
-        stats::collect(self.shared()?)
+        Ok(stats::collect(self.shared()?))
     }
 
     /// The store under the engine, for keyspaces of the user's own; their names must begin with
@@ -186,14 +186,16 @@ impl Shared {
         let end = self.clock.monotonic() + deadline;
         let left = || end.saturating_sub(self.clock.monotonic());
         self.token.cancel();
-        let runs = std::mem::take(&mut *self.runs.lock());
+        let runs = self.runs.lock().clone();
         for run in &runs {
             run.cancel();
         }
         let ended = runs.iter().all(|run| run.wait_ended(left()));
         let crawl = self.crawl_pool.shutdown(ShutdownMode::Cancel, left());
         let distil = self.distil_pool.shutdown(ShutdownMode::Cancel, left());
-        let published = stats::publish(self);
+        // Who only read leaves the figures of the last run in place.
+        let published = if runs.is_empty() { Ok(()) } else { stats::publish(self) };
+        self.runs.lock().clear();
         let store = self.tables.store.close(left());
         if !ended {
             return Err(Error::Deadline { what: "a run", deadline });

@@ -109,7 +109,7 @@ impl From<PageRow> for PageEntry {
     }
 }
 
-/// A stored page; its bodies are read when asked for.
+/// A stored page; its bodies are read when asked for, so the engine must still be open.
 #[derive(Clone, Debug)]
 pub struct StoredPage {
     /// What is known of it.
@@ -158,8 +158,8 @@ pub struct Explanation {
     pub at: Timestamp,
     /// Links between a source and this URL.
     pub depth: u32,
-    /// Requests made of it.
-    pub attempts: u32,
+    /// Requests of it that failed.
+    pub failed_attempts: u32,
     /// Redirects that led to it.
     pub hops: Vec<Hop>,
 }
@@ -169,7 +169,7 @@ impl fmt::Display for Explanation {
         writeln!(f, "{}", self.url)?;
         writeln!(f, "  {}", self.reason)?;
         writeln!(f, "  job {:?}, since {}", self.job, self.at)?;
-        write!(f, "  depth {}, requests {}", self.depth, self.attempts)?;
+        write!(f, "  depth {}, failed requests {}", self.depth, self.failed_attempts)?;
         for hop in &self.hops {
             write!(f, "\n  {} {} -> {} at {}", hop.status, hop.url, hop.location, hop.at)?;
         }
@@ -297,7 +297,7 @@ impl Engine {
                 reason: row.record.reason,
                 at: row.record.updated_at,
                 depth: row.record.depth,
-                attempts: row.record.attempts,
+                failed_attempts: row.record.attempts,
                 hops: row.record.hops,
             });
         }

@@ -64,7 +64,7 @@ impl Tables {
         let plain = |name: &str| store.keyspace(name, KeyspaceOptions::default());
         let packed = |name: &str, level: i32| {
             let compression = if level == 0 { Compression::None } else { Compression::Zstd(level) };
-            store.keyspace(name, KeyspaceOptions { compression, ..KeyspaceOptions::default() })
+            store.keyspace(name, KeyspaceOptions { compression })
         };
         Ok(Self {
             jobs: plain("jobs")?,
@@ -96,14 +96,14 @@ impl Tables {
 
     /// The stored info that states a fact, with the key of its row.
     pub(super) fn info_of_fact(&self, key: InfoKey) -> Result<Option<(Vec<u8>, Info)>, Error> {
-        let Some(row_key) = self.info_keys.get(&key.0)? else { return Ok(None) };
+        let Some(row_key) = self.info_keys.get(key.0)? else { return Ok(None) };
         let info = read_row::<Info>(&self.infos, "infos", &row_key)?;
         Ok(info.map(|info| (row_key.to_vec(), info)))
     }
 
     pub(super) fn url(&self, job: JobId, key: UrlKey) -> Result<Option<UrlRow>, Error> {
         let key = job.url_key(key);
-        self.urls.get(&key)?.map(|value| UrlRow::decode(&key, &value)).transpose()
+        self.urls.get(key)?.map(|value| UrlRow::decode(&key, &value)).transpose()
     }
 }
 

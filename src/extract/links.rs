@@ -12,7 +12,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::entities::{self, Place};
 use super::tag::Tag;
-use super::text::push_collapsed;
+use super::text::{cut, push_collapsed};
 use super::token::{StartTag, Token};
 use crate::model::Link;
 
@@ -225,8 +225,7 @@ fn refresh_target(content: &str) -> Option<&str> {
 
 /// The text of an anchor, at most [`MAX_ANCHOR_BYTES`] long.
 fn anchor(mut text: String) -> String {
-    let end = text.floor_char_boundary(MAX_ANCHOR_BYTES);
-    text.truncate(end);
+    text.truncate(cut(&text, MAX_ANCHOR_BYTES).len());
     text.truncate(text.trim_end().len());
     text
 }

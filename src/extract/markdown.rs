@@ -1,4 +1,4 @@
-//! Blocks as CommonMark with the tables of GitHub's dialect.
+//! Blocks as `CommonMark` with the tables of GitHub's dialect.
 
 use crate::model::BlockKind;
 

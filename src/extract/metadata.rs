@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::entities::{self, Place};
 use super::links::has_word;
 use super::tag::Tag;
-use super::text::collapsed;
+use super::text::{collapsed, cut};
 use super::token::{StartTag, Token};
 
 /// Longest value that is kept, in bytes.
@@ -61,7 +61,7 @@ impl<'a> Metadata<'a> {
         match token {
             Token::Start(start) => self.start(start),
             Token::Raw(Tag::Title, text) if self.title.is_none() && self.foreign == 0 => {
-                self.title = value(&entities::decode(text, Place::Text));
+                self.title = value(entities::decode(text, Place::Text));
             }
             Token::Raw(Tag::Script, json) if self.in_json_ld => self.json_ld(json),
             Token::End(Tag::Svg, _) => self.foreign = self.foreign.saturating_sub(1),
@@ -158,10 +158,11 @@ impl<'a> Metadata<'a> {
                 self.lang = attributes.get("lang").or_else(|| attributes.get("xml:lang"));
             }
             Tag::Meta => self.meta_element(start),
-            Tag::Link if self.canonical.is_none() => {
-                if attributes.get("rel").is_some_and(|rel| has_word(&rel, "canonical")) {
-                    self.canonical = attributes.get("href").filter(|href| !href.trim().is_empty());
-                }
+            Tag::Link
+                if self.canonical.is_none()
+                    && attributes.get("rel").is_some_and(|rel| has_word(&rel, "canonical")) =>
+            {
+                self.canonical = attributes.get("href").filter(|href| !href.trim().is_empty());
             }
             Tag::Script => {
                 let kind = attributes.get("type").unwrap_or_default();
@@ -219,7 +220,8 @@ impl LinkedData {
             at += 1;
             match value {
                 Value::Array(items) => {
-                    queue.extend(items.iter().take(MAX_JSON_LD_OBJECTS.saturating_sub(queue.len())))
+                    queue
+                        .extend(items.iter().take(MAX_JSON_LD_OBJECTS.saturating_sub(queue.len())));
                 }
                 Value::Object(fields) => {
                     if is_work(value) {
@@ -287,6 +289,6 @@ fn names(author: &Value) -> Option<String> {
 /// `text` collapsed and cut to [`MAX_VALUE_BYTES`]; `None` if nothing is left.
 fn value(text: impl AsRef<str>) -> Option<String> {
     let text = text.as_ref();
-    let text = collapsed(&text[..text.floor_char_boundary(MAX_VALUE_BYTES)]);
+    let text = collapsed(cut(text, MAX_VALUE_BYTES));
     (!text.is_empty()).then_some(text)
 }

@@ -42,7 +42,7 @@ pub(super) fn render(tree: &Tree<'_>, selection: &Selection, links: &ResolvedLin
         markdown: MarkdownWriter::default(),
         inline: Inline::default(),
         lists: Vec::new(),
-        item: None,
+        item: Item::Outside,
         heading: None,
         quotes: 0,
         preformatted: 0,
@@ -61,6 +61,17 @@ struct List {
     next: Option<u32>,
 }
 
+/// Where the walk stands in a list.
+#[derive(PartialEq, Eq)]
+enum Item {
+    /// In no item.
+    Outside,
+    /// Before the first block of the item with this marker.
+    Begun(String),
+    /// After the first block of an item.
+    Inside,
+}
+
 /// The row being read, with its finished cells.
 struct Row {
     node: usize,
@@ -75,9 +86,7 @@ struct Renderer<'t, 'a> {
     /// The block being read.
     inline: Inline,
     lists: Vec<List>,
-    /// Marker of the list item whose first block has not been written; `Some(None)` for what
-    /// follows it in the same item.
-    item: Option<Option<String>>,
+    item: Item,
     heading: Option<u8>,
     quotes: usize,
     preformatted: usize,
@@ -163,7 +172,7 @@ impl Renderer<'_, '_> {
                 let first = start.and_then(|start| start.trim().parse().ok()).unwrap_or(1);
                 self.lists.push(List { next: Some(first) });
             }
-            Tag::Li => self.item = Some(Some(self.item_marker())),
+            Tag::Li => self.item = Item::Begun(self.item_marker()),
             Tag::Blockquote => self.quotes += 1,
             Tag::Pre => self.preformatted += 1,
             Tag::Table => {
@@ -197,9 +206,9 @@ impl Renderer<'_, '_> {
         match node.tag {
             Tag::Ul | Tag::Menu | Tag::Dir | Tag::Ol => {
                 self.lists.pop();
-                self.item = (!self.lists.is_empty()).then_some(None);
+                self.item = if self.lists.is_empty() { Item::Outside } else { Item::Inside };
             }
-            Tag::Li => self.item = None,
+            Tag::Li => self.item = Item::Outside,
             Tag::Blockquote => self.quotes = self.quotes.saturating_sub(1),
             Tag::Pre => self.preformatted = self.preformatted.saturating_sub(1),
             Tag::Table => {
@@ -294,9 +303,9 @@ impl Renderer<'_, '_> {
         let kind = match (self.heading, &self.item) {
             _ if self.preformatted > 0 => BlockKind::Code,
             (Some(level), _) => BlockKind::Heading(level),
-            (None, Some(_)) => BlockKind::ListItem,
-            (None, None) if self.quotes > 0 => BlockKind::Quote,
-            (None, None) => BlockKind::Paragraph,
+            (None, Item::Begun(_) | Item::Inside) => BlockKind::ListItem,
+            (None, Item::Outside) if self.quotes > 0 => BlockKind::Quote,
+            (None, Item::Outside) => BlockKind::Paragraph,
         };
         let text = if kind == BlockKind::Code {
             text.trim_matches(['\n', '\r']).trim_end()
@@ -307,11 +316,19 @@ impl Renderer<'_, '_> {
             return;
         }
         self.block(text, kind);
+        let marker = match std::mem::replace(&mut self.item, Item::Inside) {
+            Item::Begun(marker) => Some(marker),
+            Item::Inside => None,
+            Item::Outside => {
+                self.item = Item::Outside;
+                None
+            }
+        };
         let style = Style {
             kind,
             quotes: self.quotes,
             list_depth: self.lists.len().min(MAX_LIST_DEPTH),
-            marker: self.item.as_mut().and_then(Option::take),
+            marker,
         };
         let markdown = if kind == BlockKind::Code { text } else { &markdown };
         self.markdown.block(markdown, &style);

@@ -4,34 +4,29 @@
 //! so `siteNav`, `site-nav` and `nav` agree while `navy` differs. The word lists are general
 //! English web vocabulary; none belongs to a particular site.
 
-use super::links::has_word;
 use super::tag::Tag;
 use super::token::Attributes;
 
 /// A set of signs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Signs(u16);
+pub(super) struct Signs(u8);
 
 impl Signs {
     /// Not shown: `hidden`, `display:none`.
     pub(super) const HIDDEN: Self = Self(1);
-    /// `aria-hidden=true`.
-    pub(super) const ARIA_HIDDEN: Self = Self(2);
     /// Its role or its names say that it is not content: navigation, advertising, sharing …
-    pub(super) const BOILERPLATE: Self = Self(4);
+    pub(super) const BOILERPLATE: Self = Self(2);
     /// Its role says so.
-    pub(super) const BOILERPLATE_ROLE: Self = Self(8);
+    pub(super) const BOILERPLATE_ROLE: Self = Self(4);
     /// `main` or `role=main`.
-    pub(super) const MAIN: Self = Self(16);
-    /// `itemprop=articleBody` or a name such as `article-body`, `entry-content`.
-    pub(super) const BODY: Self = Self(32);
+    pub(super) const MAIN: Self = Self(8);
     /// Comments of readers.
-    pub(super) const COMMENTS: Self = Self(64);
+    pub(super) const COMMENTS: Self = Self(16);
     /// `role=presentation` or `none`.
-    pub(super) const PRESENTATION: Self = Self(128);
+    pub(super) const PRESENTATION: Self = Self(32);
 
     /// `visibility:hidden`, which pages put on everything until their scripts have run.
-    pub(super) const INVISIBLE: Self = Self(256);
+    pub(super) const INVISIBLE: Self = Self(64);
 
     /// Whether any of `signs` is in the set.
     pub(super) const fn has(self, signs: Self) -> bool {
@@ -60,14 +55,6 @@ pub(super) fn of(tag: Tag, attributes: Attributes<'_>) -> Signs {
             5 if name.eq_ignore_ascii_case("style") => hiding(value, &mut signs),
             6 if name.eq_ignore_ascii_case("hidden") && !is_streamed(attributes) => {
                 signs.add(Signs::HIDDEN);
-            }
-            8 if name.eq_ignore_ascii_case("itemprop") => {
-                if ["articleBody", "reviewBody"].iter().any(|body| has_word(value, body)) {
-                    signs.add(Signs::BODY);
-                }
-            }
-            11 if name.eq_ignore_ascii_case("aria-hidden") && value.trim() == "true" => {
-                signs.add(Signs::ARIA_HIDDEN);
             }
             _ => {}
         }
@@ -129,25 +116,19 @@ fn names(tag: Tag, value: &str, signs: &mut Signs) {
     // Utility classes such as `md:hidden` or `z-[100]` speak of looks, not of parts.
     let utility = |name: &&str| name.contains([':', '[']);
     for name in value.split_ascii_whitespace().filter(|name| !utility(name)) {
-        let mut previous = Word::default();
         words(name, |word| {
             let word = Word::of(word);
-            if word.is(BOILERPLATE) {
+            if BOILERPLATE.contains(&word) {
                 signs.add(Signs::BOILERPLATE);
-            } else if word.is(COMMENTS) {
+            } else if COMMENTS.contains(&word) {
                 signs.add(Signs::COMMENTS);
-            } else if word.is(&["body", "content", "text"])
-                && previous.is(&["article", "entry", "post", "story", "page", "main"])
-            {
-                signs.add(Signs::BODY);
             }
-            previous = word;
         });
     }
 }
 
 /// Words in class names and ids of what is not content.
-const BOILERPLATE: &[&str] = &[
+const BOILERPLATE: [Word; 81] = Word::all([
     "ad",
     "ads",
     "adsbygoogle",
@@ -229,33 +210,38 @@ const BOILERPLATE: &[&str] = &[
     "tooltip",
     "trending",
     "visually",
-];
+]);
 
 /// Words in class names and ids of readers' comments.
-const COMMENTS: &[&str] = &["comment", "comments", "disqus", "respond", "commentlist"];
+const COMMENTS: [Word; 5] = Word::all(["comment", "comments", "disqus", "respond", "commentlist"]);
 
-/// A word in lower case, cut where it is longer than any word of the lists.
-#[derive(Clone, Copy, Default)]
-struct Word {
-    bytes: [u8; Word::LONGEST],
-    length: usize,
-}
+/// A word in lower case as one number, so that looking it up compares integers; words longer than
+/// any of the lists are cut.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Word(u128);
 
 impl Word {
     const LONGEST: usize = 16;
 
-    fn of(word: &str) -> Self {
-        let mut bytes = [0; Self::LONGEST];
-        let length = word.len().min(Self::LONGEST);
-        for (slot, byte) in bytes.iter_mut().zip(word.bytes()) {
-            *slot = byte.to_ascii_lowercase();
+    const fn of(word: &str) -> Self {
+        let bytes = word.as_bytes();
+        let mut packed = 0;
+        let mut at = 0;
+        while at < bytes.len() && at < Self::LONGEST {
+            packed = packed << 8 | bytes[at].to_ascii_lowercase() as u128;
+            at += 1;
         }
-        Self { bytes, length }
+        Self(packed)
     }
 
-    fn is(&self, any: &[&str]) -> bool {
-        let word = &self.bytes[..self.length];
-        any.iter().any(|one| one.as_bytes() == word)
+    const fn all<const N: usize>(words: [&str; N]) -> [Self; N] {
+        let mut packed = [Self(0); N];
+        let mut at = 0;
+        while at < N {
+            packed[at] = Self::of(words[at]);
+            at += 1;
+        }
+        packed
     }
 }
 
@@ -302,7 +288,6 @@ mod tests {
         assert!(!signs("style='display:nonexistent'").has(Signs::HIDDEN));
         assert!(signs("hidden").has(Signs::HIDDEN));
         assert!(signs("role=main").has(Signs::MAIN));
-        assert!(signs("class=entry-content").has(Signs::BODY));
         assert!(signs("id=comments").has(Signs::COMMENTS));
     }
 }

@@ -9,8 +9,7 @@ pub(super) fn push_collapsed(out: &mut String, text: &str) {
     let mut before = out.chars().next_back().unwrap_or(' ');
     for (at, character) in text.char_indices() {
         let space = is_space(character);
-        if space && previous_is_space || space && character != ' ' || is_dropped(character, before)
-        {
+        if space && (previous_is_space || character != ' ') || is_dropped(character, before) {
             out.push_str(&text[plain_from..at]);
             plain_from = at + character.len_utf8();
             if space && !previous_is_space {
@@ -59,6 +58,12 @@ pub(super) const fn is_invisible(character: char) -> bool {
             | '\u{FFF9}'..='\u{FFFB}'
             | '\u{E0000}'..='\u{E007F}'
     )
+}
+
+/// The longest start of `text` that has at most `max_bytes` bytes and cuts no character.
+pub(super) fn cut(text: &str, max_bytes: usize) -> &str {
+    let end = (0..=max_bytes.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+    &text[..end.unwrap_or(0)]
 }
 
 /// [`push_collapsed`] from nothing, without a space at either end.

@@ -305,12 +305,11 @@ mod tests {
         Tokens::new(source, false)
             .map(|token| match token {
                 Token::Start(tag) => {
-                    let attributes: String = tag
-                        .attributes
-                        .iter()
-                        .map(|(name, value)| format!(" {name}={value}"))
-                        .collect();
-                    format!("<{}{attributes}>", tag.name)
+                    let mut shape = format!("<{}", tag.name);
+                    for (name, value) in tag.attributes.iter() {
+                        shape.extend([" ", name, "=", value]);
+                    }
+                    shape + ">"
                 }
                 Token::End(_, name) => format!("</{name}>"),
                 Token::Text(text) | Token::Literal(text) => text.to_owned(),

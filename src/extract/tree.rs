@@ -286,7 +286,7 @@ impl<'a> TreeBuilder<'a> {
             Tag::Button => self.close_within(Tag::Button, Tag::is_scope),
             Tag::Option | Tag::Optgroup if top == Tag::Option => self.pop_to(self.stack.len() - 1),
             Tag::Td | Tag::Th => {
-                self.close_in_table(|open| matches!(open, Tag::Td | Tag::Th | Tag::Caption))
+                self.close_in_table(|open| matches!(open, Tag::Td | Tag::Th | Tag::Caption));
             }
             Tag::Tr => self
                 .close_in_table(|open| matches!(open, Tag::Td | Tag::Th | Tag::Tr | Tag::Caption)),

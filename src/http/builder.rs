@@ -72,7 +72,7 @@ impl Default for ClientBuilder {
             limits: Limits { per_origin: 6, max_idle: 64, max_idle_age },
             proxy: None,
             headers: Vec::new(),
-            dns_ttl: Duration::from_secs(60),
+            dns_ttl: Duration::from_mins(1),
             clock: SystemClock::shared(),
             roots: None,
         }

@@ -25,7 +25,7 @@ const TLS_RECORD_BUFFER: usize = 18 * 1024;
 /// Output buffer: the longest line of a request header.
 pub(super) const OUTPUT_BUFFER: usize = 16 * 1024;
 /// The time given to connecting should `ureq` ever name none.
-const NO_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
+const NO_TIMEOUT: std::time::Duration = std::time::Duration::from_mins(1);
 
 /// Where an exchange goes.
 #[derive(Clone, Debug)]

@@ -224,7 +224,7 @@ mod tests {
     }
 
     fn soon() -> Instant {
-        Instant::now() + Duration::from_secs(60)
+        Instant::now() + Duration::from_mins(1)
     }
 
     #[test]
@@ -232,7 +232,7 @@ mod tests {
         let clock = ManualClock::new(Timestamp(0));
         let (table, counters) = (Table::default(), Arc::new(Counters::default()));
         let asked = Arc::clone(&table.asked);
-        let ttl = Duration::from_secs(60);
+        let ttl = Duration::from_mins(1);
         let resolver =
             Resolver::new(Box::new(table), Arc::clone(&clock) as SharedClock, ttl, counters);
         let token = CancelToken::new();
@@ -257,7 +257,7 @@ mod tests {
         let table = Table { gate: Some(Mutex::new(gate)), ..Table::default() };
         let asked = Arc::clone(&table.asked);
         let clock = ManualClock::new(Timestamp(0));
-        let (ttl, counters) = (Duration::from_secs(60), Arc::new(Counters::default()));
+        let (ttl, counters) = (Duration::from_mins(1), Arc::new(Counters::default()));
         let resolver = Resolver::new(Box::new(table), clock, ttl, counters);
         // The look-up is held, so a passed deadline and a cancelled token are all that end a wait.
         let late = resolver.resolve("up", Instant::now(), &CancelToken::new());

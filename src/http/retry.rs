@@ -34,9 +34,9 @@ impl RetryPolicy {
         Self {
             max_attempts: 3,
             base: Duration::from_secs(1),
-            cap: Duration::from_secs(60),
-            retry_after_cap: Duration::from_secs(3600),
-            total: Duration::from_secs(7200),
+            cap: Duration::from_mins(1),
+            retry_after_cap: Duration::from_hours(1),
+            total: Duration::from_hours(2),
         }
     }
 
@@ -46,8 +46,8 @@ impl RetryPolicy {
             max_attempts: 5,
             base: Duration::from_millis(500),
             cap: Duration::from_secs(30),
-            retry_after_cap: Duration::from_secs(60),
-            total: Duration::from_secs(300),
+            retry_after_cap: Duration::from_mins(1),
+            total: Duration::from_mins(5),
         }
     }
 

@@ -59,7 +59,7 @@ impl Flights {
     pub(super) fn join(&self, key: Key) -> Seat<'_> {
         let mut flying = self.flying.lock();
         if let Some(flight) = flying.get(&key) {
-            flight.update(|flight| flight.followers += 1);
+            flight.with(|flight| flight.followers += 1);
             return Seat::Follower(Arc::clone(flight));
         }
         let flight = Signal::new(Flight::default());
@@ -77,7 +77,7 @@ impl Leader<'_> {
         // Taken out under the lock of `join`: from here on nobody can follow.
         self.flights.flying.lock().remove(&self.key);
         self.landed = true;
-        let followed = self.flight.update(|flight| flight.followers > 0);
+        let followed = self.flight.with(|flight| flight.followers > 0);
         let (landing, result) = match result {
             Ok(answer) => (Landing::Answer(Arc::clone(&answer)), Ok(answer)),
             Err(error @ (LlmError::Cancelled | LlmError::Deadline { .. })) => {

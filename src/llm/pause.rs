@@ -76,7 +76,7 @@ mod tests {
         let cancel = CancelToken::new();
         let waiting = cancel.clone();
         let pause =
-            std::thread::spawn(move || CondvarPause.pause(Duration::from_secs(3600), &waiting));
+            std::thread::spawn(move || CondvarPause.pause(Duration::from_hours(1), &waiting));
         cancel.cancel();
         assert_eq!(pause.join().unwrap(), Err(Cancelled));
     }

@@ -56,14 +56,14 @@ mod tests {
         assert_eq!(permits.acquire(&soon, &cancel).unwrap_err(), Woken::Deadline);
         let other = {
             let (permits, cancel) = (permits.clone(), cancel.clone());
-            let late = Deadline::after(&clock, Duration::from_secs(60));
+            let late = Deadline::after(&clock, Duration::from_mins(1));
             std::thread::spawn(move || permits.acquire(&late, &cancel).is_ok())
         };
         drop(held);
         assert!(other.join().unwrap());
         let held = permits.acquire(&soon, &cancel).unwrap();
         cancel.cancel();
-        let late = Deadline::after(&clock, Duration::from_secs(60));
+        let late = Deadline::after(&clock, Duration::from_mins(1));
         assert_eq!(permits.acquire(&late, &cancel).unwrap_err(), Woken::Cancelled);
         drop(held);
     }

@@ -27,7 +27,7 @@ impl Default for RetryPolicy {
             max_attempts: 5,
             base: Duration::from_millis(500),
             cap: Duration::from_secs(20),
-            max_retry_after: Duration::from_secs(60),
+            max_retry_after: Duration::from_mins(1),
         }
     }
 }

@@ -55,6 +55,11 @@ impl<T: Send + 'static> Signal<T> {
         result
     }
 
+    /// Reads the state, or changes what nobody waits for.
+    pub(super) fn with<R>(&self, look: impl FnOnce(&mut T) -> R) -> R {
+        look(&mut self.state.lock())
+    }
+
     /// Waits until `ready` gives something. It is asked at once, and again after each change.
     pub(super) fn wait<R>(
         self: &Arc<Self>,

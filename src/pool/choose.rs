@@ -52,7 +52,7 @@ mod tests {
         let plain = |level| Some(Choice { level, overdue: false });
         assert_eq!(choose(0b0000, &passed, clock.monotonic()), None);
         assert_eq!(choose(0b1101, &passed, clock.monotonic()), plain(0));
-        clock.advance(OVERDUE_AFTER - Duration::from_nanos(1));
+        clock.advance(OVERDUE_AFTER.saturating_sub(Duration::from_nanos(1)));
         assert_eq!(choose(0b1101, &passed, clock.monotonic()), plain(0));
         clock.advance(Duration::from_nanos(1));
         let overdue = Some(Choice { level: 2, overdue: true });

@@ -247,12 +247,15 @@ impl Crew {
         self.changed.notify_all();
     }
 
-    /// Wakes all sleepers, to look around once more.
+    /// Wakes all sleepers, and who waits in `shutdown`, to look around once more. A refused task
+    /// counts as pending for a moment, in which the last thread may end: `shutdown` must be told
+    /// when that moment is over.
     pub(super) fn wake_all(&self) {
         let sleepers = self.update(|state| {
             self.searching.fetch_add(state.sleepers.len(), Ordering::SeqCst);
             std::mem::take(&mut state.sleepers)
         });
+        self.changed.notify_all();
         for sleeper in sleepers {
             sleeper.unparker.unpark();
         }

@@ -260,7 +260,9 @@ mod tests {
         drop(held);
         let served: Vec<usize> = (0..order.len()).map(|_| receiver.recv().unwrap()).collect();
         assert_eq!(served, [2, 1, 3, 0]);
-        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        for thread in threads {
+            thread.join().unwrap();
+        }
         assert_eq!(semaphore.available(), 1);
     }
 

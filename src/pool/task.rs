@@ -137,6 +137,12 @@ impl Header {
         self.token.get_or_init(CancelToken::new)
     }
 
+    /// Stops listening to the token above.
+    fn let_go(&self) {
+        let guard = self.guard.lock().take();
+        drop(guard);
+    }
+
     pub(super) fn info(&self, now: Duration) -> TaskInfo {
         TaskInfo {
             id: self.id,
@@ -179,7 +185,7 @@ pub(super) fn withdraw(task: &dyn Runnable, error: TaskError) -> bool {
         shared.settle();
     }
     task.discard(error);
-    drop_quietly(header.guard.lock().take());
+    header.let_go();
     true
 }
 
@@ -280,7 +286,7 @@ where
                 (Err(TaskError::Panicked { message }), End::Panicked, TaskStatus::Panicked)
             }
         };
-        drop_quietly(header.guard.lock().take());
+        header.let_go();
         // Before the outcome is seen: after a join, the registry does not list the task.
         shared.ended(header, end);
         self.publish(outcome, Some(status));
@@ -398,8 +404,11 @@ impl<T: Send + 'static> Task<T> {
     pub fn join(self) -> Result<T, TaskError> {
         let task: TaskRef = Arc::clone(&self.outcome) as TaskRef;
         worker::help(&task, |deadline| self.outcome.wait_ended(deadline));
-        let waiting = || {
-            self.outcome.wait(None).expect("invariant: a wait without deadline ends with the task")
+        // A wait without deadline gives the outcome; asked again, it would only wait again.
+        let waiting = || loop {
+            if let Some(outcome) = self.outcome.wait(None) {
+                break outcome;
+            }
         };
         if self.status().is_ended() { waiting() } else { worker::blocking(waiting) }
     }

@@ -268,7 +268,7 @@ pub(super) fn help(task: &TaskRef, wait_ended: impl Fn(Option<Instant>)) {
     while header.status() == TaskStatus::Delayed {
         let now = shared.clock.monotonic();
         if header.due > now {
-            blocking(|| wait_ended(Instant::now().checked_add(header.due - now)));
+            blocking(|| wait_ended(Instant::now().checked_add(header.due.saturating_sub(now))));
         } else if header.claim_delayed() {
             shared.timekeeper.note_stale();
             shared.settle();

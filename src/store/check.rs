@@ -113,7 +113,8 @@ impl Collector<'_> {
             self.problem(path, 0, None, "segment is missing");
             return Ok(());
         };
-        if read_segment_header(&*segment.file, &path, id)? != Some(salt) {
+        let file = segment.file()?;
+        if read_segment_header(&*file, &path, id)? != Some(salt) {
             self.problem(path.clone(), 0, None, "segment header is damaged");
         }
         if segment.flushed() < used {
@@ -121,7 +122,7 @@ impl Collector<'_> {
         }
         let end = used.min(segment.flushed());
         let start = SEGMENT_HEADER_BYTES as u64;
-        let mut scan = Scan { path: &path, file: &*segment.file, salt, offset: start, end };
+        let mut scan = Scan { path: &path, file: &*file, salt, offset: start, end };
         let mut records = 0;
         loop {
             match scan.record()? {
@@ -158,7 +159,9 @@ impl Collector<'_> {
                 break;
             }
             chunk.par_iter().for_each(|(key, row)| self.check_row(meta, key, row));
-            chunk.iter().for_each(|(key, row)| counted.add(key, row));
+            for (key, row) in &chunk {
+                counted.add(key, row);
+            }
         }
         self.report.lock().keys = counted.keys.values().sum();
         self.compare(meta, &counted);

@@ -5,6 +5,7 @@ use std::io;
 
 use zstd::bulk::{Compressor, Decompressor};
 
+use super::batch::MAX_VALUE_BYTES;
 use super::error::StoreError;
 
 thread_local! {
@@ -42,6 +43,9 @@ pub(super) fn compress(out: &mut Vec<u8>, raw: &[u8], level: i32) -> Result<bool
 /// Decodes one zstd frame that must give exactly `raw` bytes.
 pub(super) fn decompress(stored: &[u8], raw: u32) -> Result<Vec<u8>, StoreError> {
     let error = |source| StoreError::Codec { action: "decompress", length: stored.len(), source };
+    if raw as usize > MAX_VALUE_BYTES {
+        return Err(error(io::Error::new(io::ErrorKind::InvalidData, "no value is so long")));
+    }
     let decoded = DECOMPRESSOR.with_borrow_mut(|slot| {
         let decompressor = match slot {
             Some(decompressor) => decompressor,
@@ -79,5 +83,6 @@ mod tests {
         assert!(decompress(&out, length - 1).is_err());
         assert!(decompress(&out, length + 1).is_err());
         assert!(decompress(b"not a frame", 10).is_err());
+        assert!(decompress(&out, u32::MAX).is_err());
     }
 }

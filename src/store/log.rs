@@ -102,13 +102,11 @@ impl Log {
         let (group, bases) = group_record(&batches, sequence, self.flushed, start, segment.salt);
         let mut parts: Vec<&[u8]> = batches.iter().map(|batch| batch.records.as_slice()).collect();
         parts.push(&group);
-        write_all_at(&*segment.file, start, &parts)
+        let file = segment.file()?;
+        write_all_at(&*file, start, &parts)
             .map_err(|source| StoreError::io("write", &segment.path, source))?;
         let before = self.clock.monotonic();
-        segment
-            .file
-            .sync_data()
-            .map_err(|source| StoreError::io("flush", &segment.path, source))?;
+        file.sync_data().map_err(|source| StoreError::io("flush", &segment.path, source))?;
         self.counters.flushed(self.clock.monotonic().saturating_sub(before), batches.len());
 
         let end = start + length;
@@ -142,7 +140,10 @@ impl Log {
         let segment = Arc::new(self.next_segment(needed)?);
         self.segments.insert(Arc::clone(&segment));
         let tail = SEGMENT_HEADER_BYTES as u64;
-        self.current = Some(Current { segment: Arc::clone(&segment), tail });
+        let current = Current { segment: Arc::clone(&segment), tail };
+        if let Some(full) = self.current.replace(current) {
+            full.segment.release_file();
+        }
         Ok((segment, tail))
     }
 
@@ -160,7 +161,7 @@ impl Log {
         }
         let id = self.take_id();
         let capacity = self.segment_bytes.max(needed);
-        Segment::create(&*self.vfs, &self.dir, id, capacity, self.read_mode, self.clock.wall())
+        Segment::create(&self.vfs, &self.dir, id, capacity, self.read_mode, self.clock.wall())
     }
 
     /// Has the next segment prepared once the current one is half full.
@@ -171,7 +172,7 @@ impl Log {
         let id = self.take_id();
         let (vfs, dir, clock) = (Arc::clone(&self.vfs), self.dir.clone(), Arc::clone(&self.clock));
         let (capacity, mode) = (self.segment_bytes, self.read_mode);
-        let work = move || Segment::create(&*vfs, &dir, id, capacity, mode, clock.wall());
+        let work = move || Segment::create(&vfs, &dir, id, capacity, mode, clock.wall());
         match std::thread::Builder::new().name("store-prepare".into()).spawn(work) {
             Ok(thread) => self.spare = Some(Spare { id, thread }),
             // The writer makes the segment itself when it needs it, under the next id.

@@ -140,12 +140,12 @@ impl Queue {
     }
 
     /// The next batches to flush together, at most `max_bytes` of them unless the first alone is
-    /// larger. Waits for work; `None` when the queue is closed and empty.
+    /// larger. Waits for work; `None` when the queue has failed, or is closed and empty.
     pub(super) fn take(&self, max_bytes: usize) -> Option<Taken> {
         let mut state = self.state.lock();
         loop {
             match state.pending.front() {
-                None if state.closing => return None,
+                None if state.closing || state.failure.is_some() => return None,
                 None => self.work.wait(&mut state),
                 Some(_) if Self::is_due(&state) => return Some(Self::drain(&mut state, max_bytes)),
                 Some(_) => {
@@ -178,7 +178,6 @@ impl Queue {
         }
         state.pending.clear();
         state.pending_bytes = 0;
-        state.closing = true;
         drop(state);
         self.work.notify_all();
         self.done.notify_all();
@@ -196,6 +195,16 @@ impl Queue {
         self.state.lock().closing = true;
         self.work.notify_all();
         self.space.notify_all();
+        self.done.notify_all();
+    }
+
+    /// Waits for [`close`](Self::close). The last handle calls it when it is dropped, so this has
+    /// no deadline.
+    pub(super) fn wait_closing(&self) {
+        let mut state = self.state.lock();
+        while !state.closing {
+            self.done.wait(&mut state);
+        }
     }
 
     /// Notes that the threads have ended.

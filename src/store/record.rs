@@ -374,3 +374,85 @@ impl<'a> Reader<'a> {
         Ok(u64::from_le_bytes(self.array()?))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::store::fuzzing::decode_records;
+
+    fn header() -> RecordHeader {
+        let (kind, codec) = (RecordKind::Value, Codec::Zstd);
+        RecordHeader { kind, codec, sequence: 7, stored: 13, raw: 99, checksum: 0xfeed }
+    }
+
+    #[test]
+    fn a_record_header_decodes_with_its_salt_alone_and_no_bit_flipped() {
+        let mut bytes = header().encode_unstamped();
+        stamp(&mut bytes, 7, 42);
+        assert_eq!(RecordHeader::decode(&bytes, 42), Ok(header()));
+        assert_eq!(header().span(), 40 + 16);
+        assert!(RecordHeader::decode(&bytes, 43).is_err());
+        for bit in 0..bytes.len() * 8 {
+            let mut bytes = bytes;
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            assert!(RecordHeader::decode(&bytes, 42).is_err(), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn a_segment_header_is_laid_out_as_documented() {
+        let header = SegmentHeader { version: 1, id: 2, salt: 3, created_ms: 4 };
+        let bytes = header.encode();
+        assert_eq!(&bytes[..8], b"GRISTSEG");
+        assert_eq!((bytes[8], bytes[12], bytes[16], bytes[24]), (1, 2, 3, 4));
+        assert_eq!(SegmentHeader::decode(&bytes), Ok(header));
+        for at in 0..bytes.len() {
+            let mut bytes = bytes;
+            bytes[at] ^= 1;
+            assert!(SegmentHeader::decode(&bytes).is_err(), "byte {at}");
+        }
+    }
+
+    #[test]
+    fn a_group_gives_its_operations_back_with_places_in_the_segment() {
+        let put =
+            Action::Record { codec: Codec::Plain, raw: 500, stored: 500, offset: RecordOffset(16) };
+        let inline = Action::Inline { codec: Codec::Plain, raw: 2, stored: b"ab" };
+        let op = |key: &'static [u8], action| Op { keyspace: 9, key, action };
+        let (mut ops, mut payload) = (Vec::new(), Vec::new());
+        for op in [op(b"k", put), op(b"", inline), op(b"gone", Action::Delete)] {
+            encode_op(&mut ops, &op);
+        }
+        encode_group(&mut payload, 6, 64, 1);
+        encode_batch_head(&mut payload, 1000, ops.len());
+        payload.extend_from_slice(&ops);
+        let group = GroupPayload::decode(&payload).unwrap();
+        assert_eq!((group.flushed, group.start), (6, 64));
+        let parts = group.parts().unwrap();
+        let [(base, bytes)] = parts[..] else { panic!("one batch went in") };
+        let found: Vec<_> = Ops::new(bytes, base).map(Result::unwrap).collect();
+        assert_eq!(found[1..], [op(b"", inline), op(b"gone", Action::Delete)]);
+        let Action::Record { offset, .. } = found[0].action else { panic!("a put went in") };
+        assert_eq!(offset, RecordOffset(1016));
+        payload.pop();
+        assert!(GroupPayload::decode(&payload).unwrap().parts().is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_are_errors_at_worst(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            decode_records(&bytes);
+        }
+
+        #[test]
+        fn operations_with_arbitrary_lengths_are_errors_at_worst(
+            head in prop::array::uniform24(0_u8..5),
+            rest in prop::collection::vec(any::<u8>(), 0..20),
+        ) {
+            let bytes = [head.as_slice(), &rest].concat();
+            decode_records(&bytes);
+        }
+    }
+}

@@ -20,7 +20,7 @@ use super::index::{Index, Meta};
 use super::log::{FlushedGroup, Log};
 use super::options::StoreBuilder;
 use super::record::{
-    ALIGNMENT, FORMAT_VERSION, GroupPayload, RECORD_HEADER_BYTES, RecordHeader,
+    ALIGNMENT, FORMAT_VERSION, GroupPayload, RECORD_HEADER_BYTES, RecordHeader, RecordKind,
     SEGMENT_HEADER_BYTES, SegmentHeader, length_u32,
 };
 use super::scan::{Found, Scan, ScannedGroup};
@@ -139,18 +139,21 @@ fn collect(
 
 /// Looks behind a damaged record for groups that prove that it was durable once.
 fn look_behind(scan: &mut Scan<'_>, expected: u64, broken: &mut Broken) -> Result<(), StoreError> {
-    while scan.resync()? {
-        let Found::Record { offset, header, payload } = scan.record()? else { continue };
-        if header.kind != super::record::RecordKind::Group {
-            continue;
+    loop {
+        let (offset, header, payload) = match scan.record()? {
+            Found::Record { offset, header, payload } => (offset, header, payload),
+            Found::Damaged(_) if scan.resync()? => continue,
+            Found::Damaged(_) | Found::End => return Ok(()),
+        };
+        if header.kind == RecordKind::Group
+            && let Ok(group) = GroupPayload::decode(&payload)
+        {
+            let (start, flushed, end) = (group.start, group.flushed, scan.offset);
+            let (sequence, closing) = (header.sequence, offset);
+            let group = ScannedGroup { sequence, flushed, start, end, closing, payload };
+            check_gap(scan.path, &group, expected, broken)?;
         }
-        let Ok(group) = GroupPayload::decode(&payload) else { continue };
-        let (start, flushed, end) = (group.start, group.flushed, scan.offset);
-        let (sequence, closing) = (header.sequence, offset);
-        let group = ScannedGroup { sequence, flushed, start, end, closing, payload };
-        check_gap(scan.path, &group, expected, broken)?;
     }
-    Ok(())
 }
 
 /// An error if `group` knew group `expected`, which was not found, to be durable.
@@ -265,8 +268,8 @@ fn append_anew(
 fn decode_span(tail: &Tail, span: ScannedSpan, path: &Path) -> Result<Vec<Encoded>, StoreError> {
     let damaged = |reason| StoreError::corrupt(path, span.start, reason);
     let salt = tail.salt;
-    let mut scan = Scan { path, file: &*tail.file, salt, offset: span.start, end: span.end };
-    let group = scan.group()?.map_err(damaged)?;
+    let mut reader = Scan { path, file: &*tail.file, salt, offset: span.start, end: span.end };
+    let group = reader.group()?.map_err(damaged)?;
     let length = usize::try_from(group.closing - group.start).map_err(|_| damaged("too long"))?;
     let mut records = vec![0; length];
     read_exact_at(&*tail.file, span.start, &mut records)
@@ -335,7 +338,7 @@ fn open_segments(
         if segments.get(*id).is_some() {
             continue;
         }
-        let (vfs, dir, mode) = (&*options.vfs, options.dir.as_path(), options.read_mode);
+        let (vfs, dir, mode) = (&options.vfs, options.dir.as_path(), options.read_mode);
         match Segment::open(vfs, dir, *id, row.salt, row.used, mode) {
             Ok(segment) => {
                 if segment.capacity < row.used {

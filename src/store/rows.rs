@@ -25,7 +25,11 @@ pub struct Rows {
 }
 
 enum State {
-    Walking { handle: Arc<Handle>, range: OwnedRange<&'static [u8], &'static [u8]> },
+    /// The range goes before the handle, which may close the store.
+    Walking {
+        range: Box<OwnedRange<&'static [u8], &'static [u8]>>,
+        handle: Arc<Handle>,
+    },
     Failed(StoreError),
     Ended,
 }
@@ -92,7 +96,7 @@ impl Rows {
                 range.map_err(|error| handle.shared.index_error(error))
             });
             match range {
-                Ok(range) => State::Walking { handle, range },
+                Ok(range) => State::Walking { handle, range: Box::new(range) },
                 Err(error) => State::Failed(error),
             }
         };

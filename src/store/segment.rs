@@ -32,8 +32,9 @@ pub(super) fn segment_path(dir: &Path, id: u32) -> PathBuf {
 
 /// The id in a segment's file name; `None` for other files.
 pub(super) fn parse_segment_name(name: &str) -> Option<u32> {
-    let digits = name.strip_suffix(SUFFIX).filter(|digits| digits.len() == 8)?;
-    u32::from_str_radix(digits, 16).ok()
+    let id = u32::from_str_radix(name.strip_suffix(SUFFIX)?, 16).ok()?;
+    // Only the one spelling that `segment_path` uses.
+    (name == format!("{id:08x}{SUFFIX}")).then_some(id)
 }
 
 /// One open segment.
@@ -42,7 +43,10 @@ pub(super) struct Segment {
     pub(super) id: u32,
     pub(super) path: PathBuf,
     pub(super) salt: u64,
-    pub(super) file: Arc<dyn VfsFile>,
+    vfs: Arc<dyn Vfs>,
+    /// `None` where the map is enough: a store may have more segments than a process may have open
+    /// files.
+    file: RwLock<Option<Arc<dyn VfsFile>>>,
     /// Length of the file.
     pub(super) capacity: u64,
     map: Option<Arc<Map>>,
@@ -54,7 +58,7 @@ pub(super) struct Segment {
 impl Segment {
     /// Creates the file at its full length and makes it durable, name included.
     pub(super) fn create(
-        vfs: &dyn Vfs,
+        vfs: &Arc<dyn Vfs>,
         dir: &Path,
         id: u32,
         capacity: u64,
@@ -76,12 +80,13 @@ impl Segment {
         vfs.sync_dir(dir).map_err(error("flush the directory of"))?;
         let map = map_file(&*file, mode).map_err(error("map"))?;
         let flushed = AtomicU64::new(SEGMENT_HEADER_BYTES as u64);
-        Ok(Self { id, path, salt, file, capacity, map, flushed })
+        let (vfs, file) = (Arc::clone(vfs), RwLock::new(Some(file)));
+        Ok(Self { id, path, salt, vfs, file, capacity, map, flushed })
     }
 
     /// Opens a segment that the index knows, for reading up to `used`.
     pub(super) fn open(
-        vfs: &dyn Vfs,
+        vfs: &Arc<dyn Vfs>,
         dir: &Path,
         id: u32,
         salt: u64,
@@ -98,7 +103,26 @@ impl Segment {
         let map =
             if capacity == 0 { None } else { map_file(&*file, mode).map_err(error("map"))? };
         let flushed = AtomicU64::new(used.min(capacity));
-        Ok(Self { id, path, salt, file, capacity, map, flushed })
+        let (vfs, file) = (Arc::clone(vfs), RwLock::new(Some(file)));
+        let segment = Self { id, path, salt, vfs, file, capacity, map, flushed };
+        segment.release_file();
+        Ok(segment)
+    }
+
+    /// The file, opened again if it was released.
+    pub(super) fn file(&self) -> Result<Arc<dyn VfsFile>, StoreError> {
+        if let Some(file) = self.file.read().clone() {
+            return Ok(file);
+        }
+        let opened = self.vfs.open(&self.path, OpenMode::Existing);
+        opened.map_err(|source| StoreError::io("open", &self.path, source))
+    }
+
+    /// Closes the file if reading goes through the map. Nothing is appended any more.
+    pub(super) fn release_file(&self) {
+        if self.map.is_some() {
+            *self.file.write() = None;
+        }
     }
 
     /// Where the durable bytes end.
@@ -124,7 +148,7 @@ impl Segment {
             return Value::mapped(map, start, end).ok_or_else(outside);
         }
         let mut bytes = vec![0; length];
-        read_exact_at(&*self.file, offset, &mut bytes)
+        read_exact_at(&*self.file()?, offset, &mut bytes)
             .map_err(|source| StoreError::io("read", &self.path, source))?;
         Ok(Value::heap(bytes))
     }
@@ -171,11 +195,15 @@ impl Segment {
     /// Cuts the file to its tail if nothing maps it any more; otherwise the next opening does.
     pub(super) fn trim(self) -> Result<(), StoreError> {
         let tail = self.flushed();
-        let unmapped = self.map.is_none_or(|map| Arc::try_unwrap(map).is_ok());
-        if !unmapped || tail >= self.capacity {
+        if tail >= self.capacity {
             return Ok(());
         }
-        self.file.set_len(tail).map_err(|source| StoreError::io("cut", &self.path, source))
+        let file = self.file()?;
+        let unmapped = self.map.is_none_or(|map| Arc::try_unwrap(map).is_ok());
+        if !unmapped {
+            return Ok(());
+        }
+        file.set_len(tail).map_err(|source| StoreError::io("cut", &self.path, source))
     }
 }
 

@@ -214,10 +214,14 @@ fn start_threads(
         built.map(drop).map_err(|e| StoreError::io("start a thread for", &shared.options.dir, e))
     };
     let indexer = Arc::clone(shared);
-    spawn("store-index", Box::new(move || run_indexer(&indexer, index, &receiver, lock)))?;
-    // If this fails the sender goes, and with it the other thread.
+    spawn("store-index", Box::new(move || run_indexer(&indexer, index, receiver, lock)))?;
     let writer = Arc::clone(shared);
-    spawn("store-writer", Box::new(move || run_writer(&writer, log, &sender)))
+    let started = spawn("store-writer", Box::new(move || run_writer(&writer, log, &sender)));
+    if started.is_err() {
+        // The sender is gone, so the other thread ends too.
+        shared.queue.close();
+    }
+    started
 }
 
 /// A flushed group on its way to the index, and the batches it answers.
@@ -263,13 +267,25 @@ fn run_writer(shared: &Shared, mut log: Log, sender: &Sender<Handover>) {
     log.close();
 }
 
+/// Says that the store has ended, however its thread ends.
+struct StopGuard<'a>(&'a Queue);
+
+impl Drop for StopGuard<'_> {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
 /// The indexer: applies flushed groups and answers their callers, then ends the store.
 fn run_indexer(
     shared: &Shared,
-    mut index: Index,
-    receiver: &Receiver<Handover>,
+    index: Index,
+    receiver: Receiver<Handover>,
     lock: Box<dyn LockGuard>,
 ) {
+    // Dropped in reverse: files and lock go before the end is told.
+    let _stop = StopGuard(&shared.queue);
+    let (lock, mut index) = (lock, index);
     {
         let _guard = PanicGuard(&shared.queue);
         let mut logged = 0;
@@ -288,6 +304,9 @@ fn run_indexer(
             }
         }
     }
+    // After a failure reads go on until the store is closed.
+    drop(receiver);
+    shared.queue.wait_closing();
     finish(shared, index, lock);
 }
 
@@ -340,5 +359,4 @@ fn finish(shared: &Shared, mut index: Index, lock: Box<dyn LockGuard>) {
         }
     }
     drop(lock);
-    shared.queue.stop();
 }

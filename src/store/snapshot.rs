@@ -15,14 +15,14 @@ use super::value::Value;
 /// clone. While it is kept, the index keeps the pages that it shows.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
-    handle: Arc<Handle>,
-    /// `None` if the store was closed already.
+    /// `None` if the store was closed already. Goes before the handle, which may close the store.
     view: Option<Arc<View>>,
+    handle: Arc<Handle>,
 }
 
 impl Snapshot {
     pub(super) fn new(handle: Arc<Handle>, view: Option<Arc<View>>) -> Self {
-        Self { handle, view }
+        Self { view, handle }
     }
 
     /// The value stored under `key`.

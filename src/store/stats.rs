@@ -1,7 +1,7 @@
 //! Counters of a store and their snapshot.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crossbeam::utils::CachePadded;
@@ -97,12 +97,12 @@ impl Counters {
     /// Counts lookups.
     pub(super) fn read(&self, keys: usize) {
         use std::cell::Cell;
-        static NEXT: AtomicU64 = AtomicU64::new(0);
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
         thread_local! {
             static STRIPE: Cell<Option<usize>> = const { Cell::new(None) };
         }
         let stripe = STRIPE.get().unwrap_or_else(|| {
-            let next = NEXT.fetch_add(1, Ordering::Relaxed) as usize % STRIPES;
+            let next = NEXT.fetch_add(1, Ordering::Relaxed) % STRIPES;
             STRIPE.set(Some(next));
             next
         });

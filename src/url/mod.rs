@@ -162,11 +162,17 @@ fn syntax(text: &str, source: url::ParseError) -> UrlError {
 }
 
 fn shortened(text: &str) -> String {
-    let end = text.floor_char_boundary(MAX_QUOTED_BYTES);
-    match text.get(..end) {
-        Some(head) if end < text.len() => format!("{head}…"),
-        _ => text.to_owned(),
+    let head = cut(text, MAX_QUOTED_BYTES);
+    if head.len() < text.len() { format!("{head}…") } else { text.to_owned() }
+}
+
+/// The beginning of `text`, of at most `bytes` bytes, that cuts no character.
+pub(crate) fn cut(text: &str, bytes: usize) -> &str {
+    let mut end = bytes.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
     }
+    text.split_at(end).0
 }
 
 /// The first 16 bytes of the BLAKE3 hash of a canonical URL: the key under which a URL is known.

@@ -9,6 +9,7 @@ pub(crate) enum Part {
     Query,
     /// The query, for matching rules of `robots.txt`: `/`, `:`, `?` and `@` have no meaning of
     /// their own there, so their encoded forms count as equal.
+    #[cfg(feature = "crawl")]
     MatchedQuery,
 }
 
@@ -48,6 +49,7 @@ fn class(byte: u8) -> u8 {
 pub(crate) fn normalise(out: &mut String, text: &[u8], part: Part) {
     let decoded = match part {
         Part::Path | Part::Query => UNRESERVED,
+        #[cfg(feature = "crawl")]
         Part::MatchedQuery => UNRESERVED | QUERY_DATA,
     };
     let mut rest = text;
@@ -116,6 +118,7 @@ mod tests {
             assert_eq!(normal(text, Part::Path), expected);
             assert_eq!(normal(expected, Part::Path), expected);
         }
+        #[cfg(feature = "crawl")]
         assert_eq!(normal("u=https%3A%2F%2Fx%26", Part::MatchedQuery), "u=https://x%26");
         assert_eq!(normal("u=https%3A%2F%2Fx", Part::Query), "u=https%3A%2F%2Fx");
     }

@@ -86,6 +86,15 @@ fn stats_can_be_read_beside_a_running_crawl() {
 }
 
 #[test]
+fn stats_after_a_crawl_are_its_figures_whoever_reads_meanwhile() {
+    let (_server, data, _) = crawled();
+    data.run(&["infos"]).output();
+    data.run(&["pages"]).output();
+    let stats = data.run(&["stats", "--json"]).json().pop().unwrap();
+    assert_eq!(stats["runs"][0][1]["pages"].as_u64(), Some(2), "{stats}");
+}
+
+#[test]
 fn a_finished_job_revalidates_and_a_fresh_one_forgets() {
     let (server, data, url) = crawled();
     let before = server.hits("/b");

@@ -74,8 +74,9 @@ fn traps_go_on_for_ever_and_the_large_page_is_large() {
     let server = Server::start(Site::new()).unwrap();
     let december = get(&server, "/calendar/2026/12.html");
     assert!(december.contains("/calendar/2027/01.html"), "{december}");
-    let plate = get(&server, "/maze/north/east/north/");
-    assert!(plate.contains("href=\"north/\""), "{plate}");
+    let plate = get(&server, "/maze/north/further/?turned=yes");
+    assert!(plate.contains("href=\"further/\""), "{plate}");
+    assert!(plate.contains("href=\"?turned=yes&turned=yes\""), "{plate}");
     let ledger = get(&server, "/archive/toll-ledger.html");
     assert!((900_000..1_300_000).contains(&ledger.len()), "{}", ledger.len());
 }
@@ -152,7 +153,7 @@ fn faults_and_scripts_are_what_they_say() {
 
 #[test]
 fn stopping_ends_stalled_and_late_answers_at_once() {
-    let late = |_: &Request| Response::status(200).delayed(Duration::from_secs(3600));
+    let late = |_: &Request| Response::status(200).delayed(Duration::from_hours(1));
     let server = Server::start(late).unwrap();
     let mut waiting = TcpStream::connect(server.address()).unwrap();
     waiting.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();

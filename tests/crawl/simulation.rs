@@ -108,7 +108,7 @@ impl Simulation {
 
     fn seed(&mut self) {
         let seed = self.web.url(0);
-        self.admit(&[seed], |url| Candidate::seed(url));
+        self.admit(&[seed], Candidate::seed);
         self.write_all();
     }
 
@@ -116,7 +116,7 @@ impl Simulation {
     pub(crate) fn crash(&mut self) {
         self.writes.clear();
         self.open.clear();
-        self.clock.advance(Duration::from_secs(60));
+        self.clock.advance(Duration::from_secs(self.dice.roll(2) * 60));
         self.frontier = frontier(self.web, &self.options, self.now());
         self.seed();
     }

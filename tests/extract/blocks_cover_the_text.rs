@@ -36,7 +36,7 @@ pub(crate) fn check(content: &Content) {
 
 /// Scraps of markup that make trouble together.
 fn scrap() -> impl Strategy<Value = String> {
-    let tags = [
+    const TAGS: &[&str] = &[
         "p",
         "div",
         "b",
@@ -79,8 +79,8 @@ fn scrap() -> impl Strategy<Value = String> {
         "del",
     ];
     prop_oneof![
-        4 => prop::sample::select(&tags[..]).prop_map(|tag| format!("<{tag}>")),
-        3 => prop::sample::select(&tags[..]).prop_map(|tag| format!("</{}>", tag.split(' ').next().unwrap())),
+        4 => prop::sample::select(TAGS).prop_map(|tag| format!("<{tag}>")),
+        3 => prop::sample::select(TAGS).prop_map(|tag| format!("</{}>", tag.split(' ').next().unwrap())),
         3 => "[ a-zé\u{A0}\u{200B}\t\n]{0,12}",
         1 => prop::sample::select(&["&nbsp;", "&#0;", "&amp", "<!--", "-->", "<", "\0", "\"", "'>", "</", "<p class=\"", "]]>"][..]).prop_map(str::to_owned),
     ]

@@ -1,5 +1,6 @@
 //! Extraction through its public interface: one module for each thing it must prove.
 #![cfg(feature = "crawl")]
+#![expect(clippy::unwrap_used, reason = "what a test did not expect ends it")]
 
 mod blocks_cover_the_text;
 mod charsets;

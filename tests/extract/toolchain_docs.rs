@@ -33,19 +33,15 @@ fn independent(html: &str, url: &Url) -> BTreeSet<String> {
             }
         }
     };
-    let settings = RewriteStrSettings {
-        element_content_handlers: vec![
-            element!("a[href]", |a| {
-                add(a.get_attribute("href"));
-                Ok(())
-            }),
-            element!("iframe[src]", |frame| {
-                add(frame.get_attribute("src"));
-                Ok(())
-            }),
-        ],
-        ..RewriteStrSettings::new()
-    };
+    let settings = RewriteStrSettings::new()
+        .append_element_content_handler(element!("a[href]", |a| {
+            add(a.get_attribute("href"));
+            Ok(())
+        }))
+        .append_element_content_handler(element!("iframe[src]", |frame| {
+            add(frame.get_attribute("src"));
+            Ok(())
+        }));
     rewrite_str(html, settings).unwrap();
     found.into_inner()
 }

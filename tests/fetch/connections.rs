@@ -73,7 +73,7 @@ fn a_connection_closed_while_idle_is_replaced() {
     for _ in 0..3 {
         assert_eq!(send(&client, &server).unwrap().body, b"once");
         // On loopback the end of the stream has arrived when the server's close returns.
-        is_closed.recv_timeout(Duration::from_secs(60)).unwrap();
+        is_closed.recv_timeout(Duration::from_mins(1)).unwrap();
     }
     assert_eq!(server.accepted(), 3);
 }
@@ -101,7 +101,7 @@ fn idle_connections_are_bounded_in_number_and_age() {
     send(&client, &servers[3]).unwrap();
     send(&client, &servers[2]).unwrap();
     assert_eq!(client.stats().connections_reused, 2);
-    clock.advance(Duration::from_secs(60));
+    clock.advance(Duration::from_mins(1));
     send(&client, &servers[0]).unwrap();
     assert_eq!(client.stats().connections_open, 1);
 }
@@ -118,7 +118,7 @@ fn a_wait_for_a_connection_has_a_deadline() {
     let token = CancelToken::new();
     std::thread::scope(|scope| {
         let holder = scope.spawn(|| client.send(&Request::get(server.url("/")), &token));
-        is_asked.recv_timeout(Duration::from_secs(60)).unwrap();
+        is_asked.recv_timeout(Duration::from_mins(1)).unwrap();
         let total = Duration::from_millis(30);
         let mut second = Request::get(server.url("/"));
         second.timeouts = Some(Timeouts { total, ..Timeouts::default() });

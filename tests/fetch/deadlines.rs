@@ -9,7 +9,7 @@ use gristmill::url::Url;
 
 use crate::server::{Peer, Server, local};
 
-const LONG: Duration = Duration::from_secs(600);
+const LONG: Duration = Duration::from_mins(10);
 const SHORT: Duration = Duration::from_millis(60);
 
 fn phase_with(server: &Server, timeouts: Timeouts) -> Phase {

@@ -115,7 +115,7 @@ struct CountingClock {
 impl CountingClock {
     /// Waits until the clock was read that often.
     fn wait_for(&self, reads: usize) {
-        let patience = Duration::from_secs(60);
+        let patience = Duration::from_mins(1);
         let guard = self.reads.lock().unwrap();
         let (guard, _) =
             self.read.wait_timeout_while(guard, patience, |count| *count < reads).unwrap();

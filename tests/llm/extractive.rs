@@ -124,6 +124,18 @@ fn a_page_on_something_else_gives_nothing() {
 }
 
 #[test]
+fn words_that_are_scattered_over_a_page_make_no_subject() {
+    let content = paragraphs(&[
+        "The opening of the new bridge was celebrated by the whole town last week.",
+        "It takes about two hours to assemble the shelf, and a second pair of hands.",
+    ]);
+    assert!(distil(&content, &Focus::new("What are the opening hours?")).infos.is_empty());
+    let mut titled = content;
+    titled.title = Some("Opening of the bridge".into());
+    assert_eq!(distil(&titled, &Focus::new("opening hours")).infos.len(), 2);
+}
+
+#[test]
 fn headings_help_and_code_and_captions_do_not_stand() {
     let page = content(&[
         (BlockKind::Heading(1), "Borrow checker"),

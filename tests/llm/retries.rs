@@ -50,7 +50,7 @@ fn too_long_a_wait_fails_at_once_with_its_reason() {
     let (client, script, pause) = Bench::new([error_with(429, "retry-after", "3600")]).client();
     let failed = client.complete(&ask(), &CancelToken::new()).unwrap_err();
     let LlmError::RetryAfter { wait, .. } = &failed else { panic!("{failed:?}") };
-    assert_eq!(*wait, Duration::from_secs(3600));
+    assert_eq!(*wait, Duration::from_hours(1));
     assert_eq!((script.count(), pause.taken().len()), (1, 0));
     assert_eq!(failed.served().unwrap().status, 429);
 }
@@ -96,7 +96,7 @@ fn one_deadline_holds_for_all_attempts() {
     let slow = || Step::Slow(Duration::from_secs(25), Box::new(error(503, "{}")));
     let bench = Bench::with_default([], move |_| slow());
     let script = bench.script.clone();
-    let client = bench.builder.timeout(Duration::from_secs(60)).build().unwrap();
+    let client = bench.builder.timeout(Duration::from_mins(1)).build().unwrap();
     let failed = client.complete(&ask(), &CancelToken::new()).unwrap_err();
     assert_eq!(failed.kind(), "deadline");
     assert_eq!(failed.served().unwrap().status, 503);
@@ -124,7 +124,7 @@ fn a_pausing_call_holds_no_permit() {
         fn pause(&self, _: Duration, _: &CancelToken) -> Result<(), gristmill::llm::Cancelled> {
             let ends = self.0.lock().unwrap();
             ends.0.send(()).unwrap();
-            ends.1.recv_timeout(Duration::from_secs(60)).unwrap();
+            ends.1.recv_timeout(Duration::from_mins(1)).unwrap();
             Ok(())
         }
     }
@@ -138,7 +138,7 @@ fn a_pausing_call_holds_no_permit() {
         let client = client.clone();
         std::thread::spawn(move || client.complete(&ask(), &CancelToken::new()).unwrap().text)
     };
-    is_paused.recv_timeout(Duration::from_secs(60)).unwrap();
+    is_paused.recv_timeout(Duration::from_mins(1)).unwrap();
     let other = ChatRequest::new().user("another");
     assert_eq!(client.complete(&other, &CancelToken::new()).unwrap().text, "second");
     go.send(()).unwrap();

@@ -61,7 +61,7 @@ impl Script {
     /// Waits until `count` requests are held back.
     pub(crate) fn wait_inside(&self, count: usize) {
         let gate = self.gate.lock().unwrap();
-        let patience = Duration::from_secs(60);
+        let patience = Duration::from_mins(1);
         let (gate, _) =
             self.moved.wait_timeout_while(gate, patience, |gate| gate.inside < count).unwrap();
         assert!(gate.inside >= count, "only {} requests arrived", gate.inside);
@@ -86,7 +86,7 @@ impl Transport for Script {
             gate.inside += 1;
             gate.most = gate.most.max(gate.inside);
             self.moved.notify_all();
-            let patience = Duration::from_secs(60);
+            let patience = Duration::from_mins(1);
             let (mut gate, _) =
                 self.moved.wait_timeout_while(gate, patience, |gate| gate.closed).unwrap();
             gate.inside -= 1;

@@ -1,29 +1,10 @@
 //! What is written is read back: small, large, compressed, in order, after reopening.
 
-use std::time::Duration;
-
 use gristmill::store::{
     Compression, Direction, Keyspace, KeyspaceOptions, ReadMode, Store, StoreError,
 };
 
-const MINUTE: Duration = Duration::from_secs(60);
-
-fn plain(store: &Store, name: &str) -> Keyspace {
-    store.keyspace(name, KeyspaceOptions::default()).unwrap()
-}
-
-/// Bytes that do not compress, different for each seed.
-fn noise(seed: u64, length: usize) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    (0..length)
-        .map(|_| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            state.to_le_bytes()[3]
-        })
-        .collect()
-}
+use crate::{MINUTE, noise, plain};
 
 #[test]
 fn values_of_all_sizes_come_back_in_both_read_modes_and_after_reopening() {
@@ -147,6 +128,8 @@ fn buffered_batches_become_visible_in_order_and_survive_a_close() {
     assert!(tickets[..=99].iter().all(gristmill::store::Ticket::is_done));
     store.flush().unwrap();
     assert!(tickets[199].is_done());
+    let stats = store.stats();
+    assert!(stats.flushes < stats.batches, "batches were not gathered: {stats:?}");
     assert_eq!(keyspace.get("newest").unwrap().unwrap(), 199_u32.to_le_bytes().to_vec());
     let mut batch = store.batch();
     batch.put(&keyspace, "last", "x");

@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// How long a test waits for something that must happen, before it fails.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
 
 /// The toolchain's own documentation in HTML, if it is installed: thousands of real pages.
 pub(crate) fn toolchain_docs() -> Option<PathBuf> {

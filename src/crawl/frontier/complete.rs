@@ -15,10 +15,10 @@ use crate::url::{Url, UrlKey};
 const MAX_HOPS: usize = 10;
 
 /// Longest wait between two attempts at one URL, unless the server asks for more.
-const MAX_RETRY_DELAY: Duration = Duration::from_secs(300);
+const MAX_RETRY_DELAY: Duration = Duration::from_mins(5);
 
 /// Longest wait that a server may ask for.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
+const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 
 impl Frontier {
     /// Ends the lease of a document and says what happens to its record. An error of the store

@@ -121,6 +121,8 @@ struct StoreView {
     opened: bool,
     /// It held nothing then.
     was_empty: bool,
+    /// When this frontier was made: an earlier process may have asked hosts right before.
+    started: Duration,
     /// It may have pending rows of hosts that are not in memory.
     more_hosts: bool,
     /// The last host that was read of it.
@@ -157,7 +159,7 @@ impl Frontier {
             live: HashSet::default(),
             settling: RecentKeys::new(SETTLING_CAPACITY),
             queued: 0,
-            store: StoreView::default(),
+            store: StoreView { started: now.monotonic, ..StoreView::default() },
             counts: Counts::default(),
             options,
             scope,
@@ -252,6 +254,9 @@ impl Frontier {
         let mut state = HostState::new(host.clone(), self.options.delay);
         // The store may hold rows of it, of an earlier process or from when there was no room.
         state.stored_from = self.store.more_hosts.then_some(Order::FIRST);
+        if !self.store.was_empty {
+            state.schedule.resume(self.store.started);
+        }
         let state = Some(state);
         let id = if let Some(id) = self.free.pop() {
             if let Some(place) = self.hosts.get_mut(id) {

@@ -55,7 +55,7 @@ impl Default for FrontierOptions {
             seen_capacity: 2_000_000,
             product_token: "gristmill".to_owned(),
             respect_robots: true,
-            robots_ttl: Duration::from_secs(24 * 3600),
+            robots_ttl: Duration::from_hours(24),
             robots_attempts: 3,
             robots_retry: Duration::from_secs(5),
             crawl_delay_cap: Duration::from_secs(30),

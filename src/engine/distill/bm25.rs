@@ -75,6 +75,25 @@ impl Query {
     }
 }
 
+/// Words of a passage of ordinary length, against which [`saturation`] weighs lengths.
+const ORDINARY_WORDS: f32 = 40.0;
+
+/// BM25's term part of one text with equal weights for all terms and a fixed ordinary length: of
+/// the rank of a passage, what can be compared between pages. From 0 to `K1 + 1`.
+#[expect(clippy::cast_precision_loss, reason = "counts of words of one passage")]
+pub(super) fn saturation(query: &Query, text: &[Token]) -> f32 {
+    let terms = query.scoring();
+    let length = text.len() as f32 / ORDINARY_WORDS;
+    let sum: f32 = terms
+        .iter()
+        .map(|term| {
+            let count = text.iter().filter(|token| token == term).count() as f32;
+            count * (K1 + 1.0) / (count + K1 * (1.0 - B + B * length))
+        })
+        .sum();
+    sum / terms.len().max(1) as f32
+}
+
 /// The BM25 score of each of `texts`, taken as the whole collection.
 #[expect(clippy::cast_precision_loss, reason = "counts of words of one page")]
 pub(super) fn scores(query: &Query, texts: &[Vec<Token>]) -> Vec<f32> {

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use serde_json::Value;
 
-use super::bm25::{Query, page_language, scores};
+use super::bm25::{Query, page_language, saturation, scores};
 use super::injection;
 use super::key::InfoKey;
 use super::language::Language;
@@ -23,10 +23,12 @@ pub struct ExtractiveOptions {
     pub min_weight: usize,
     /// Most bytes of a quote; longer passages are cut to their best sentences. Default 600.
     pub max_quote_bytes: usize,
-    /// Percent of the focus's informative terms that the page must hold. Default 60.
+    /// Percent of the focus's informative terms that at least one passage of the page must hold
+    /// together with its heading and the page's title; otherwise the page is on something else,
+    /// and merely uses the same words here and there. Default 60.
     pub page_percent: usize,
-    /// Percent of them that a passage must hold together with its heading and the page's title;
-    /// at least one must stand in the passage itself. Default 50.
+    /// Percent of them that each passage must hold so; at least one must stand in the passage
+    /// itself. Default 50.
     pub passage_percent: usize,
 }
 
@@ -69,7 +71,10 @@ pub struct Extractive {
 /// A relevant passage.
 struct Candidate<'a> {
     passage: &'a Passage<'a>,
+    /// Orders the passages of one page: a term counts for more the rarer it is on the page.
     score: f32,
+    /// Can be compared between pages.
+    relevance: f32,
 }
 
 impl Extractive {
@@ -89,12 +94,9 @@ impl Extractive {
         let texts: Vec<Vec<Token>> =
             passages.iter().map(|passage| tokens(passage.text, language)).collect();
         let title = tokens(content.title.as_deref().unwrap_or_default(), language);
-        let page: BTreeSet<&Token> = texts.iter().flatten().chain(&title).collect();
-        let page_speaks = query.covered(&page) >= query.share(self.options.page_percent)
-            && !query.terms.is_empty();
         let scores = scores(query, &texts);
-        let mut candidates = Vec::new();
-        let mut irrelevant = 0;
+        let mut found = Vec::new();
+        let mut page_speaks = false;
         for ((passage, text), score) in passages.iter().zip(&texts).zip(scores) {
             if !self.can_stand(passage) {
                 continue;
@@ -103,15 +105,18 @@ impl Extractive {
             let heading = tokens(passage.heading.unwrap_or_default(), language);
             let nearby: BTreeSet<&Token> = text.iter().chain(&heading).chain(&title).collect();
             let (here, around) = (query.covered(&own), query.covered(&nearby));
-            let speaks =
-                page_speaks && here > 0 && around >= query.share(self.options.passage_percent);
-            if !speaks && !query.is_marked(&own) {
-                irrelevant += 1;
-                continue;
-            }
-            let score = score * (1.0 + share_of(here, query) + 0.25 * share_of(around, query));
-            candidates.push(Candidate { passage, score });
+            page_speaks |= here > 0 && around >= query.share(self.options.page_percent);
+            let speaks = here > 0 && around >= query.share(self.options.passage_percent);
+            let coverage = 1.0 + share_of(here, query) + 0.25 * share_of(around, query);
+            let score = score * coverage;
+            let relevance = saturation(query, text) * coverage;
+            found.push((Candidate { passage, score, relevance }, speaks, query.is_marked(&own)));
         }
+        let all = found.len();
+        let relevant =
+            |(candidate, speaks, marked)| (marked || (speaks && page_speaks)).then_some(candidate);
+        let mut candidates: Vec<_> = found.into_iter().filter_map(relevant).collect();
+        let irrelevant = u32::try_from(all - candidates.len()).unwrap_or(u32::MAX);
         candidates.sort_by(|a, b| {
             let by_place = a.passage.range.start.cmp(&b.passage.range.start);
             b.score.total_cmp(&a.score).then(by_place)
@@ -204,7 +209,7 @@ impl Distiller for Extractive {
         let hash = content_hash(content);
         let mut known = HashSet::new();
         let mut beyond_limit = 0;
-        for Candidate { passage, score } in candidates {
+        for Candidate { passage, relevance, .. } in candidates {
             let range = self.quoted(passage, &query, language);
             let Some(quote) = content.text.get(range.clone()) else { continue };
             if !known.insert(InfoKey::new(&request.focus.text, quote)) {
@@ -222,7 +227,7 @@ impl Distiller for Extractive {
                 span: range.into(),
                 focus: request.focus.text.clone(),
                 grounding: Grounding::Exact,
-                score,
+                score: relevance,
                 fetched_at: request.fetched_at,
                 published_at: content.published_at.clone(),
                 also_at: Vec::new(),

@@ -365,7 +365,7 @@ impl RunState {
         let Some(mut content) = read_row::<Content>(&tables.content, "content", &key.0)? else {
             return Ok(None);
         };
-        let Some(text) = tables.text.get(&key.0)? else { return Ok(None) };
+        let Some(text) = tables.text.get(key.0)? else { return Ok(None) };
         content.text = String::from_utf8_lossy(&text).into_owned();
         let content = Arc::new(content);
         self.shared.contents.insert(key, Arc::clone(&content));
@@ -386,7 +386,7 @@ impl RunState {
         self.count_usage(usage);
         let tables = &self.shared.tables;
         let mut batch = tables.store.batch();
-        batch.delete(&tables.pending_distil, &item.focus.pending_key(item.page));
+        batch.delete(&tables.pending_distil, item.focus.pending_key(item.page));
         // The lock is held until the batch is queued: two workers that find the same fact must
         // not both take it for new.
         let mut recent = self.distil.recent.lock();
@@ -439,23 +439,20 @@ impl RunState {
             Some(known) => known.clone(),
             None => tables.info_of_fact(key)?,
         };
-        let (row_key, info) = match known {
-            Some((row_key, mut known)) => {
-                let new = Citation::of(&info);
-                if known.url == info.url || known.also_at.iter().any(|at| at.url == new.url) {
-                    return Ok(());
-                }
-                known.also_at.push(new);
-                (row_key, known)
+        let (row_key, info) = if let Some((row_key, mut known)) = known {
+            let new = Citation::of(&info);
+            if known.url == info.url || known.also_at.iter().any(|at| at.url == new.url) {
+                return Ok(());
             }
-            None => {
-                self.counters.infos.add(1);
-                (time_key(info.created_at, key.0).to_vec(), info)
-            }
+            known.also_at.push(new);
+            (row_key, known)
+        } else {
+            self.counters.infos.add(1);
+            (time_key(info.created_at, key.0).to_vec(), info)
         };
-        batch.put(&tables.infos, &row_key, &encode_row(&info));
-        batch.put(&tables.info_keys, &key.0, &row_key);
-        batch.put(&tables.infos_of, &[&item.page.0[..], &row_key].concat(), &[]);
+        batch.put(&tables.infos, &row_key, encode_row(&info));
+        batch.put(&tables.info_keys, key.0, &row_key);
+        batch.put(&tables.infos_of, [&item.page.0[..], &row_key].concat(), []);
         recent.fresh.infos.insert(key, Some((row_key, info)));
         Ok(())
     }
@@ -485,7 +482,7 @@ impl RunState {
             tables.store.flush()?;
         }
         recent.fresh.texts.insert(page, text);
-        for key in tables.infos_of.keys_prefix(&page.0) {
+        for key in tables.infos_of.keys_prefix(page.0) {
             let key = key?;
             batch.delete(&tables.infos_of, &key);
             let row_key = key.get(page.0.len()..).unwrap_or_default();
@@ -528,9 +525,14 @@ impl RunState {
             created_at: now,
         };
         let bytes = encode_row(&row);
+        // Two claims may be alike to the letter: their order tells them apart.
+        let number = self.counters.quarantined.get();
         let mut id = [0; 16];
-        id.copy_from_slice(&blake3::hash(&bytes).as_bytes()[..16]);
-        batch.put(&self.shared.tables.quarantine, &time_key(now, id), &bytes);
+        let hash = blake3::hash(&bytes);
+        for (byte, from) in id.iter_mut().zip(number.to_be_bytes().iter().chain(hash.as_bytes())) {
+            *byte = *from;
+        }
+        batch.put(&self.shared.tables.quarantine, time_key(now, id), &bytes);
     }
 }
 

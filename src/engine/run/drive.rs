@@ -36,7 +36,7 @@ impl RunState {
             match step {
                 Step::Start(lease) => {
                     let run = Arc::clone(self);
-                    self.shared.crawl_pool.spawn(Priority::Normal, move || run.exchange(lease));
+                    self.shared.crawl_pool.spawn(Priority::Normal, move || run.exchange(&lease));
                 }
                 Step::Refuse(record) => {
                     self.count_end(&record.reason);
@@ -82,6 +82,8 @@ impl RunState {
         let now = self.now();
         let mut next = frontier.next(now);
         while matches!(next, Next::Refill) {
+            // What was published is queued, but a refill must find it.
+            self.shared.tables.store.flush()?;
             frontier.refill(&self.frontier_store(), now)?;
             next = frontier.next(now);
         }
@@ -97,12 +99,11 @@ impl RunState {
                 flow.timer = Some(at);
                 Step::Wait { at, now: now.monotonic }
             }
-            Next::NotBefore(_) => Step::Idle,
             Next::Empty => {
                 drop(frontier);
                 self.finish_if_idle(&mut flow)
             }
-            Next::Refill => Step::Idle,
+            Next::NotBefore(_) | Next::Refill => Step::Idle,
         })
     }
 

@@ -26,14 +26,14 @@ const MAX_LISTING_BYTES: u64 = 50 << 20;
 
 impl RunState {
     /// Runs the exchange of a lease from start to finish on this thread.
-    pub(super) fn exchange(self: &Arc<Self>, lease: Lease) {
+    pub(super) fn exchange(self: &Arc<Self>, lease: &Lease) {
         self.counters.requests.add(1);
         if lease.attempt() > 1 {
             self.counters.retries.add(1);
         }
         let done = catch_unwind(AssertUnwindSafe(|| match &lease.kind {
-            LeaseKind::Robots { .. } => self.robots_exchange(&lease),
-            LeaseKind::Document(record) => self.document_exchange(&lease, record),
+            LeaseKind::Robots { .. } => self.robots_exchange(lease),
+            LeaseKind::Document(record) => self.document_exchange(lease, record),
         }));
         if let Err(error) = done.unwrap_or(Err(Error::Panicked { what: "an exchange" })) {
             self.fail(error);

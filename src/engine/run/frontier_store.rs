@@ -27,7 +27,7 @@ impl FrontierStore for FrontierRows<'_> {
             return Ok(None);
         }
         let mut rows = 0;
-        for key in self.tables.queue.keys_prefix(&self.job.0.to_be_bytes()) {
+        for key in self.tables.queue.keys_prefix(self.job.0.to_be_bytes()) {
             key?;
             rows += 1;
         }
@@ -35,7 +35,7 @@ impl FrontierStore for FrontierRows<'_> {
     }
 
     fn contains(&self, key: &UrlKey) -> Result<bool, Error> {
-        let row = self.tables.urls.get(&self.job.url_key(*key))?;
+        let row = self.tables.urls.get(self.job.url_key(*key))?;
         Ok(row.is_some_and(|value| UrlRow::head(&value) == (self.run, true)))
     }
 
@@ -133,7 +133,7 @@ impl RunState {
     pub(super) fn put_refusal(&self, batch: &mut Batch, refusal: &Refusal) -> Result<(), Error> {
         let urls = &self.shared.tables.urls;
         let key = self.id.url_key(refusal.key);
-        let known = urls.get(&key)?.is_some_and(|row| UrlRow::head(&row).0 == self.number);
+        let known = urls.get(key)?.is_some_and(|row| UrlRow::head(&row).0 == self.number);
         if known {
             return Ok(());
         }

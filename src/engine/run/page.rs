@@ -44,12 +44,11 @@ impl RunState {
         batch.put(&tables.raw, key.0, &exchange.body);
         let mut row = page_row(record, exchange, links.len());
         row.extract_failure = failure;
-        let fresh = match &content {
-            Some(content) => self.put_content(&mut batch, key, content, &mut row, stored)?,
-            None => {
-                self.drop_content(&mut batch, key, stored);
-                false
-            }
+        let fresh = if let Some(content) = &content {
+            self.put_content(&mut batch, key, content, &mut row, stored)?
+        } else {
+            self.drop_content(&mut batch, key, stored);
+            false
         };
         put_links(&mut batch, self, key, &links);
         self.put_page_row(&mut batch, key, &row, stored);
@@ -155,7 +154,7 @@ impl RunState {
     fn holder_of(&self, hash: [u8; 32], own: &Url) -> Result<Option<Url>, Error> {
         let tables = &self.shared.tables;
         let find = || {
-            for key in tables.by_hash.keys_prefix(&hash) {
+            for key in tables.by_hash.keys_prefix(hash) {
                 let Some(key) = trailing_url_key(&key?) else { continue };
                 match tables.page(key)? {
                     Some(page) if page.duplicate_of.is_none() => return Ok(page.url),
@@ -277,7 +276,7 @@ impl RunState {
     }
 
     fn stored_links(&self, key: UrlKey) -> Result<Vec<Url>, Error> {
-        let Some(value) = self.shared.tables.links.get(&key.0)? else { return Ok(Vec::new()) };
+        let Some(value) = self.shared.tables.links.get(key.0)? else { return Ok(Vec::new()) };
         let text = String::from_utf8_lossy(&value);
         Ok(text.lines().filter_map(|line| crate::url::parse(line).ok()).collect())
     }

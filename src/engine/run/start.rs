@@ -195,7 +195,7 @@ impl RunState {
         loop {
             let mut batch = tables.store.batch();
             let mut rows = 0;
-            for key in tables.queue.keys_prefix(&prefix).take(SWEEP_ROWS) {
+            for key in tables.queue.keys_prefix(prefix).take(SWEEP_ROWS) {
                 batch.delete(&tables.queue, &key?);
                 rows += 1;
             }
@@ -214,13 +214,13 @@ impl RunState {
         let tables = &self.shared.tables;
         let mut batch = tables.store.batch();
         let mut rows = 0;
-        for key in tables.content.keys_prefix(&[]) {
+        for key in tables.content.keys_prefix([]) {
             if new.is_empty() {
                 break;
             }
             let Some(key) = trailing_url_key(&key?) else { continue };
             for (focus, _) in &new {
-                batch.put(&tables.pending_distil, &focus.pending_key(key), &0_u32.to_be_bytes());
+                batch.put(&tables.pending_distil, focus.pending_key(key), 0_u32.to_be_bytes());
                 rows += 1;
             }
             if rows >= SWEEP_ROWS {
@@ -232,7 +232,7 @@ impl RunState {
         // A focus that the job has dropped misses the pages of this run: it is new when it comes back.
         row.focuses = self.focuses.iter().map(|(id, _)| *id).collect();
         for (id, focus) in new {
-            batch.put(&tables.focuses, &id.0, &encode_row(focus));
+            batch.put(&tables.focuses, id.0, encode_row(focus));
         }
         self.put_row(&mut batch, &row);
         Ok(batch.commit()?)
@@ -245,7 +245,7 @@ impl RunState {
         }
         let mut pending = 0;
         for (focus, _) in &self.focuses {
-            for key in self.shared.tables.pending_distil.keys_prefix(&focus.0) {
+            for key in self.shared.tables.pending_distil.keys_prefix(focus.0) {
                 key?;
                 pending += 1;
             }

@@ -36,8 +36,8 @@ pub(crate) fn crawl(setting: &Setting, extract: bool) -> Result<u64, AnyError> {
     Ok(report.pages)
 }
 
-/// Opens the store again in another process and counts the pages with content; neither its time
-/// nor its processor time is the engine's.
+/// Opens the store again in another process and counts the pages whose bodies are there; neither
+/// its time nor its processor time is the engine's.
 pub(crate) fn read_back_in_child(data: &Path) -> Result<u64, Error> {
     let mut command = process::this_binary(&["__crawl-read-back"])?;
     command.arg(data);
@@ -58,8 +58,13 @@ pub(crate) fn read_back_here(mut arguments: Arguments) -> Result<(), Error> {
 fn count(data: &Path) -> Result<u64, AnyError> {
     let engine = Engine::builder(data).build()?;
     let mut pages = 0;
-    for page in engine.pages(PageQuery::default())? {
-        page?;
+    for page in engine.pages(&PageQuery::default())? {
+        let entry = page?;
+        let stored = engine.get(entry.url.as_str())?.ok_or("a page is listed and not there")?;
+        let body = stored.raw()?.ok_or("a page is stored without its body")?;
+        if u64::try_from(body.len())? != entry.bytes {
+            return Err(format!("the body of {} has a wrong length", entry.url).into());
+        }
         pages += 1;
     }
     engine.close(CLOSE_DEADLINE)?;

@@ -3,12 +3,13 @@
 //! It is steered over its standard input: `reset` zeroes the counters, `counts` asks for them; each
 //! line is answered by a line of JSON. When its input ends, the process ends.
 
+use std::collections::HashSet;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
@@ -35,7 +36,7 @@ const NOT_ALLOWED: &[u8] = b"HTTP/1.1 405 Method Not Allowed\r\nContent-Length: 
 /// What the server has seen since it was reset.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Counts {
-    /// Different pages that were sent whole.
+    /// Different pages that were sent whole; the same file with another query is another page.
     pub(crate) pages: u64,
     /// Body bytes of the pages, counted as often as they were sent.
     pub(crate) bytes: u64,
@@ -158,6 +159,8 @@ fn say(answer: &impl Serialize) -> Result<(), Error> {
 /// Counters are relaxed throughout: none orders anything, and they are read when no client is left.
 struct State {
     site: Site,
+    /// Targets with a query that were sent since the last reset.
+    queries: Mutex<HashSet<String>>,
     pages: AtomicU64,
     bytes: AtomicU64,
     requests: AtomicU64,
@@ -169,6 +172,7 @@ impl State {
     fn new(site: Site) -> Self {
         Self {
             site,
+            queries: Mutex::default(),
             pages: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             requests: AtomicU64::new(0),
@@ -182,6 +186,16 @@ impl State {
             counter.store(0, Ordering::Relaxed);
         }
         self.site.values().for_each(Document::reset);
+        self.queries.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Whether `target` is sent for the first time since the last reset.
+    fn is_first(&self, target: &str, document: &Document) -> bool {
+        if target.contains('?') {
+            let mut queries = self.queries.lock().unwrap_or_else(PoisonError::into_inner);
+            return queries.insert(target.to_owned());
+        }
+        document.count()
     }
 
     fn counts(&self) -> Result<Counts, Error> {
@@ -251,7 +265,7 @@ fn respond(stream: &mut TcpStream, request: &str, state: &State) -> io::Result<(
     let path = target.split(['?', '#']).next().unwrap_or("");
     let Some(document) = state.site.get(path) else { return stream.write_all(NOT_FOUND) };
     // Counted before the last byte is out, so that a client which has it finds it counted.
-    let pages = u64::from(document.count());
+    let pages = u64::from(state.is_first(target, document));
     let bytes = document.body_bytes as u64;
     state.pages.fetch_add(pages, Ordering::Relaxed);
     state.bytes.fetch_add(bytes, Ordering::Relaxed);

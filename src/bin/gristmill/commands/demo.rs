@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use gristmill::Config;
 use gristmill::engine::{Engine, Error, InfoQuery, Report, StopReason};
-use gristmill::model::{Budget, Focus, Info, Job};
+use gristmill::model::{Budget, Focus, Info, Job, Scope};
 
 use super::crawl::summary;
 use super::infos::citation;
@@ -31,7 +31,10 @@ const TOLD: [&str; 6] = [
     "/loop/a",
     "/images/seal.png",
 ];
-/// The site has two traps without end; whatever becomes of them, the demo ends here.
+/// All that is worth reading lies fewer links from the start. The site has a calendar and a maze
+/// without end; whatever becomes of them, the demo ends here.
+const MAX_DEPTH: u32 = 6;
+/// More pages than the site has within that depth.
 const MAX_PAGES: u64 = 300;
 
 /// What is read from the engine before it is closed.
@@ -81,6 +84,7 @@ fn settings() -> Config {
 fn job(server: &Server) -> Job {
     let job = Job::new("demo")
         .site(server.url("/"))
+        .scope(Scope { max_depth: Some(MAX_DEPTH), ..Scope::default() })
         .budget(Budget { max_pages: Some(MAX_PAGES), ..Budget::default() });
     FOCUSES.into_iter().fold(job, |job, focus| job.focus(Focus::new(focus)))
 }

@@ -9,7 +9,9 @@ use crate::output::Output;
 
 pub(crate) fn run(place: &Place, arguments: &Get) -> Result<Outcome, Failure> {
     let url = &arguments.url;
-    let page = open(place)?.get(url.as_str())?.ok_or_else(|| {
+    // Kept until the end: the page's bodies are read from its store.
+    let engine = open(place)?;
+    let page = engine.get(url.as_str())?.ok_or_else(|| {
         Failure::Failed(format!("{url} is not stored; `gristmill why {url}` may say why"))
     })?;
     let body = match arguments.form {

@@ -33,8 +33,6 @@ const COMPRESSED: &str = "/archive/letters.html";
 const LEDGER: &str = "/archive/toll-ledger.html";
 /// Entries of the ledger; one takes about 110 bytes.
 const LEDGER_ENTRIES: usize = 9_200;
-/// Directions in the maze.
-const DIRECTIONS: [&str; 4] = ["north", "east", "south", "west"];
 
 /// The site, ready to be served.
 pub(crate) struct Site {
@@ -88,7 +86,7 @@ impl Handler for Site {
             return Response::html(&page);
         }
         if path.starts_with("/maze/") && path.ends_with('/') {
-            return Response::html(&maze(path));
+            return Response::html(&maze(request));
         }
         if path.starts_with("/broken/") {
             return Response {
@@ -172,8 +170,8 @@ fn plain_page(title: &str, text: &str) -> String {
     )
 }
 
-/// The page of a month, `2026/11.html` for instance, with links to the next month and the one
-/// before. Every month of every year exists.
+/// The page of a month, `2026/11.html` for instance, with a link to the next. Every month of every
+/// year exists.
 fn calendar(path: &str) -> Option<String> {
     let (year, month) = path.strip_suffix(".html")?.split_once('/')?;
     let (year, month) = (year.parse::<u32>().ok()?, month.parse::<u32>().ok()?);
@@ -181,27 +179,28 @@ fn calendar(path: &str) -> Option<String> {
         return None;
     }
     let next = if month == 12 { (year.checked_add(1)?, 1) } else { (year, month + 1) };
-    let before = if month == 1 { (year.checked_sub(1)?, 12) } else { (year, month - 1) };
     Some(plain_page(
         &format!("Events in {year:04}-{month:02}"),
         &format!(
             "No event is planned for month {month} of the year {year}.</p>\n\
-             <p><a href=\"/calendar/{:04}/{:02}.html\">The month before</a> \
-             <a href=\"/calendar/{:04}/{:02}.html\">The next month</a>",
-            before.0, before.1, next.0, next.1
+             <p><a href=\"/calendar/{:04}/{:02}.html\">The next month</a>",
+            next.0, next.1
         ),
     ))
 }
 
-/// A page with links one step deeper in each direction.
-fn maze(path: &str) -> String {
-    let steps = path.split('/').filter(|step| !step.is_empty()).count() - 1;
-    let mut text =
-        format!("This is plate {steps} of the survey. It goes on in all directions.</p>\n<p>");
-    for direction in DIRECTIONS {
-        let _ = writeln!(text, "<a href=\"{direction}/\">{direction}</a>");
-    }
-    plain_page(&format!("Survey plate {steps}"), &text)
+/// A page whose link adds a step to the path and another one that adds a pair to the query.
+fn maze(request: &Request) -> String {
+    let steps = request.target.split(['/', '&', '?']).filter(|step| !step.is_empty()).count() - 1;
+    let query =
+        request.target.split_once('?').map_or(String::new(), |(_, query)| format!("{query}&"));
+    plain_page(
+        &format!("Survey plate {steps}"),
+        &format!(
+            "This is plate {steps} of the survey.</p>\n<p><a href=\"further/\">The next plate</a> \
+             <a href=\"?{query}turned=yes\">The plate turned round</a>"
+        ),
+    )
 }
 
 /// The toll ledger: every cart of a year, made up by a fixed rule.

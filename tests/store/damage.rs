@@ -1,0 +1,183 @@
+//! Damaged files give typed errors for what is damaged, and only for that; never a panic.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use gristmill::store::{ReadMode, Store, StoreError};
+
+use crate::{MINUTE, copy_dir, noise, plain};
+
+/// A store with ten values of 5,000 bytes, crashed before any checkpoint: all in the log's tail.
+fn crashed() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::builder(dir.path()).segment_bytes(256 << 10).open().unwrap();
+    for round in 0..10_u8 {
+        plain(&store, "k").put([round], noise(round.into(), 5000)).unwrap();
+    }
+    copy_dir(dir.path())
+}
+
+fn segments(dir: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let mut paths: Vec<_> =
+        entries.filter(|path| path.extension().is_some_and(|ending| ending == "segment")).collect();
+    paths.sort();
+    paths
+}
+
+/// The offset of a value's first bytes in a file.
+fn find(bytes: &[u8], value: &[u8]) -> usize {
+    bytes.windows(16).position(|window| window == &value[..16]).unwrap()
+}
+
+#[test]
+fn a_crashed_store_recovers_all_and_again() {
+    let dir = crashed();
+    for _ in 0..3 {
+        let store = Store::open(dir.path()).unwrap();
+        let keyspace = plain(&store, "k");
+        for round in 0..10_u8 {
+            assert_eq!(keyspace.get([round]).unwrap().unwrap(), noise(round.into(), 5000));
+        }
+        assert!(store.check().unwrap().is_clean());
+        assert_eq!(store.stats().segments, 1);
+    }
+}
+
+#[test]
+fn a_torn_last_group_is_dropped_alone() {
+    let dir = crashed();
+    let path = &segments(dir.path())[0];
+    let mut bytes = fs::read(path).unwrap();
+    let at = find(&bytes, &noise(9, 5000));
+    bytes[at + 2000..].fill(0);
+    fs::write(path, &bytes).unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let keyspace = plain(&store, "k");
+    assert_eq!(keyspace.len().unwrap(), 9);
+    assert_eq!(keyspace.get([8]).unwrap().unwrap(), noise(8, 5000));
+    assert!(!keyspace.contains([9]).unwrap());
+}
+
+#[test]
+fn a_flipped_byte_before_a_durable_group_is_reported_at_open() {
+    let dir = crashed();
+    let path = &segments(dir.path())[0];
+    let clean = fs::read(path).unwrap();
+    let last = find(&clean, &noise(9, 5000));
+    // In the segment's header, in record headers and in payloads.
+    for at in [3, 20, 100, find(&clean, &noise(4, 5000)) - 30, find(&clean, &noise(4, 5000)) + 99] {
+        assert!(at < last);
+        let mut bytes = clean.clone();
+        bytes[at] ^= 0x10;
+        fs::write(path, &bytes).unwrap();
+        let error = Store::open(dir.path()).unwrap_err();
+        assert!(matches!(error, StoreError::Corrupt { .. }), "byte {at}: {error}");
+    }
+    fs::write(path, &clean).unwrap();
+    assert_eq!(plain(&Store::open(dir.path()).unwrap(), "k").len().unwrap(), 10);
+}
+
+#[test]
+fn a_flipped_byte_in_a_checkpointed_value_fails_that_value_alone() {
+    for mode in [ReadMode::Map, ReadMode::Pread] {
+        let dir = crashed();
+        Store::open(dir.path()).unwrap().close(MINUTE).unwrap();
+        let path = &segments(dir.path())[0];
+        let mut bytes = fs::read(path).unwrap();
+        let at = find(&bytes, &noise(4, 5000));
+        bytes[at + 77] ^= 1;
+        fs::write(path, &bytes).unwrap();
+        let store = Store::builder(dir.path()).read_mode(mode).open().unwrap();
+        let keyspace = plain(&store, "k");
+        for round in 0..10_u8 {
+            match keyspace.get([round]) {
+                Err(StoreError::Corrupt { path: named, .. }) if round == 4 => {
+                    assert_eq!(&named, path);
+                }
+                value => assert_eq!(value.unwrap().unwrap(), noise(round.into(), 5000)),
+            }
+        }
+        let report = store.check().unwrap();
+        assert_eq!(report.problem_count, 1, "{report:?}");
+        drop((store, keyspace));
+        let trusting =
+            Store::builder(dir.path()).read_mode(mode).verify_reads(false).open().unwrap();
+        let value = plain(&trusting, "k").get([4]).unwrap().unwrap();
+        assert_eq!(value.iter().zip(noise(4, 5000)).filter(|(a, b)| **a != *b).count(), 1);
+    }
+}
+
+#[test]
+fn every_byte_of_a_small_segment_may_be_flipped() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    plain(&store, "k").put("a", noise(1, 300)).unwrap();
+    plain(&store, "k").put("b", "small").unwrap();
+    let crashed = copy_dir(dir.path());
+    let path = &segments(crashed.path())[0];
+    let index = crashed.path().join("index.redb");
+    let (bytes, before) = (fs::read(path).unwrap(), fs::read(&index).unwrap());
+    let used = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+    for at in (0..used).step_by(3) {
+        let mut bytes = bytes[..used + 64].to_vec();
+        bytes[at] ^= 0x40;
+        fs::write(path, &bytes).unwrap();
+        fs::write(&index, &before).unwrap();
+        match Store::open(crashed.path()) {
+            // Damage in the last group is a torn tail: that group is not there.
+            Ok(store) => {
+                let keyspace = plain(&store, "k");
+                assert_eq!(keyspace.get("a").unwrap().unwrap(), noise(1, 300), "byte {at}");
+            }
+            Err(StoreError::Corrupt { .. } | StoreError::FormatTooNew { .. }) => {}
+            Err(error) => panic!("byte {at}: {error}"),
+        }
+        for left in segments(crashed.path()) {
+            fs::remove_file(left).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_cut_or_missing_segment_leaves_the_rest_readable_and_check_lists_it() {
+    for cut in [true, false] {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::builder(dir.path()).segment_bytes(64 << 10).open().unwrap();
+        for round in 0..10_u8 {
+            plain(&store, "k").put([round], noise(round.into(), 40_000)).unwrap();
+        }
+        store.close(MINUTE).unwrap();
+        drop(store);
+        let path = &segments(dir.path())[2];
+        let lost = fs::read(path).unwrap();
+        if cut {
+            fs::write(path, &lost[..20_000]).unwrap();
+        } else {
+            fs::remove_file(path).unwrap();
+        }
+        let store = Store::open(dir.path()).unwrap();
+        let keyspace = plain(&store, "k");
+        let failed: Vec<_> = (0..10_u8)
+            .filter(|round| match keyspace.get([*round]) {
+                Ok(value) => {
+                    assert_eq!(value.unwrap(), noise((*round).into(), 40_000));
+                    false
+                }
+                Err(StoreError::Corrupt { .. }) => true,
+                Err(error) => panic!("{error}"),
+            })
+            .collect();
+        assert_eq!(failed.len(), 1, "cut {cut}: {failed:?}");
+        let report = store.check().unwrap();
+        assert!(report.problem_count >= 2, "{report:?}");
+        assert!(report.problems.iter().any(|problem| problem.key.is_some()), "{report:?}");
+    }
+}
+
+#[test]
+fn a_missing_index_beside_segments_is_refused() {
+    let dir = crashed();
+    fs::remove_file(dir.path().join("index.redb")).unwrap();
+    assert!(matches!(Store::open(dir.path()), Err(StoreError::Corrupt { .. })));
+}

@@ -1,0 +1,99 @@
+//! Directories that cannot be opened: clear errors.
+
+use std::fs;
+use std::process::Command;
+
+use gristmill::store::{Store, StoreError};
+
+use crate::{MINUTE, plain};
+
+#[test]
+fn a_second_opening_names_the_holder_and_works_after_the_first_is_closed() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let error = Store::open(dir.path()).unwrap_err();
+    let StoreError::InUse { path, holder } = &error else { panic!("{error}") };
+    assert_eq!((path.as_path(), holder.pid), (dir.path(), Some(std::process::id())));
+    assert!(error.to_string().contains("this process"), "{error}");
+    store.close(MINUTE).unwrap();
+    drop(Store::open(dir.path()).unwrap());
+}
+
+/// Run by the test below in another process.
+#[test]
+fn other_process_opens() {
+    let Some(dir) = std::env::var_os("GRISTMILL_TEST_OPEN_DIR") else { return };
+    let error = Store::open(dir).unwrap_err();
+    let StoreError::InUse { holder, .. } = &error else { panic!("{error}") };
+    let expected = std::env::var("GRISTMILL_TEST_OPEN_HOLDER").unwrap();
+    assert_eq!(holder.pid.unwrap().to_string(), expected);
+    assert!(error.to_string().contains(&format!("process {expected} since 2")), "{error}");
+}
+
+#[test]
+fn another_process_is_told_who_holds_the_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    plain(&store, "k").put("a", "b").unwrap();
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "opening::other_process_opens", "--nocapture"])
+        .env("GRISTMILL_TEST_OPEN_DIR", dir.path())
+        .env("GRISTMILL_TEST_OPEN_HOLDER", std::process::id().to_string())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"));
+}
+
+#[test]
+fn a_path_below_a_regular_file_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    fs::write(&file, "x").unwrap();
+    let error = Store::open(file.join("store")).unwrap_err();
+    assert!(
+        matches!(&error, StoreError::Io { action: "create", path, .. } if path.ends_with("store"))
+    );
+    assert!(error.to_string().contains("file/store"), "{error}");
+}
+
+#[test]
+fn a_segment_of_a_newer_format_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    plain(&store, "k").put("a", "b").unwrap();
+    let crashed = crate::copy_dir(dir.path());
+    let path = crashed.path().join("00000001.segment");
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[8] = 9;
+    let checksum = xxhash_rust::xxh3::xxh3_64(&bytes[..56]);
+    bytes[56..64].copy_from_slice(&checksum.to_le_bytes());
+    fs::write(&path, bytes).unwrap();
+    let error = Store::open(crashed.path()).unwrap_err();
+    assert!(matches!(error, StoreError::FormatTooNew { found: 9, supported: 1, .. }), "{error}");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_store_of_many_segments_keeps_few_files_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = || Store::builder(dir.path()).segment_bytes(64 << 10).open().unwrap();
+    let store = open();
+    let keyspace = plain(&store, "k");
+    for round in 0..40_u8 {
+        keyspace.put([round], crate::noise(round.into(), 40_000)).unwrap();
+    }
+    let count_open = || {
+        let links = fs::read_dir("/proc/self/fd").unwrap();
+        let paths = links.filter_map(|link| fs::read_link(link.unwrap().path()).ok());
+        paths.filter(|path| path.starts_with(dir.path())).count()
+    };
+    // The lock, the index, the current segment and the next one.
+    assert!(count_open() <= 4 && store.stats().segments >= 40);
+    store.close(MINUTE).unwrap();
+    drop((store, keyspace));
+    let store = open();
+    assert!(count_open() <= 4);
+    assert_eq!(plain(&store, "k").get([7]).unwrap().unwrap(), crate::noise(7, 40_000));
+    assert!(store.check().unwrap().is_clean());
+}
