@@ -26,8 +26,8 @@ fn sixty() -> Server {
     .unwrap()
 }
 
-fn stopped_by(kind: BudgetKind) -> Option<StopReason> {
-    Some(StopReason::Budget(kind))
+const fn used_up(kind: BudgetKind) -> StopReason {
+    StopReason::Budget(kind)
 }
 
 #[test]
@@ -45,7 +45,7 @@ fn the_budget_of_pages_is_exact_and_each_run_goes_on() {
     let engine = open(dir.path(), config.clone());
     for most in [10, 25] {
         let report = run(&engine, job(Some(most)));
-        assert_eq!((report.pages, report.stopped), (most, stopped_by(BudgetKind::Pages)));
+        assert_eq!((report.pages, report.stopped), (most, Some(used_up(BudgetKind::Pages))));
         assert_eq!(pages(&engine).len() as u64, most);
     }
     drop(engine);
@@ -69,7 +69,7 @@ fn the_budget_of_bytes_is_passed_by_less_than_a_page_of_each_exchange() {
     let engine = open(dir.path(), config);
     let budget = Budget { max_bytes: Some(45_000), ..Budget::default() };
     let report = run(&engine, Job::new("bytes").site(server.url("/page/0")).budget(budget));
-    assert_eq!(report.stopped, stopped_by(BudgetKind::Bytes));
+    assert_eq!(report.stopped, Some(used_up(BudgetKind::Bytes)));
     assert!((45_000..45_000 + 9_000).contains(&report.bytes), "{report:?}");
     let received: u64 = pages(&engine).iter().map(|page| page.bytes).sum();
     assert_eq!(report.bytes, received);
@@ -79,14 +79,14 @@ fn the_budget_of_bytes_is_passed_by_less_than_a_page_of_each_exchange() {
 fn the_budget_of_time_ends_a_run_whose_server_never_answers() {
     let server = Server::start(|request: &Request| match request.path() {
         "/robots.txt" => Response::status(404),
-        _ => Response::status(200).delayed(Duration::from_secs(3600)),
+        _ => Response::status(200).delayed(Duration::from_hours(1)),
     })
     .unwrap();
     let dir = tempfile::tempdir().unwrap();
     let engine = open(dir.path(), eager());
     let budget = Budget { max_time: Some(Duration::from_millis(300)), ..Budget::default() };
     let report = run(&engine, Job::new("time").site(server.url("/")).budget(budget));
-    assert_eq!((report.stopped, report.pages), (stopped_by(BudgetKind::Time), 0));
+    assert_eq!((report.stopped, report.pages), (Some(used_up(BudgetKind::Time)), 0));
     assert!(report.seconds >= 0.3);
 }
 

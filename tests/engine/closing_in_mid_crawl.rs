@@ -18,7 +18,7 @@ use crate::workshop::{Process, Tally, eager, open, page, readable, run};
 const CHILD: &str = "GRISTMILL_TEST_CLOSING";
 const GOOD: usize = 30;
 const HUNG: usize = 6;
-const NEVER: Duration = Duration::from_secs(3600);
+const NEVER: Duration = Duration::from_hours(1);
 
 /// Pages that link pages that are never answered while `hanging`; the answers that hang are
 /// counted.

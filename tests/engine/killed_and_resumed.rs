@@ -84,7 +84,7 @@ fn answer(request: &Request) -> Response {
 
 fn config(agent: &str) -> Config {
     let mut config = eager();
-    config.crawl.user_agent = agent.to_owned();
+    agent.clone_into(&mut config.crawl.user_agent);
     config
 }
 
@@ -154,7 +154,7 @@ fn five_kills_change_nothing() {
     assert_eq!(facts(&engine), facts(&unharmed));
     assert_eq!(infos(&engine).len(), infos(&unharmed).len(), "an info came twice");
 
-    assert!(!kept[KILLS as usize - 1].is_empty(), "nothing outlived five kills");
+    assert!(kept.last().is_some_and(|kept| !kept.is_empty()), "nothing outlived five kills");
     for exchange in server.log() {
         let agent = exchange.request.header("user-agent").unwrap_or_default();
         let Some(round) = agent.strip_prefix("round").and_then(|rest| rest.strip_suffix("/1"))

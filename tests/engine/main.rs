@@ -1,6 +1,10 @@
 //! The engine through its public interface: whole jobs against real servers, in real directories.
 #![cfg(feature = "engine")]
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in what it shares too")]
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, in what it shares too"
+)]
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -55,8 +55,8 @@ pub(crate) fn infos(engine: &Engine) -> Vec<Info> {
             .chain(info.also_at.iter().map(|at| (&at.url, at.span, &at.quote)));
         for (url, span, quote) in cited {
             let text = engine.get(url.as_str()).unwrap().unwrap().text().unwrap().unwrap();
-            let (start, end) = (span.start as usize, span.end as usize);
-            assert_eq!(text.get(start..end), Some(quote.as_bytes()), "{info:?}");
+            let text = std::str::from_utf8(&text).unwrap();
+            assert_eq!(span.of(text), Some(quote.as_str()), "{info:?}");
         }
     }
     infos
@@ -71,8 +71,9 @@ pub(crate) fn why(engine: &Engine, url: &str) -> Reason {
 
 /// A page with a paragraph of its own and links.
 pub(crate) fn page(title: &str, text: &str, links: impl IntoIterator<Item = String>) -> String {
-    let links: String =
-        links.into_iter().map(|link| format!("<li><a href=\"{link}\">{link}</a></li>")).collect();
+    let links = links.into_iter().fold(String::new(), |list, link| {
+        list + "<li><a href=\"" + &link + "\">" + &link + "</a></li>"
+    });
     format!(
         "<!DOCTYPE html><html lang=\"en\"><head><title>{title}</title></head><body><main>\
          <h1>{title}</h1><p>{text}</p></main><ul>{links}</ul></body></html>"
