@@ -13,6 +13,7 @@ mod answers_of_servers;
 mod budgets_hold;
 mod bundled_site;
 mod closing_in_mid_crawl;
+mod distillers_of_others;
 mod documentation_is_walked_whole;
 mod facts_of_a_model;
 mod killed_and_resumed;

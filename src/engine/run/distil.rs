@@ -30,6 +30,8 @@ use crate::url::UrlKey;
 
 /// Rows claimed by one scan.
 const SCAN_ROWS: usize = 256;
+/// Written infos and replaced texts that are remembered before a withdrawal flushes.
+const MAX_RECENT: usize = 10_000;
 /// Failures in a row after which the run distils no further; the rows stay for the next run.
 const MAX_FAILURES_IN_A_ROW: u32 = 5;
 
@@ -85,6 +87,10 @@ pub(super) type WithdrawGuard<'a> = MutexGuard<'a, Recent>;
 impl Recent {
     fn info(&self, key: &InfoKey) -> Option<&Option<(Vec<u8>, Info)>> {
         self.fresh.infos.get(key).or_else(|| self.flushing.infos.get(key))
+    }
+
+    fn len(&self) -> usize {
+        [&self.fresh, &self.flushing].iter().map(|it| it.infos.len() + it.texts.len()).sum()
     }
 
     /// Whether an info that may not be visible yet cites the page.
@@ -478,8 +484,9 @@ impl RunState {
     ) -> Result<WithdrawGuard<'_>, Error> {
         let tables = &self.shared.tables;
         let mut recent = self.distil.recent.lock();
-        if recent.cites(url) {
+        if recent.cites(url) || recent.len() >= MAX_RECENT {
             tables.store.flush()?;
+            *recent = Recent::default();
         }
         recent.fresh.texts.insert(page, text);
         for key in tables.infos_of.keys_prefix(page.0) {
