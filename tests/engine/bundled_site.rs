@@ -114,7 +114,7 @@ fn explained(engine: &Engine, server: &Server) {
             }
         }
     }
-    let expected = [TrapKind::Calendar, TrapKind::PathRepetition];
+    let expected = [TrapKind::Calendar, TrapKind::PathRepetition, TrapKind::QueryGrowth];
     assert_eq!(traps, expected.map(|kind| format!("{kind:?}")).into());
     assert!(foreign >= 1, "the site links other hosts");
 }
