@@ -122,7 +122,7 @@ fn explained(engine: &Engine, server: &Server) {
             }
         }
     }
-    let expected = [TrapKind::Calendar, TrapKind::PathRepetition, TrapKind::QueryGrowth];
+    let expected = [TrapKind::Calendar, TrapKind::PathRepetition];
     assert_eq!(traps, expected.map(|kind| format!("{kind:?}")).into());
     assert!(foreign >= 1, "the site links other hosts");
 }
