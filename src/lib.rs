@@ -59,6 +59,10 @@
 //! - What was acknowledged survives a kill; what was in flight is done again.
 //! - An info's quote is exactly the bytes of the stored text at its span.
 //! - No input makes the library panic, and `unsafe` stands in one file, the memory map of the store.
+#![cfg_attr(
+    all(doc, not(feature = "engine")),
+    expect(rustdoc::broken_intra_doc_links, reason = "the front page names all parts")
+)]
 #![cfg_attr(all(doctest, feature = "engine"), doc = include_str!("../README.md"))]
 
 pub mod cache;
