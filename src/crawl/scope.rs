@@ -108,6 +108,16 @@ impl ScopeRules {
         self.check_excluded(url)
     }
 
+    /// Whether a sitemap or feed that was found on the way may be fetched. Include patterns and
+    /// depth speak of pages, not of what lists them.
+    pub fn check_listing(&self, url: &Url) -> Result<(), Reason> {
+        let host = Host::of(url);
+        if !self.has_host(&host) {
+            return Err(out_of_scope(format!("host {host} is not part of the job")));
+        }
+        self.check_excluded(url)
+    }
+
     fn check_depth(&self, depth: u32) -> Result<(), Reason> {
         match self.max_depth {
             Some(most) if depth > most => Err(Reason::TooDeep { depth }),

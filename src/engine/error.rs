@@ -82,6 +82,12 @@ pub enum Error {
         #[source]
         source: std::sync::Arc<Error>,
     },
+    /// A task of a run panicked; the panic hook has printed where.
+    #[error("{what} panicked")]
+    Panicked {
+        /// What the task did.
+        what: &'static str,
+    },
     /// The engine is closed, or closing.
     #[error("the engine is closed")]
     Closed,

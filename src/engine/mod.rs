@@ -128,7 +128,7 @@ impl Engine {
 
     /// Figures of all parts, now.
     pub fn stats(&self) -> Result<Stats, Error> {
-        stats::collect(self.shared()?)
+        Ok(stats::collect(self.shared()?))
     }
 
     /// The store under the engine, for keyspaces of the user's own; their names must begin with
@@ -187,6 +187,9 @@ impl Shared {
         let left = || end.saturating_sub(self.clock.monotonic());
         self.token.cancel();
         let runs = self.runs.lock().clone();
+        for run in &runs {
+            run.cancel();
+        }
         let ended = runs.iter().all(|run| run.wait_ended(left()));
         let crawl = self.crawl_pool.shutdown(ShutdownMode::Cancel, left());
         let distil = self.distil_pool.shutdown(ShutdownMode::Cancel, left());

@@ -92,7 +92,7 @@ impl fmt::Display for Stats {
 }
 
 /// Takes the figures of all parts.
-pub(super) fn collect(shared: &Shared) -> Result<Stats, Error> {
+pub(super) fn collect(shared: &Shared) -> Stats {
     let mut parts = serde_json::Map::new();
     let mut add = |name: &str, value: Result<Value, serde_json::Error>| match value {
         Ok(value) => drop(parts.insert(name.to_owned(), value)),
@@ -110,17 +110,17 @@ pub(super) fn collect(shared: &Shared) -> Result<Stats, Error> {
     for run in &runs {
         add(&format!("frontier/{}", run.job_name()), serde_json::to_value(run.frontier_stats()));
     }
-    Ok(Stats {
+    Stats {
         taken_at: shared.clock.wall(),
         pid: std::process::id(),
         runs: runs.iter().map(|run| (run.job_name().to_owned(), run.progress())).collect(),
         parts,
-    })
+    }
 }
 
 /// Replaces the published file atomically.
 pub(super) fn publish(shared: &Shared) -> Result<(), Error> {
-    let stats = collect(shared)?;
+    let stats = collect(shared);
     let path = shared.dir.join(FILE);
     let fresh = shared.dir.join("stats.json.new");
     let file = |source| Error::File { path: path.clone(), source };

@@ -64,7 +64,7 @@ impl Tables {
         let plain = |name: &str| store.keyspace(name, KeyspaceOptions::default());
         let packed = |name: &str, level: i32| {
             let compression = if level == 0 { Compression::None } else { Compression::Zstd(level) };
-            store.keyspace(name, KeyspaceOptions { compression, ..KeyspaceOptions::default() })
+            store.keyspace(name, KeyspaceOptions { compression })
         };
         Ok(Self {
             jobs: plain("jobs")?,

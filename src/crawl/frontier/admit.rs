@@ -122,8 +122,7 @@ impl Frontier {
         Ok(Decision::New(Box::new(Admission { key, record })))
     }
 
-    /// Scope, depth and traps. The user answers for what he named, and sites for what their
-    /// sitemaps and feeds are.
+    /// Scope, depth and traps. The user answers for what he named.
     fn judge(&self, entry: &Entry<'_>, now: Timestamp) -> Result<(), Reason> {
         let Candidate { url, kind, depth, .. } = entry.candidate;
         if entry.seed {
@@ -131,6 +130,8 @@ impl Frontier {
         }
         if kind == DocumentKind::Page {
             self.scope.check(url, depth)?;
+        } else {
+            self.scope.check_listing(url)?;
         }
         match trap::detect(url, now) {
             Some(kind) => Err(Reason::Trap { kind }),

@@ -9,10 +9,11 @@
 //! is among them.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use url::Url;
 
 use super::{RunState, StopReason};
@@ -41,7 +42,7 @@ pub(super) struct Distil {
     work: Mutex<Work>,
     /// Held by the one worker that scans.
     scan: Mutex<()>,
-    /// Infos that are stored but may not be visible yet, by their key.
+    /// What is stored but may not be visible yet.
     recent: Mutex<Recent>,
 }
 
@@ -62,11 +63,37 @@ struct Item {
     page: UrlKey,
 }
 
-/// Infos put since the last two flushes.
+/// What was written since the last two flushes.
 #[derive(Debug, Default)]
-struct Recent {
-    fresh: HashMap<InfoKey, (Vec<u8>, Info)>,
-    flushing: HashMap<InfoKey, (Vec<u8>, Info)>,
+pub(super) struct Recent {
+    fresh: Written,
+    flushing: Written,
+}
+
+/// What was queued for the store and may not be visible yet.
+#[derive(Debug, Default)]
+struct Written {
+    /// Infos with the keys of their rows; `None` where the row was deleted.
+    infos: HashMap<InfoKey, Option<(Vec<u8>, Info)>>,
+    /// Pages whose text was replaced, with the hash of the new one if there is any.
+    texts: HashMap<UrlKey, Option<[u8; 32]>>,
+}
+
+/// Holds back the workers of the distiller while the infos of a page are being deleted.
+pub(super) type WithdrawGuard<'a> = MutexGuard<'a, Recent>;
+
+impl Recent {
+    fn info(&self, key: &InfoKey) -> Option<&Option<(Vec<u8>, Info)>> {
+        self.fresh.infos.get(key).or_else(|| self.flushing.infos.get(key))
+    }
+
+    /// Whether an info that may not be visible yet cites the page.
+    fn cites(&self, url: &Url) -> bool {
+        let infos = self.fresh.infos.values().chain(self.flushing.infos.values());
+        infos.flatten().any(|(_, info)| {
+            info.url == *url || info.also_at.iter().any(|citation| citation.url == *url)
+        })
+    }
 }
 
 impl Distil {
@@ -91,6 +118,20 @@ impl Distil {
 
     pub(super) fn add_pending(&self, rows: u64) {
         self.pending.fetch_add(rows, Ordering::Relaxed);
+    }
+
+    /// One row less is pending; gives how many there were before. Never falls below zero: a row
+    /// that is put again while it waits is counted once more than it is worked on, or less.
+    fn end_pending(&self) -> u64 {
+        let less = |rows: u64| Some(rows.saturating_sub(1));
+        self.pending
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less)
+            .unwrap_or_else(|rows| rows)
+    }
+
+    /// Failed so often in a row that this run distils no further.
+    pub(super) fn has_given_up(&self) -> bool {
+        self.work.lock().failures_in_a_row >= MAX_FAILURES_IN_A_ROW
     }
 
     pub(super) fn is_working(&self) -> bool {
@@ -118,6 +159,11 @@ impl RunState {
             }
             work.workers += 1;
         }
+        self.start_worker();
+    }
+
+    /// Starts a worker that is counted already.
+    fn start_worker(self: &Arc<Self>) {
         let run = Arc::clone(self);
         self.shared.distil_pool.spawn(Priority::Normal, move || run.distil_rows());
     }
@@ -134,20 +180,20 @@ impl RunState {
                     break;
                 }
             }
-            self.pump_when_unblocked();
         }
         self.pump();
     }
 
-    /// The crawl pauses when too many rows wait; it has to be told when that is over.
-    fn pump_when_unblocked(self: &Arc<Self>) {
-        if self.distil.pending() + 1 == self.shared.config.distil.max_pending as u64 {
+    /// One row less is pending. The crawl pauses when too many wait; it is told when that is over,
+    /// by the one worker whose row made the difference.
+    fn end_pending(self: &Arc<Self>) {
+        if self.distil.end_pending() == self.shared.config.distil.max_pending as u64 {
             self.pump();
         }
     }
 
     /// Claims the next row. `None` ends the worker: the count of workers is already lowered.
-    fn next_item(&self) -> Result<Option<Item>, Error> {
+    fn next_item(self: &Arc<Self>) -> Result<Option<Item>, Error> {
         loop {
             match self.take_queued() {
                 Taken::Item(item) => return Ok(Some(item)),
@@ -168,11 +214,21 @@ impl RunState {
                 work.claimed.clone()
             };
             let found = self.scan(&claimed)?;
-            let mut work = self.distil.work.lock();
-            // A full scan may have left rows behind.
-            work.dirty |= found.len() == SCAN_ROWS;
-            work.claimed.extend(&found);
-            work.queue.extend(found);
+            let more = {
+                let mut work = self.distil.work.lock();
+                // A full scan may have left rows behind.
+                work.dirty |= found.len() == SCAN_ROWS;
+                work.claimed.extend(&found);
+                work.queue.extend(found);
+                // This worker takes one of the rows itself.
+                let more = work.queue.len().saturating_sub(1);
+                let more = more.min(self.distil.limit.saturating_sub(work.workers));
+                work.workers += more;
+                more
+            };
+            for _ in 0..more {
+                self.start_worker();
+            }
         }
     }
 
@@ -200,7 +256,7 @@ impl RunState {
             recent.flushing = std::mem::take(&mut recent.fresh);
         }
         tables.store.flush()?;
-        self.distil.recent.lock().flushing.clear();
+        self.distil.recent.lock().flushing = Written::default();
         let mut found = Vec::new();
         for (focus, _) in &self.focuses {
             for key in tables.pending_distil.keys_prefix(focus.0) {
@@ -218,18 +274,30 @@ impl RunState {
     }
 
     fn distil_item(self: &Arc<Self>, item: Item) {
-        match self.try_distil(item) {
+        let distilled = catch_unwind(AssertUnwindSafe(|| self.try_distil(item)));
+        match distilled.unwrap_or(Err(Error::Panicked { what: "the distilling of a page" })) {
             Ok(Ended::Stored) => {
-                self.distil.pending.fetch_sub(1, Ordering::Relaxed);
-                let mut work = self.distil.work.lock();
-                work.claimed.remove(&item);
-                work.failures_in_a_row = 0;
+                {
+                    let mut work = self.distil.work.lock();
+                    work.claimed.remove(&item);
+                    work.failures_in_a_row = 0;
+                }
+                self.end_pending();
+            }
+            // The row is there again, for the new text.
+            Ok(Ended::Outdated) => {
+                {
+                    let mut work = self.distil.work.lock();
+                    work.claimed.remove(&item);
+                    work.dirty = true;
+                }
+                self.end_pending();
             }
             // The row stays, and stays claimed: the next run of the job takes it up.
             Ok(Ended::Failed) => {
-                self.distil.pending.fetch_sub(1, Ordering::Relaxed);
                 self.counters.distil_failed.add(1);
                 self.distil.work.lock().failures_in_a_row += 1;
+                self.end_pending();
             }
             Ok(Ended::Cancelled) => {}
             Err(error) => self.fail(error),
@@ -259,10 +327,7 @@ impl RunState {
             now,
         };
         match self.shared.distiller.distil(&request, &self.token) {
-            Ok(distilled) => {
-                self.store_distilled(item, &page, &content, distilled, now)?;
-                Ok(Ended::Stored)
-            }
+            Ok(distilled) => self.store_distilled(item, &page, &content, distilled, now),
             Err(DistilError::Cancelled { usage, .. }) => {
                 self.count_usage(usage);
                 Ok(Ended::Cancelled)
@@ -307,7 +372,8 @@ impl RunState {
         Ok(Some(content))
     }
 
-    /// Stores the infos, the refused claims and the end of the row in one batch.
+    /// Stores the infos, the refused claims and the end of the row in one batch; nothing if the
+    /// text of the page was replaced meanwhile.
     fn store_distilled(
         &self,
         item: Item,
@@ -315,7 +381,7 @@ impl RunState {
         content: &Content,
         distilled: Distilled,
         now: Timestamp,
-    ) -> Result<(), Error> {
+    ) -> Result<Ended, Error> {
         let Distilled { infos, rejected, usage, .. } = distilled;
         self.count_usage(usage);
         let tables = &self.shared.tables;
@@ -324,6 +390,10 @@ impl RunState {
         // The lock is held until the batch is queued: two workers that find the same fact must
         // not both take it for new.
         let mut recent = self.distil.recent.lock();
+        if !self.is_current(&recent, item.page, content)? {
+            self.shared.contents.invalidate(&item.page);
+            return Ok(Ended::Outdated);
+        }
         for info in infos {
             if info.span.of(&content.text) == Some(info.quote.as_str()) {
                 self.put_info(&mut batch, &mut recent, item, info)?;
@@ -341,7 +411,18 @@ impl RunState {
         }
         batch.commit_buffered()?;
         self.counters.distilled.add(1);
-        Ok(())
+        Ok(Ended::Stored)
+    }
+
+    /// Whether `content` is still what the page says.
+    fn is_current(&self, recent: &Recent, page: UrlKey, content: &Content) -> Result<bool, Error> {
+        let (fresh, flushing) = (&recent.fresh.texts, &recent.flushing.texts);
+        let text = content.fingerprint.text;
+        if let Some(current) = fresh.get(&page).or_else(|| flushing.get(&page)) {
+            return Ok(*current == Some(text));
+        }
+        let hash = self.shared.tables.page(page)?.and_then(|row| row.content_hash);
+        Ok(hash.is_some_and(|hash| hash == blake3::Hash::from_bytes(text).to_hex().as_str()))
     }
 
     /// Puts a new info, or adds its citation to the one that states the same fact.
@@ -354,8 +435,8 @@ impl RunState {
     ) -> Result<(), Error> {
         let tables = &self.shared.tables;
         let key = InfoKey::of(&info);
-        let known = match recent.fresh.get(&key).or_else(|| recent.flushing.get(&key)) {
-            Some(known) => Some(known.clone()),
+        let known = match recent.info(&key) {
+            Some(known) => known.clone(),
             None => tables.info_of_fact(key)?,
         };
         let (row_key, info) = if let Some((row_key, mut known)) = known {
@@ -372,7 +453,7 @@ impl RunState {
         batch.put(&tables.infos, &row_key, encode_row(&info));
         batch.put(&tables.info_keys, key.0, &row_key);
         batch.put(&tables.infos_of, [&item.page.0[..], &row_key].concat(), []);
-        recent.fresh.insert(key, (row_key, info));
+        recent.fresh.infos.insert(key, Some((row_key, info)));
         Ok(())
     }
 
@@ -383,16 +464,24 @@ impl RunState {
         self.counters.tokens_out.add(usage.tokens_out);
     }
 
-    /// Deletes the infos that cite a page whose text is no more. An info that other pages state
-    /// too goes on with the next of them.
+    /// Deletes the infos that cite a page whose text is no more; `text` is the hash of the new one,
+    /// if there is any. An info that other pages state too goes on with the next of them.
+    ///
+    /// The batch must be queued before what is returned is dropped: until then no worker stores
+    /// infos, so none is stored for the old text and none is added to a row that is being deleted.
     pub(super) fn withdraw_infos(
         &self,
         batch: &mut Batch,
         page: UrlKey,
         url: &Url,
-    ) -> Result<(), Error> {
+        text: Option<[u8; 32]>,
+    ) -> Result<WithdrawGuard<'_>, Error> {
         let tables = &self.shared.tables;
         let mut recent = self.distil.recent.lock();
+        if recent.cites(url) {
+            tables.store.flush()?;
+        }
+        recent.fresh.texts.insert(page, text);
         for key in tables.infos_of.keys_prefix(page.0) {
             let key = key?;
             batch.delete(&tables.infos_of, &key);
@@ -401,21 +490,21 @@ impl RunState {
                 continue;
             };
             let fact = InfoKey::of(&info);
-            recent.fresh.remove(&fact);
-            recent.flushing.remove(&fact);
             info.also_at.retain(|citation| citation.url != *url);
             if info.url == *url {
                 if info.also_at.is_empty() {
                     batch.delete(&tables.infos, row_key);
                     batch.delete(&tables.info_keys, fact.0);
+                    recent.fresh.infos.insert(fact, None);
                     continue;
                 }
                 let next = info.also_at.remove(0);
                 (info.url, info.quote, info.span) = (next.url, next.quote, next.span);
             }
             batch.put(&tables.infos, row_key, encode_row(&info));
+            recent.fresh.infos.insert(fact, Some((row_key.to_vec(), info)));
         }
-        Ok(())
+        Ok(recent)
     }
 
     fn put_quarantined(
@@ -436,8 +525,13 @@ impl RunState {
             created_at: now,
         };
         let bytes = encode_row(&row);
+        // Two claims may be alike to the letter: their order tells them apart.
+        let number = self.counters.quarantined.get();
         let mut id = [0; 16];
-        id.copy_from_slice(&blake3::hash(&bytes).as_bytes()[..16]);
+        let hash = blake3::hash(&bytes);
+        for (byte, from) in id.iter_mut().zip(number.to_be_bytes().iter().chain(hash.as_bytes())) {
+            *byte = *from;
+        }
         batch.put(&self.shared.tables.quarantine, time_key(now, id), &bytes);
     }
 }
@@ -453,6 +547,8 @@ enum Taken {
 /// How the distilling of one row ended.
 enum Ended {
     Stored,
+    /// The text of the page was replaced meanwhile.
+    Outdated,
     Failed,
     Cancelled,
 }

@@ -15,8 +15,10 @@ enum Step {
     Start(Lease),
     /// Write down that this URL is not fetched.
     Refuse(Box<UrlRecord>),
-    /// Look again after this time.
-    Wait(Duration),
+    /// Look again at this time.
+    Wait { at: Duration, now: Duration },
+    /// Look again at once: the run has just failed.
+    Again,
     /// Nothing to do until something ends.
     Idle,
     /// The run is over.
@@ -29,23 +31,24 @@ impl RunState {
         loop {
             let step = self.step().unwrap_or_else(|error| {
                 self.fail(error);
-                Step::Idle
+                Step::Again
             });
             match step {
                 Step::Start(lease) => {
                     let run = Arc::clone(self);
-                    self.shared.crawl_pool.spawn(Priority::Normal, move || run.exchange(lease));
+                    self.shared.crawl_pool.spawn(Priority::Normal, move || run.exchange(&lease));
                 }
                 Step::Refuse(record) => {
-                    self.counters.skipped.add(1);
+                    self.count_end(&record.reason);
                     if let Err(error) = self.store_final(&record) {
                         self.fail(error);
                     }
                 }
-                Step::Wait(delay) => {
-                    self.pump_after(delay);
+                Step::Wait { at, now } => {
+                    self.pump_at(at, now);
                     return;
                 }
+                Step::Again => {}
                 Step::Idle => return,
                 Step::Finish => {
                     self.finish();
@@ -65,6 +68,10 @@ impl RunState {
             return Ok(self.finish_if_idle(&mut flow));
         }
         let config = &self.shared.config;
+        if self.distil.pending() >= config.distil.max_pending as u64 && self.distil.has_given_up() {
+            flow.stop = Some(StopReason::Distiller);
+            return Ok(self.finish_if_idle(&mut flow));
+        }
         if flow.in_flight >= config.crawl.concurrency
             || self.distil.pending() >= config.distil.max_pending as u64
             || self.pages_reserved(&flow)
@@ -90,14 +97,13 @@ impl RunState {
                 if flow.timer.is_none_or(|timer| at < timer || timer <= now.monotonic) =>
             {
                 flow.timer = Some(at);
-                Step::Wait(at.saturating_sub(now.monotonic))
+                Step::Wait { at, now: now.monotonic }
             }
-            Next::NotBefore(_) => Step::Idle,
-            Next::Empty if frontier.pending() == 0 => {
+            Next::Empty => {
                 drop(frontier);
                 self.finish_if_idle(&mut flow)
             }
-            Next::Empty | Next::Refill => Step::Idle,
+            Next::NotBefore(_) | Next::Refill => Step::Idle,
         })
     }
 
@@ -144,10 +150,18 @@ impl RunState {
         Step::Finish
     }
 
-    fn pump_after(self: &Arc<Self>, delay: Duration) {
+    /// Looks again at `at`. A timer that an earlier one has overtaken does not forget that one, so
+    /// no more of them are under way than there were overtakings.
+    fn pump_at(self: &Arc<Self>, at: Duration, now: Duration) {
         let run = Arc::clone(self);
+        let delay = at.saturating_sub(now);
         self.shared.crawl_pool.spawn_after(delay, Priority::High, move || {
-            run.flow.lock().timer = None;
+            {
+                let mut flow = run.flow.lock();
+                if flow.timer == Some(at) {
+                    flow.timer = None;
+                }
+            }
             run.pump();
         });
     }

@@ -4,6 +4,7 @@
 //! while the page is extracted and stored. A document that was fetched is final for the frontier
 //! then, but not in the store before its batch: a crash in between fetches it again.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,16 +26,16 @@ const MAX_LISTING_BYTES: u64 = 50 << 20;
 
 impl RunState {
     /// Runs the exchange of a lease from start to finish on this thread.
-    pub(super) fn exchange(self: &Arc<Self>, lease: Lease) {
+    pub(super) fn exchange(self: &Arc<Self>, lease: &Lease) {
         self.counters.requests.add(1);
         if lease.attempt() > 1 {
             self.counters.retries.add(1);
         }
-        let done = match &lease.kind {
-            LeaseKind::Robots { .. } => self.robots_exchange(&lease),
-            LeaseKind::Document(record) => self.document_exchange(&lease, record),
-        };
-        if let Err(error) = done {
+        let done = catch_unwind(AssertUnwindSafe(|| match &lease.kind {
+            LeaseKind::Robots { .. } => self.robots_exchange(lease),
+            LeaseKind::Document(record) => self.document_exchange(lease, record),
+        }));
+        if let Err(error) = done.unwrap_or(Err(Error::Panicked { what: "an exchange" })) {
             self.fail(error);
         }
         self.exchange_ended();
@@ -60,6 +61,10 @@ impl RunState {
         let latency = answer.as_ref().map_or(Duration::ZERO, |exchange| exchange.elapsed);
         let kind = self.outcome_of(&answer);
         let (done, unchanged) = (kind == OutcomeKind::Done, kind == OutcomeKind::NotModified);
+        if let (Ok(exchange), true) = (&answer, done) {
+            // Counted before the host is free again: the next exchange sees what this one spent.
+            self.counters.bytes.add(exchange.body.len() as u64);
+        }
         let completion = self.complete(lease, Outcome { kind, latency, ended_at })?;
         match (answer, completion) {
             (Ok(exchange), Completion::Final(record)) if done && page => {
@@ -146,7 +151,7 @@ impl RunState {
         Ok(())
     }
 
-    fn count_end(&self, reason: &Reason) {
+    pub(super) fn count_end(&self, reason: &Reason) {
         match reason {
             Reason::Failed { .. }
             | Reason::Http { .. }
@@ -178,9 +183,9 @@ impl RunState {
                 (200..=299, _) => RobotsAnswer::Body(exchange.body),
                 (status, _) => RobotsAnswer::Status(status),
             },
-            // The pages' own requests meet the same refusal and are explained by it.
+            // Nothing was sent, and nothing will be: each URL is refused for the same reason.
             Err(error) if matches!(error.to_reason(), Reason::BlockedAddress { .. }) => {
-                RobotsAnswer::Status(404)
+                RobotsAnswer::Body(Vec::new())
             }
             Err(_) => RobotsAnswer::Unreachable,
         };

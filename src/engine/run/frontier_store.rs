@@ -40,6 +40,7 @@ impl FrontierStore for FrontierRows<'_> {
     }
 
     fn hosts(&self, after: Option<&Host>, limit: usize) -> Result<Vec<Host>, Error> {
+        self.tables.store.flush()?;
         let mut from = after.map_or_else(Vec::new, behind);
         let mut hosts = Vec::new();
         while hosts.len() < limit {
@@ -52,6 +53,8 @@ impl FrontierStore for FrontierRows<'_> {
     }
 
     fn pending(&self, host: &Host, from: &[u8], limit: usize) -> Result<Vec<UrlRecord>, Error> {
+        // What was published may be spilled before its batch is visible.
+        self.tables.store.flush()?;
         let prefix = self.job.queue_key(&queue_prefix(host));
         let from = self.job.queue_key(from);
         let mut records = Vec::new();

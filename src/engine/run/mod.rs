@@ -14,7 +14,8 @@
 //! ```
 //!
 //! Locks, in the order in which they are taken: `flow`, then `frontier`. The distiller's own lock
-//! is never held together with either.
+//! is never held together with either;
+//! that of what it wrote last is taken with neither held and may be kept while the store's is taken.
 
 mod distil;
 mod drive;
@@ -105,7 +106,7 @@ impl Run {
     /// Ends the run cleanly: exchanges under way are cut off, their URLs stay pending, and what was
     /// stored stays. Returns at once; [`Run::wait`] returns when the run has ended.
     pub fn cancel(&self) {
-        self.state.stop(StopReason::Cancelled);
+        self.state.cancel();
     }
 
     /// Waits for the end of the run.
@@ -131,6 +132,11 @@ impl Run {
 impl RunState {
     pub(super) fn job_name(&self) -> &str {
         &self.job.name
+    }
+
+    /// Ends the run cleanly and soon.
+    pub(super) fn cancel(self: &Arc<Self>) {
+        self.stop(StopReason::Cancelled);
     }
 
     pub(super) fn frontier_stats(&self) -> FrontierStats {

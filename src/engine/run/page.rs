@@ -8,7 +8,9 @@ use url::Url;
 use super::RunState;
 use crate::crawl::{Candidate, UrlRecord};
 use crate::engine::Error;
-use crate::engine::tables::{PageRow, encode_row, hash_key, host_key, time_key, trailing_url_key};
+use crate::engine::tables::{
+    PageRow, encode_row, hash_key, host_key, read_row, time_key, trailing_url_key,
+};
 use crate::extract::Input;
 use crate::fetch::Exchange;
 use crate::model::{Content, Link};
@@ -45,36 +47,51 @@ impl RunState {
         let fresh = if let Some(content) = &content {
             self.put_content(&mut batch, key, content, &mut row, stored)?
         } else {
-            self.drop_content(&mut batch, key, stored)?;
+            self.drop_content(&mut batch, key, stored);
             false
         };
         put_links(&mut batch, self, key, &links);
         self.put_page_row(&mut batch, key, &row, stored);
         self.put_final(&mut batch, record);
-        let follow = !(content.as_ref().is_some_and(|content| content.nofollow)
-            && self.shared.config.crawl.respect_robots);
+        let follow = self.follows(content.as_ref());
         let depth = record.depth + 1;
         let candidates = links.iter().filter(|_| follow);
         let admissions =
             self.admit(&mut batch, candidates.map(|link| Candidate::link(&link.url, key, depth)))?;
-        let mut pending = 0;
-        if fresh && row.duplicate_of.is_none() {
-            for (focus, _) in &self.focuses {
-                batch.put(&tables.pending_distil, focus.pending_key(key), 0_u32.to_be_bytes());
-                pending += 1;
-            }
+        // A text that another page no longer holds for this one is as good as new.
+        let alone = stored.is_some_and(|stored| stored.duplicate_of.is_some());
+        let distil = (fresh || alone) && row.duplicate_of.is_none();
+        if distil {
+            self.put_pending_distil(&mut batch, key);
         }
+        let text = content.as_ref().map(|content| content.fingerprint.text);
+        let replaced = stored.filter(|stored| {
+            stored.content_hash.is_some() && stored.content_hash != row.content_hash
+        });
+        let withdrawn = match replaced {
+            Some(stored) => Some(self.withdraw_infos(&mut batch, key, &stored.url, text)?),
+            None => None,
+        };
         batch.commit_buffered()?;
+        drop(withdrawn);
         self.publish(admissions);
         self.count_page(&row, links.len());
-        if pending > 0 {
+        if distil {
             if let Some(content) = content {
                 self.shared.contents.insert(key, Arc::new(content));
             }
-            self.distil.add_pending(pending);
             self.distil_wake();
         }
         Ok(())
+    }
+
+    /// Puts the page's rows for the distiller, which are counted before they can be found.
+    fn put_pending_distil(&self, batch: &mut Batch, key: UrlKey) {
+        let rows = &self.shared.tables.pending_distil;
+        for (focus, _) in &self.focuses {
+            batch.put(rows, focus.pending_key(key), 0_u32.to_be_bytes());
+        }
+        self.distil.add_pending(self.focuses.len() as u64);
     }
 
     fn read(&self, exchange: &Exchange) -> Reading {
@@ -116,7 +133,7 @@ impl RunState {
         let hash_text = blake3::Hash::from_bytes(hash).to_hex().to_string();
         let fresh = stored.and_then(|page| page.content_hash.as_ref()) != Some(&hash_text);
         if fresh {
-            self.forget_content(batch, key, stored)?;
+            self.forget_content(batch, key, stored);
         }
         row.title.clone_from(&content.title);
         row.language.clone_from(&content.language);
@@ -155,14 +172,9 @@ impl RunState {
         Ok((holder != *own).then_some(holder))
     }
 
-    /// Deletes what was stored of a content that is no more: its index row and its infos.
-    fn forget_content(
-        &self,
-        batch: &mut Batch,
-        key: UrlKey,
-        stored: Option<&PageRow>,
-    ) -> Result<(), Error> {
-        let Some(stored) = stored else { return Ok(()) };
+    /// Deletes what was stored of a content that is no more, save its infos.
+    fn forget_content(&self, batch: &mut Batch, key: UrlKey, stored: Option<&PageRow>) {
+        let Some(stored) = stored else { return };
         self.shared.contents.invalidate(&key);
         let hash = stored.content_hash.as_deref().and_then(|hex| blake3::Hash::from_hex(hex).ok());
         if let Some(hash) = hash {
@@ -171,24 +183,17 @@ impl RunState {
                 self.shared.holders.invalidate(hash.as_bytes());
             }
         }
-        self.withdraw_infos(batch, key, &stored.url)
     }
 
-    fn drop_content(
-        &self,
-        batch: &mut Batch,
-        key: UrlKey,
-        stored: Option<&PageRow>,
-    ) -> Result<(), Error> {
+    fn drop_content(&self, batch: &mut Batch, key: UrlKey, stored: Option<&PageRow>) {
         if stored.is_none_or(|page| page.content_hash.is_none()) {
-            return Ok(());
+            return;
         }
-        self.forget_content(batch, key, stored)?;
+        self.forget_content(batch, key, stored);
         let tables = &self.shared.tables;
         for keyspace in [&tables.text, &tables.markdown, &tables.content] {
             batch.delete(keyspace, key.0);
         }
-        Ok(())
     }
 
     fn put_page_row(
@@ -210,7 +215,6 @@ impl RunState {
 
     fn count_page(&self, row: &PageRow, links: usize) {
         self.counters.pages.add(1);
-        self.counters.bytes.add(row.bytes);
         self.counters.links.add(links as u64);
         if row.duplicate_of.is_some() {
             self.counters.deduplicated.add(1);
@@ -230,20 +234,44 @@ impl RunState {
         };
         let tables = &self.shared.tables;
         let key = record.key();
-        let row = PageRow { fetched_at: exchange.fetched_at, ..stored.clone() };
+        let mut row = PageRow { fetched_at: exchange.fetched_at, ..stored.clone() };
         let mut batch = tables.store.batch();
+        let hash = row.content_hash.as_deref().and_then(|hex| blake3::Hash::from_hex(hex).ok());
+        if let (Some(hash), true) = (hash, row.duplicate_of.is_some()) {
+            row.duplicate_of = self.holder_of(*hash.as_bytes(), &row.url)?;
+        }
+        // A text that another page no longer holds for this one is as good as new.
+        let distil = stored.duplicate_of.is_some() && row.duplicate_of.is_none();
+        if distil {
+            self.put_pending_distil(&mut batch, key);
+        }
         self.put_page_row(&mut batch, key, &row, Some(stored));
         self.put_final(&mut batch, record);
         let links = self.stored_links(key)?;
+        let content = read_row::<Content>(&tables.content, "content", &key.0)?;
+        let follow = self.follows(content.as_ref());
         let depth = record.depth + 1;
-        let candidates = links.iter().map(|url| Candidate::link(url, key, depth));
+        let candidates = links.iter().filter(|_| follow);
+        let candidates = candidates.map(|url| Candidate::link(url, key, depth));
         let admissions = self.admit(&mut batch, candidates)?;
         batch.commit_buffered()?;
         self.publish(admissions);
         self.counters.pages.add(1);
         self.counters.unchanged.add(1);
         self.counters.links.add(links.len() as u64);
+        if row.duplicate_of.is_some() {
+            self.counters.deduplicated.add(1);
+        }
+        if distil {
+            self.distil_wake();
+        }
         Ok(())
+    }
+
+    /// Whether the links of a page may be followed.
+    fn follows(&self, content: Option<&Content>) -> bool {
+        let refused = content.is_some_and(|content| content.nofollow);
+        !(refused && self.shared.config.crawl.respect_robots)
     }
 
     fn stored_links(&self, key: UrlKey) -> Result<Vec<Url>, Error> {

@@ -136,4 +136,7 @@ pub enum StopReason {
     Cancelled,
     /// A budget was used up.
     Budget(BudgetKind),
+    /// The distiller failed too often in a row while as many pages as are allowed were waiting for
+    /// it.
+    Distiller,
 }

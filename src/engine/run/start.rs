@@ -39,6 +39,8 @@ pub(in crate::engine) fn start(engine: &Engine, job: Job) -> Result<Run, Error> 
     let shared = engine.shared()?;
     let seeds = read_sources(&job)?;
     let mut runs = shared.runs.lock();
+    // Closing takes the runs after it has said so: one that is entered from here on is ended by it.
+    engine.shared()?;
     if runs.iter().any(|run| run.job.name == job.name && !run.progress().done) {
         return Err(Error::AlreadyRunning { job: job.name });
     }
@@ -47,13 +49,10 @@ pub(in crate::engine) fn start(engine: &Engine, job: Job) -> Result<Run, Error> 
     let state = Arc::new(state(shared, job, row, &seeds, resumed)?);
     runs.push(Arc::clone(&state));
     drop(runs);
-    if !resumed {
-        state.forget_queue()?;
+    if let Err(error) = state.prepare(&seeds) {
+        shared.runs.lock().retain(|run| !Arc::ptr_eq(run, &state));
+        return Err(error);
     }
-    state.store_row(&state.row.lock())?;
-    state.enqueue_new_focuses()?;
-    state.count_stored(resumed)?;
-    state.admit_seeds(&seeds)?;
     state.schedule();
     state.distil_wake();
     state.pump();
@@ -168,6 +167,17 @@ fn parse(url: &str) -> Result<Url, Error> {
 }
 
 impl RunState {
+    /// Brings the stored rows to where the run begins.
+    fn prepare(&self, seeds: &Seeds) -> Result<(), Error> {
+        if !self.resumed {
+            self.forget_queue()?;
+        }
+        self.store_row(&self.row.lock())?;
+        self.enqueue_new_focuses()?;
+        self.count_stored()?;
+        self.admit_seeds(seeds)
+    }
+
     pub(super) fn store_row(&self, row: &JobRow) -> Result<(), Error> {
         let mut batch = self.shared.tables.store.batch();
         self.put_row(&mut batch, row);
@@ -201,13 +211,13 @@ impl RunState {
         let known: HashSet<FocusId> = self.row.lock().focuses.iter().copied().collect();
         let new: Vec<&(FocusId, Focus)> =
             self.focuses.iter().filter(|(id, _)| !known.contains(id)).collect();
-        if new.is_empty() {
-            return Ok(());
-        }
         let tables = &self.shared.tables;
         let mut batch = tables.store.batch();
         let mut rows = 0;
         for key in tables.content.keys_prefix([]) {
+            if new.is_empty() {
+                break;
+            }
             let Some(key) = trailing_url_key(&key?) else { continue };
             for (focus, _) in &new {
                 batch.put(&tables.pending_distil, focus.pending_key(key), 0_u32.to_be_bytes());
@@ -219,8 +229,9 @@ impl RunState {
             }
         }
         let mut row = self.row.lock();
+        // A focus that the job has dropped misses the pages of this run: it is new when it comes back.
+        row.focuses = self.focuses.iter().map(|(id, _)| *id).collect();
         for (id, focus) in new {
-            row.focuses.push(*id);
             batch.put(&tables.focuses, id.0, encode_row(focus));
         }
         self.put_row(&mut batch, &row);
@@ -228,8 +239,8 @@ impl RunState {
     }
 
     /// Takes up the counts that go over all restarts of the run.
-    fn count_stored(&self, resumed: bool) -> Result<(), Error> {
-        if resumed {
+    fn count_stored(&self) -> Result<(), Error> {
+        if self.resumed {
             self.counters.pages.set(self.count_done()?);
         }
         let mut pending = 0;
@@ -249,7 +260,8 @@ impl RunState {
         for row in self.shared.tables.urls.prefix(self.id.0.to_be_bytes()) {
             let (key, value) = row?;
             let row = UrlRow::decode(&key, &value)?;
-            done += u64::from(row.run == self.number && row.record.reason == Reason::Done);
+            let page = row.record.kind == DocumentKind::Page;
+            done += u64::from(page && row.run == self.number && row.record.reason == Reason::Done);
         }
         Ok(done)
     }

@@ -1,0 +1,18 @@
+//! The engine through its public interface: whole jobs against real servers, in real directories.
+#![cfg(feature = "engine")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in what it shares too")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod answers_of_servers;
+mod budgets_hold;
+mod bundled_site;
+mod closing_in_mid_crawl;
+mod documentation_is_walked_whole;
+mod facts_of_a_model;
+mod killed_and_resumed;
+mod one_engine_a_directory;
+mod politeness_is_measured;
+mod reruns_revalidate;
+mod workshop;
