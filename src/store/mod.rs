@@ -41,7 +41,7 @@
 //! 8. A mapped file is never cut; each segment is mapped once, at full length. (`map`)
 //! 9. One opener at a time; the second is told who the first is. (`lock`)
 //!
-//! The files are described byte by byte in `FORMAT.md` beside this source.
+//! The files are described byte by byte in `DESIGN.md`.
 
 mod batch;
 mod check;

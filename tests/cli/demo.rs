@@ -8,7 +8,7 @@ fn the_demo_prints_infos_with_their_citations() {
     for expected in [
         "The mill wheel restoration cost 412,000 crowns",
         "/mills/ashgate-wheel.html  bytes ",
-        "6.8 metres above the low-water mark",
+        "In the night from 13 to 14 March 1784 an ice dam at Gallen Narrows broke",
         "Restaurierung des Mühlrads kostete 412.000 Kronen",
         "水轮修复共花费四十一万二千克朗",
         "/private/board.html: disallowed by robots.txt: ",

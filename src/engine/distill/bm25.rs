@@ -83,7 +83,8 @@ const ORDINARY_WORDS: f32 = 40.0;
 #[expect(clippy::cast_precision_loss, reason = "counts of words of one passage")]
 pub(super) fn saturation(query: &Query, text: &[Token]) -> f32 {
     let terms = query.scoring();
-    let length = text.len() as f32 / ORDINARY_WORDS;
+    // Being shorter than ordinary is no merit: a fragment says less.
+    let length = (text.len() as f32 / ORDINARY_WORDS).max(1.0);
     let sum: f32 = terms
         .iter()
         .map(|term| {

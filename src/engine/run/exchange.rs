@@ -61,6 +61,10 @@ impl RunState {
         let latency = answer.as_ref().map_or(Duration::ZERO, |exchange| exchange.elapsed);
         let kind = self.outcome_of(&answer);
         let (done, unchanged) = (kind == OutcomeKind::Done, kind == OutcomeKind::NotModified);
+        if let (Ok(exchange), true) = (&answer, done) {
+            // Counted before the host is free again: the next exchange sees what this one spent.
+            self.counters.bytes.add(exchange.body.len() as u64);
+        }
         let completion = self.complete(lease, Outcome { kind, latency, ended_at })?;
         match (answer, completion) {
             (Ok(exchange), Completion::Final(record)) if done && page => {

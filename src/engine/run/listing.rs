@@ -28,7 +28,6 @@ impl RunState {
             unpacked = gunzip(body);
             body = &unpacked;
         }
-        self.counters.bytes.add(exchange.body.len() as u64);
         let listed = listed_urls(record, body);
         let parent = Some(record.key());
         let candidates = listed.iter().map(|listed| Candidate {

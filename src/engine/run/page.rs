@@ -215,7 +215,6 @@ impl RunState {
 
     fn count_page(&self, row: &PageRow, links: usize) {
         self.counters.pages.add(1);
-        self.counters.bytes.add(row.bytes);
         self.counters.links.add(links as u64);
         if row.duplicate_of.is_some() {
             self.counters.deduplicated.add(1);
