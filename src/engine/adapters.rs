@@ -2,20 +2,15 @@
 
 use std::sync::Arc;
 
-use secrecy::ExposeSecret;
-
 use super::Error;
 use super::distill::{Distiller, Extractive, LlmDistiller, LlmDistillerOptions};
 use super::tables::Tables;
 use crate::cache::Cache;
-use crate::cancel::CancelToken;
 use crate::config::{Config, ConfigError};
 use crate::extract::{ExtractOptions, Extractor};
 use crate::fetch::{FetchOptions, Fetcher, MediaTypes};
-use crate::http::{self, AddressPolicy, Request, Timeouts};
-use crate::llm::{
-    self, CacheFailure, HttpReply, HttpRequest, ResponseCache, Transport, TransportError,
-};
+use crate::http::{self, AddressPolicy, Timeouts};
+use crate::llm::{self, CacheFailure, HttpTransport, ResponseCache};
 use crate::model::Content;
 use crate::pool::Pool;
 use crate::store::{Keyspace, StoreError};
@@ -137,7 +132,7 @@ pub(super) fn llm_client(
         .endpoint(url)
         .model(model)
         .api_key(key)
-        .transport(Arc::new(HttpTransport { client }))
+        .transport(Arc::new(HttpTransport::new(client)))
         .max_in_flight(config.llm.concurrency)
         .max_output_tokens(config.llm.max_output_tokens)
         .max_prompt_bytes(config.llm.max_prompt_bytes)
@@ -157,45 +152,6 @@ pub(super) fn distiller(config: &Config, llm: Option<llm::Client>) -> Arc<dyn Di
         ..LlmDistillerOptions::default()
     };
     Arc::new(LlmDistiller::new(client, options))
-}
-
-/// The model's client over the HTTP client.
-struct HttpTransport {
-    client: http::Client,
-}
-
-impl Transport for HttpTransport {
-    fn post(
-        &self,
-        request: &HttpRequest<'_>,
-        cancel: &CancelToken,
-    ) -> Result<HttpReply, TransportError> {
-        let mut exchange = Request::post(request.url.clone(), request.body.to_vec());
-        for header in &request.headers.0 {
-            exchange = exchange.header(&header.name, &header.value);
-        }
-        for header in request.secret_headers {
-            exchange = exchange.header(&header.name, header.value.expose_secret());
-        }
-        exchange.max_body = Some(request.max_body as u64);
-        exchange.timeouts = Some(Timeouts {
-            connect: request.timeout,
-            first_byte: request.timeout,
-            body: request.timeout,
-            total: request.timeout,
-        });
-        match self.client.send(&exchange, cancel) {
-            Ok(response) => Ok(HttpReply {
-                status: response.status,
-                headers: response.headers,
-                body: response.body,
-            }),
-            Err(error) => Err(TransportError::new(error.to_string())
-                .retryable(error.is_retryable() && error.is_before_first_byte())
-                .sent(!error.is_before_first_byte())
-                .caused_by(error)),
-        }
-    }
 }
 
 /// The durable tier of the model's answers.

@@ -49,6 +49,11 @@ use tables::Tables;
 /// How long dropping the last handle waits for running work before it gives up on it.
 const DROP_DEADLINE: Duration = Duration::from_secs(10);
 
+/// Bytes of batches between the crawl and the disk. More would not be written sooner.
+const QUEUE_BYTES: usize = 8 << 20;
+/// Bytes that the store flushes at once, at the most.
+const GROUP_BYTES: usize = 2 << 20;
+
 /// Texts whose holder is known in memory. A text may be held by a page whose batch is not visible
 /// yet, so this must be far more than the pages in flight.
 const HOLDERS: u64 = 1 << 16;
@@ -239,6 +244,8 @@ impl EngineBuilder {
             .cache_bytes(config.store.cache_bytes)
             .segment_bytes(config.store.segment_bytes)
             .verify_reads(config.store.verify_reads)
+            .queue_bytes(QUEUE_BYTES)
+            .max_group_bytes(GROUP_BYTES)
             .clock(Arc::clone(&clock))
             .open()?;
         let tables = Tables::open(store, &config.store)?;

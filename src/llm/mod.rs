@@ -25,6 +25,7 @@ mod client;
 mod error;
 mod exchange;
 mod flight;
+mod http;
 mod key;
 mod openai;
 mod pause;
@@ -42,6 +43,7 @@ pub use builder::Builder;
 pub use cache::{CacheFailure, ResponseCache};
 pub use client::{Client, MAX_REASKS};
 pub use error::{LlmError, Served};
+pub use http::HttpTransport;
 pub use openai::OpenAiChat;
 pub use pause::{Cancelled, CondvarPause, ManualPause, Pause};
 pub use request::{
