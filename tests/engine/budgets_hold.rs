@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use gristmill::Job;
 use gristmill::engine::{InfoQuery, StopReason};
-use gristmill::model::{Budget, BudgetKind, Focus};
+use gristmill::model::{Budget, BudgetKind, Focus, Source};
 
 use crate::support::server::{Request, Response, Server};
 use crate::workshop::{eager, infos, open, page, pages, readable, run};
@@ -15,6 +15,11 @@ const PAGES: u64 = 60;
 /// Sixty pages of the same length, each linked from the first.
 fn sixty() -> Server {
     Server::start(|request: &Request| {
+        if request.path() == "/sitemap.xml" {
+            let host = request.header("host").unwrap_or_default();
+            let list = format!("<urlset><url><loc>http://{host}/page/7</loc></url></urlset>");
+            return Response::ok("application/xml", list.into_bytes());
+        }
         let Some(number) = request.path().strip_prefix("/page/") else {
             return Response::status(404);
         };
@@ -40,7 +45,8 @@ fn the_budget_of_pages_is_exact_and_each_run_goes_on() {
     // In the same engine, and in the next.
     let job = |most| {
         let budget = Budget { max_pages: most, ..Budget::default() };
-        Job::new("barges").site(server.url("/page/0")).budget(budget)
+        let sitemap = Source::Sitemap(server.url("/sitemap.xml"));
+        Job::new("barges").site(server.url("/page/0")).source(sitemap).budget(budget)
     };
     let engine = open(dir.path(), config.clone());
     for most in [10, 25] {

@@ -90,7 +90,7 @@ impl Distiller for Slow {
 fn facts_of_a_text_that_was_replaced_meanwhile_are_not_stored() {
     let toll = Arc::new(Mutex::new("two pence"));
     let (price, slow) = (Arc::clone(&toll), Arc::new(Slow::default()));
-    let already = slow.told.clone();
+    let release = slow.told.clone();
     let server = Server::start(move |request: &Request| match request.path() {
         "/toll" => {
             let text = format!("The keeper says that the toll of the bridge is {}.", price.lock());
@@ -98,7 +98,7 @@ fn facts_of_a_text_that_was_replaced_meanwhile_are_not_stored() {
         }
         "/next" => {
             // Exchanges come one after the other, so the new text of the first page is stored.
-            already.add(1);
+            release.add(1);
             Response::html(&page("Next", "Nothing is to be seen here.", []))
         }
         _ => Response::status(404),

@@ -190,10 +190,16 @@ impl RunState {
 
     /// Stores that the run has ended and tells who waits. Runs once.
     fn finish(&self) {
-        let (stop, failure) = {
+        let (mut stop, failure) = {
             let mut flow = self.flow.lock();
             (flow.stop, flow.failure.take())
         };
+        // The last page that the budget allows may be the last page there is.
+        if stop == Some(StopReason::Budget(BudgetKind::Pages))
+            && self.frontier.lock().pending() == 0
+        {
+            stop = None;
+        }
         let ended = match failure {
             Some(error) => Err(error),
             None => self.store_end(stop),

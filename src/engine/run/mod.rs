@@ -21,6 +21,7 @@ mod distil;
 mod drive;
 mod exchange;
 mod frontier_store;
+mod infos;
 mod listing;
 mod page;
 mod progress;

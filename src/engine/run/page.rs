@@ -1,5 +1,6 @@
 //! Storing what an exchange brought: one batch a page.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -100,14 +101,18 @@ impl RunState {
         let input = Input { body: &exchange.body, url, content_type };
         let mut failure = None;
         if self.shared.config.crawl.extract {
-            match self.shared.extractor.extract(&input) {
+            // A page that makes the extractor panic is kept without a text, like one that it refuses.
+            let extracted =
+                catch_unwind(AssertUnwindSafe(|| self.shared.extractor.extract(&input)));
+            let extracted = extracted.map_err(|_| "the extractor panicked".to_owned());
+            match extracted.and_then(|content| content.map_err(|error| error.to_string())) {
                 Ok(mut content) => {
                     let links = std::mem::take(&mut content.links);
                     return Reading { content: Some(content), links, failure };
                 }
                 Err(error) => {
                     tracing::info!(%url, %error, "the content could not be extracted");
-                    failure = Some(error.to_string());
+                    failure = Some(error);
                 }
             }
         }
@@ -152,24 +157,38 @@ impl RunState {
 
     /// The other page that holds this text, if any; else `own` becomes its holder.
     fn holder_of(&self, hash: [u8; 32], own: &Url) -> Result<Option<Url>, Error> {
+        let mut holder = self.claim(hash, own)?;
+        if holder != *own {
+            let page = self.shared.tables.page(UrlKey::from_url(&holder))?;
+            // A page without a row is being stored. One of another text was taken for the holder
+            // while its new text was being stored.
+            if page.is_some_and(|page| !holds(&page, hash)) {
+                self.shared.holders.invalidate(&hash);
+                holder = self.claim(hash, own)?;
+            }
+        }
+        Ok((holder != *own).then_some(holder))
+    }
+
+    /// The page that is known to hold this text: `own` if none was.
+    fn claim(&self, hash: [u8; 32], own: &Url) -> Result<Url, Error> {
         let tables = &self.shared.tables;
         let find = || {
             for key in tables.by_hash.keys_prefix(hash) {
                 let Some(key) = trailing_url_key(&key?) else { continue };
                 match tables.page(key)? {
-                    Some(page) if page.duplicate_of.is_none() => return Ok(page.url),
+                    Some(page) if holds(&page, hash) => return Ok(page.url),
                     _ => {}
                 }
             }
             Ok::<Url, Error>(own.clone())
         };
-        let holder = match self.shared.holders.get_or_load(&hash, CLAIM_TIMEOUT, find) {
-            Ok(holder) => holder,
-            Err(crate::cache::LoadError::Loader(error)) => return Err(error),
+        match self.shared.holders.get_or_load(&hash, CLAIM_TIMEOUT, find) {
+            Ok(holder) => Ok(holder),
+            Err(crate::cache::LoadError::Loader(error)) => Err(error),
             // Nothing is lost by storing a text twice.
-            Err(_) => return Ok(None),
-        };
-        Ok((holder != *own).then_some(holder))
+            Err(_) => Ok(own.clone()),
+        }
     }
 
     /// Deletes what was stored of a content that is no more, save its infos.
@@ -279,6 +298,12 @@ impl RunState {
         let text = String::from_utf8_lossy(&value);
         Ok(text.lines().filter_map(|line| crate::url::parse(line).ok()).collect())
     }
+}
+
+/// Whether the text of the page is this one, and the page no duplicate itself.
+fn holds(page: &PageRow, hash: [u8; 32]) -> bool {
+    let hash = blake3::Hash::from_bytes(hash).to_hex();
+    page.duplicate_of.is_none() && page.content_hash.as_deref() == Some(hash.as_str())
 }
 
 fn put_links(batch: &mut Batch, run: &RunState, key: UrlKey, links: &[Link]) {

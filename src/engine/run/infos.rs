@@ -1,0 +1,226 @@
+//! Storing what a distiller has found, and taking it back when the text it stands in is replaced.
+//!
+//! Workers and the storing of pages meet here: the lock on [`Recent`] is held from the look at what
+//! is stored to the queueing of the batch, so two workers do not both take a fact for new, and no
+//! info of a text is queued behind the withdrawal of that text.
+
+use std::collections::HashMap;
+
+use parking_lot::MutexGuard;
+use url::Url;
+
+use super::RunState;
+use super::distil::{Ended, Item};
+use crate::engine::distill::{DistilUsage, Distilled, InfoKey, Rejected, RejectedWhy};
+use crate::engine::tables::{PageRow, encode_row, read_row, time_key};
+use crate::engine::{Error, Quarantined};
+use crate::model::{Citation, Content, Info};
+use crate::store::Batch;
+use crate::time::Timestamp;
+use crate::url::UrlKey;
+
+/// Written infos and replaced texts that are remembered before a withdrawal flushes.
+const MAX_RECENT: usize = 10_000;
+
+/// What was written since the last two flushes.
+#[derive(Debug, Default)]
+pub(super) struct Recent {
+    pub(super) fresh: Written,
+    pub(super) flushing: Written,
+}
+
+/// What was queued for the store and may not be visible yet.
+#[derive(Debug, Default)]
+pub(super) struct Written {
+    /// Infos with the keys of their rows; `None` where the row was deleted.
+    infos: HashMap<InfoKey, Option<(Vec<u8>, Info)>>,
+    /// Pages whose text was replaced, with the hash of the new one if there is any.
+    texts: HashMap<UrlKey, Option<[u8; 32]>>,
+}
+
+/// Holds back the workers of the distiller while the infos of a page are being deleted.
+pub(super) type WithdrawGuard<'a> = MutexGuard<'a, Recent>;
+
+impl Recent {
+    fn info(&self, key: &InfoKey) -> Option<&Option<(Vec<u8>, Info)>> {
+        self.fresh.infos.get(key).or_else(|| self.flushing.infos.get(key))
+    }
+
+    fn len(&self) -> usize {
+        [&self.fresh, &self.flushing].iter().map(|it| it.infos.len() + it.texts.len()).sum()
+    }
+
+    /// Whether an info that may not be visible yet cites the page.
+    fn cites(&self, url: &Url) -> bool {
+        let infos = self.fresh.infos.values().chain(self.flushing.infos.values());
+        infos.flatten().any(|(_, info)| {
+            info.url == *url || info.also_at.iter().any(|citation| citation.url == *url)
+        })
+    }
+}
+
+impl RunState {
+    /// Stores the infos, the refused claims and the end of the row in one batch; nothing if the
+    /// text of the page was replaced meanwhile.
+    pub(super) fn store_distilled(
+        &self,
+        item: Item,
+        page: &PageRow,
+        content: &Content,
+        distilled: Distilled,
+        now: Timestamp,
+    ) -> Result<Ended, Error> {
+        let Distilled { infos, rejected, usage, .. } = distilled;
+        self.count_usage(usage);
+        let tables = &self.shared.tables;
+        let mut batch = tables.store.batch();
+        batch.delete(&tables.pending_distil, item.focus.pending_key(item.page));
+        // The lock is held until the batch is queued: two workers that find the same fact must
+        // not both take it for new.
+        let mut recent = self.distil.recent.lock();
+        if !self.is_current(&recent, item.page, content)? {
+            self.shared.contents.invalidate(&item.page);
+            return Ok(Ended::Outdated);
+        }
+        for info in infos {
+            if info.span.of(&content.text) == Some(info.quote.as_str()) {
+                self.put_info(&mut batch, &mut recent, item, info)?;
+            } else {
+                let Info { fact, quote, .. } = info;
+                let refused = Rejected { fact, quote, why: RejectedWhy::Ungrounded };
+                self.put_quarantined(&mut batch, item, page, refused, now);
+            }
+        }
+        for refused in rejected {
+            // What only stands there already, or is more than was asked for, is not in doubt.
+            if refused.why != RejectedWhy::Superfluous {
+                self.put_quarantined(&mut batch, item, page, refused, now);
+            }
+        }
+        batch.commit_buffered()?;
+        self.counters.distilled.add(1);
+        Ok(Ended::Stored)
+    }
+
+    /// Whether `content` is still what the page says.
+    fn is_current(&self, recent: &Recent, page: UrlKey, content: &Content) -> Result<bool, Error> {
+        let (fresh, flushing) = (&recent.fresh.texts, &recent.flushing.texts);
+        let text = content.fingerprint.text;
+        if let Some(current) = fresh.get(&page).or_else(|| flushing.get(&page)) {
+            return Ok(*current == Some(text));
+        }
+        let hash = self.shared.tables.page(page)?.and_then(|row| row.content_hash);
+        Ok(hash.is_some_and(|hash| hash == blake3::Hash::from_bytes(text).to_hex().as_str()))
+    }
+
+    /// Puts a new info, or adds its citation to the one that states the same fact.
+    fn put_info(
+        &self,
+        batch: &mut Batch,
+        recent: &mut Recent,
+        item: Item,
+        info: Info,
+    ) -> Result<(), Error> {
+        let tables = &self.shared.tables;
+        let key = InfoKey::of(&info);
+        let known = match recent.info(&key) {
+            Some(known) => known.clone(),
+            None => tables.info_of_fact(key)?,
+        };
+        let (row_key, info) = if let Some((row_key, mut known)) = known {
+            let new = Citation::of(&info);
+            if known.url == info.url || known.also_at.iter().any(|at| at.url == new.url) {
+                return Ok(());
+            }
+            known.also_at.push(new);
+            (row_key, known)
+        } else {
+            self.counters.infos.add(1);
+            (time_key(info.created_at, key.0).to_vec(), info)
+        };
+        batch.put(&tables.infos, &row_key, encode_row(&info));
+        batch.put(&tables.info_keys, key.0, &row_key);
+        batch.put(&tables.infos_of, [&item.page.0[..], &row_key].concat(), []);
+        recent.fresh.infos.insert(key, Some((row_key, info)));
+        Ok(())
+    }
+
+    pub(super) fn count_usage(&self, usage: DistilUsage) {
+        self.counters.llm_calls.add(usage.calls - usage.cache_hits);
+        self.counters.llm_cache_hits.add(usage.cache_hits);
+        self.counters.tokens_in.add(usage.tokens_in);
+        self.counters.tokens_out.add(usage.tokens_out);
+    }
+
+    /// Deletes the infos that cite a page whose text is no more; `text` is the hash of the new one,
+    /// if there is any. An info that other pages state too goes on with the next of them.
+    ///
+    /// The batch must be queued before what is returned is dropped: until then no worker stores
+    /// infos, so none is stored for the old text and none is added to a row that is being deleted.
+    pub(super) fn withdraw_infos(
+        &self,
+        batch: &mut Batch,
+        page: UrlKey,
+        url: &Url,
+        text: Option<[u8; 32]>,
+    ) -> Result<WithdrawGuard<'_>, Error> {
+        let tables = &self.shared.tables;
+        let mut recent = self.distil.recent.lock();
+        if recent.cites(url) || recent.len() >= MAX_RECENT {
+            tables.store.flush()?;
+            *recent = Recent::default();
+        }
+        recent.fresh.texts.insert(page, text);
+        for key in tables.infos_of.keys_prefix(page.0) {
+            let key = key?;
+            batch.delete(&tables.infos_of, &key);
+            let row_key = key.get(page.0.len()..).unwrap_or_default();
+            let Some(mut info) = read_row::<Info>(&tables.infos, "infos", row_key)? else {
+                continue;
+            };
+            let fact = InfoKey::of(&info);
+            info.also_at.retain(|citation| citation.url != *url);
+            if info.url == *url {
+                if info.also_at.is_empty() {
+                    batch.delete(&tables.infos, row_key);
+                    batch.delete(&tables.info_keys, fact.0);
+                    recent.fresh.infos.insert(fact, None);
+                    continue;
+                }
+                let next = info.also_at.remove(0);
+                (info.url, info.quote, info.span) = (next.url, next.quote, next.span);
+            }
+            batch.put(&tables.infos, row_key, encode_row(&info));
+            recent.fresh.infos.insert(fact, Some((row_key.to_vec(), info)));
+        }
+        Ok(recent)
+    }
+
+    fn put_quarantined(
+        &self,
+        batch: &mut Batch,
+        item: Item,
+        page: &PageRow,
+        refused: Rejected,
+        now: Timestamp,
+    ) {
+        self.counters.quarantined.add(1);
+        let row = Quarantined {
+            fact: refused.fact,
+            quote: refused.quote,
+            url: page.url.clone(),
+            focus: self.focus(item.focus).map(|focus| focus.text.clone()).unwrap_or_default(),
+            why: refused.why,
+            created_at: now,
+        };
+        let bytes = encode_row(&row);
+        // Two claims may be alike to the letter: their order tells them apart.
+        let number = self.counters.quarantined.get();
+        let mut id = [0; 16];
+        let hash = blake3::hash(&bytes);
+        for (byte, from) in id.iter_mut().zip(number.to_be_bytes().iter().chain(hash.as_bytes())) {
+            *byte = *from;
+        }
+        batch.put(&self.shared.tables.quarantine, time_key(now, id), &bytes);
+    }
+}
