@@ -8,25 +8,20 @@
 //! and leaves out the rows that were claimed when it began: a row whose deletion is not visible yet
 //! is among them.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use parking_lot::{Mutex, MutexGuard};
-use url::Url;
+use parking_lot::Mutex;
 
 use super::infos::{Recent, Written};
 use super::{RunState, StopReason};
-use crate::engine::distill::{
-    DistilError, DistilRequest, DistilUsage, Distilled, InfoKey, Rejected, RejectedWhy,
-};
-use crate::engine::tables::{FocusId, PageRow, encode_row, read_row, time_key, trailing_url_key};
-use crate::engine::{Error, Quarantined};
-use crate::model::{Citation, Content, Focus, Info};
+use crate::engine::Error;
+use crate::engine::distill::{DistilError, DistilRequest};
+use crate::engine::tables::{FocusId, read_row, trailing_url_key};
+use crate::model::{Content, Focus};
 use crate::pool::Priority;
-use crate::store::Batch;
-use crate::time::Timestamp;
 use crate::url::UrlKey;
 
 /// Rows claimed by one scan.
@@ -312,7 +307,7 @@ impl RunState {
         }
     }
 
-    fn focus(&self, id: FocusId) -> Option<&Focus> {
+    pub(super) fn focus(&self, id: FocusId) -> Option<&Focus> {
         self.focuses.iter().find(|(known, _)| *known == id).map(|(_, focus)| focus)
     }
 
