@@ -1,5 +1,6 @@
 //! Figures of all parts in one snapshot, and the file in which a running engine publishes them.
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::path::Path;
 
@@ -11,6 +12,8 @@ use crate::time::Timestamp;
 
 /// Name of the published file in the directory.
 const FILE: &str = "stats.json";
+/// Where the store counts keys by the name of their keyspace.
+const KEYS_BY_NAME: &str = "store.keys";
 /// A published file larger than this is not ours.
 const MAX_FILE_BYTES: u64 = 16 << 20;
 
@@ -32,59 +35,113 @@ pub struct Stats {
 }
 
 impl Stats {
-    /// The figures in the Prometheus text format: one gauge for each number, its name made of
-    /// `gristmill`, the part and the path of the field.
+    /// The figures in the Prometheus text format: one gauge for each number, called `gristmill`, the
+    /// part and the path of the field. Runs, keyspaces and levels are told apart by labels.
     pub fn to_prometheus(&self) -> String {
-        let mut text = String::new();
-        for (name, value) in self.numbers() {
-            let metric: String = name
+        let mut metrics: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for Figure { path, labels, value } in self.figures() {
+            let name: String = path
                 .chars()
                 .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' })
                 .collect();
-            let _ = writeln!(text, "# TYPE gristmill_{metric} gauge\ngristmill_{metric} {value}");
+            let labels: Vec<String> = labels
+                .iter()
+                .map(|(name, value)| format!("{name}=\"{}\"", escaped(value)))
+                .collect();
+            let labels =
+                if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+            metrics.entry(name).or_default().push(format!("{labels} {value}"));
+        }
+        let mut text = String::new();
+        for (name, samples) in metrics {
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "# TYPE gristmill_{name} gauge");
+            for sample in samples {
+                let _ = writeln!(text, "gristmill_{name}{sample}");
+            }
         }
         text
     }
 
-    /// All numbers with their dotted names, in a fixed order.
-    fn numbers(&self) -> Vec<(String, serde_json::Number)> {
-        let mut numbers = Vec::new();
+    /// All numbers, in a fixed order.
+    fn figures(&self) -> Vec<Figure> {
+        let mut figures = Vec::new();
         for (job, progress) in &self.runs {
             let value = serde_json::to_value(progress).unwrap_or(Value::Null);
-            flatten(&format!("run.{job}"), &value, &mut numbers);
+            flatten("run", &[("job", job.clone())], &value, &mut figures);
         }
         for (part, value) in &self.parts {
-            flatten(part, value, &mut numbers);
+            match part.split_once('/') {
+                Some((part, job)) => {
+                    flatten(part, &[("job", job.to_owned())], value, &mut figures);
+                }
+                None => flatten(part, &[], value, &mut figures),
+            }
         }
-        numbers
+        figures
     }
 }
 
-fn flatten(name: &str, value: &Value, into: &mut Vec<(String, serde_json::Number)>) {
+/// One number with its place.
+struct Figure {
+    path: String,
+    labels: Vec<(&'static str, String)>,
+    value: serde_json::Number,
+}
+
+fn flatten(path: &str, labels: &[(&'static str, String)], value: &Value, into: &mut Vec<Figure>) {
+    let figure = |value| Figure { path: path.to_owned(), labels: labels.to_vec(), value };
+    let labelled = |name, value: &str| [labels, &[(name, value.to_owned())]].concat();
     match value {
-        Value::Number(number) => into.push((name.to_owned(), number.clone())),
-        Value::Bool(flag) => into.push((name.to_owned(), u64::from(*flag).into())),
+        Value::Number(number) => into.push(figure(number.clone())),
+        Value::Bool(flag) => into.push(figure(u64::from(*flag).into())),
+        Value::Object(fields) if path == KEYS_BY_NAME => {
+            for (name, value) in fields {
+                flatten(path, &labelled("keyspace", name), value, into);
+            }
+        }
         Value::Object(fields) => {
             for (field, value) in fields {
-                flatten(&format!("{name}.{field}"), value, into);
+                flatten(&format!("{path}.{field}"), labels, value, into);
             }
         }
         Value::Array(items) => {
             for (index, value) in items.iter().enumerate() {
-                flatten(&format!("{name}.{index}"), value, into);
+                let index = index.to_string();
+                let name = value.get("priority").and_then(Value::as_str).unwrap_or(&index);
+                flatten(path, &labelled("priority", name), value, into);
             }
         }
         Value::Null | Value::String(_) => {}
     }
 }
 
+/// A label's value as the text format wants it.
+fn escaped(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
 /// A table: one figure a line.
 impl fmt::Display for Stats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "taken at {} by process {}", self.taken_at, self.pid)?;
-        let numbers = self.numbers();
-        let width = numbers.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-        for (name, value) in numbers {
+        let rows: Vec<(String, serde_json::Number)> = self
+            .figures()
+            .into_iter()
+            .map(|Figure { path, labels, value }| {
+                let labels: Vec<String> = labels.into_iter().map(|(_, value)| value).collect();
+                (
+                    if labels.is_empty() {
+                        path
+                    } else {
+                        format!("{path} [{}]", labels.join(", "))
+                    },
+                    value,
+                )
+            })
+            .collect();
+        let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+        for (name, value) in rows {
             write!(f, "\n{name:width$}  {value}")?;
         }
         Ok(())
@@ -145,4 +202,38 @@ pub fn published_stats(dir: impl AsRef<Path>) -> Result<Option<Stats>, Error> {
     }
     let bytes = std::fs::read(&path).map_err(file)?;
     serde_json::from_slice(&bytes).map(Some).map_err(|error| file(error.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn figures_become_gauges_with_labels() {
+        let Value::Object(parts) = json!({
+            "store": {"reads": 3, "keys": {"pages": 2, "infos": 1}},
+            "crawl_pool": {"name": "crawl", "levels": [{"priority": "urgent", "done": 4}]},
+            "frontier/a \"job\"": {"pending": 5},
+        }) else {
+            panic!("an object")
+        };
+        let progress = Progress { pages: 7, ..Progress::default() };
+        let runs = vec![("b".to_owned(), progress)];
+        let stats = Stats { taken_at: Timestamp(0), pid: 1, runs, parts };
+        let text = stats.to_prometheus();
+        for line in [
+            "# TYPE gristmill_store_keys gauge",
+            "gristmill_store_keys{keyspace=\"pages\"} 2",
+            "gristmill_store_reads 3",
+            "gristmill_crawl_pool_levels_done{priority=\"urgent\"} 4",
+            "gristmill_frontier_pending{job=\"a \\\"job\\\"\"} 5",
+            "gristmill_run_pages{job=\"b\"} 7",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+        }
+        assert_eq!(text.matches("# TYPE gristmill_store_keys gauge").count(), 1);
+        assert!(stats.to_string().contains("store.keys [pages]"));
+    }
 }

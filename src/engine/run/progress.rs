@@ -68,10 +68,26 @@ pub struct Progress {
     pub bytes: u64,
     /// Pages waiting to be distilled, counted once for each focus.
     pub pending_distil: u64,
-    /// Since the run was started by this process.
+    /// Since the run was started by this process; in seconds where it is written.
+    #[serde(with = "seconds")]
     pub elapsed: Duration,
     /// The run has ended; `wait` returns at once.
     pub done: bool,
+}
+
+/// Durations as seconds.
+mod seconds {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    pub(super) fn serialize<S: Serializer>(value: &Duration, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_f64(value.as_secs_f64())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        Duration::try_from_secs_f64(f64::deserialize(from)?).map_err(de::Error::custom)
+    }
 }
 
 /// What a run came to. Counts are of this process's part of the run, but for `pages`.
