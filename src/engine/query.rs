@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::Bound;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -12,7 +13,7 @@ use super::tables::{
 };
 use super::{Engine, Error};
 use crate::model::{Hop, Info, Reason};
-use crate::store::{Direction, Value};
+use crate::store::{Direction, Keyspace, Value};
 use crate::time::Timestamp;
 use crate::url::UrlKey;
 
@@ -183,18 +184,8 @@ impl Engine {
         &self,
         query: &InfoQuery,
     ) -> Result<impl Iterator<Item = Result<Info, Error>> + use<>, Error> {
-        let tables = self.shared()?.tables.clone();
-        let focus = query.focus.clone();
-        let rows = tables.infos.range(since_bounds(query.since), Direction::Forward);
-        Ok(rows
-            .map(|row| {
-                let (key, value) = row?;
-                decode_row::<Info>("infos", &key, &value)
-            })
-            .filter(move |info| {
-                let wanted = focus.as_deref();
-                !matches!((info, wanted), (Ok(info), Some(focus)) if info.focus != focus)
-            }))
+        let rows = &self.shared()?.tables.infos;
+        Ok(by_focus(rows, "infos", query, |info: &Info| &info.focus))
     }
 
     /// What was refused because it could not be grounded, oldest first.
@@ -202,18 +193,8 @@ impl Engine {
         &self,
         query: &InfoQuery,
     ) -> Result<impl Iterator<Item = Result<Quarantined, Error>> + use<>, Error> {
-        let tables = self.shared()?.tables.clone();
-        let focus = query.focus.clone();
-        let rows = tables.quarantine.range(since_bounds(query.since), Direction::Forward);
-        Ok(rows
-            .map(|row| {
-                let (key, value) = row?;
-                decode_row::<Quarantined>("quarantine", &key, &value)
-            })
-            .filter(move |refused| {
-                let wanted = focus.as_deref();
-                !matches!((refused, wanted), (Ok(one), Some(focus)) if one.focus != focus)
-            }))
+        let rows = &self.shared()?.tables.quarantine;
+        Ok(by_focus(rows, "quarantine", query, |refused: &Quarantined| &refused.focus))
     }
 
     /// The stored pages: by time where `since` is given, else by host.
@@ -326,6 +307,25 @@ pub(super) fn next_job_id(jobs: &[(String, JobRow)]) -> JobId {
 
 fn parse_url(url: &str) -> Result<Url, Error> {
     crate::url::parse(url).map_err(|source| Error::Url { url: url.to_owned(), source })
+}
+
+/// The rows that a query asks for; `focus_of` gives the focus of a row.
+fn by_focus<T: DeserializeOwned>(
+    rows: &Keyspace,
+    name: &'static str,
+    query: &InfoQuery,
+    focus_of: fn(&T) -> &str,
+) -> impl Iterator<Item = Result<T, Error>> + use<T> {
+    let focus = query.focus.clone();
+    rows.range(since_bounds(query.since), Direction::Forward)
+        .map(move |row| {
+            let (key, value) = row?;
+            decode_row::<T>(name, &key, &value)
+        })
+        .filter(move |row| match (row, &focus) {
+            (Ok(row), Some(focus)) => focus_of(row) == focus,
+            _ => true,
+        })
 }
 
 fn since_bounds(since: Option<Timestamp>) -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {

@@ -45,7 +45,7 @@ fn a_host_that_nobody_serves_is_named_with_its_reason() {
     let config = data.file("once.toml");
     fs::write(&config, "[crawl]\nmax_attempts = 1\n").unwrap();
     let line = data.crawl(&url, &["--config", config.to_str().unwrap()]).complaint(1);
-    assert!(line.contains(&url), "{line}");
+    assert!(line.contains(&url) && line.contains("refused"), "{line}");
 }
 
 #[test]

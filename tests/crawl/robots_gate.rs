@@ -97,7 +97,7 @@ fn a_missing_file_allows_and_a_failing_one_forbids_after_retries() {
     let mut crawl = Crawl::new(&["http://a.example/1"]);
     crawl.robots(RobotsAnswer::Status(500));
     let before = crawl.now.monotonic;
-    crawl.robots(RobotsAnswer::Unreachable);
+    crawl.robots(RobotsAnswer::Unreachable { cause: "connection refused".to_owned() });
     assert_eq!(crawl.now.monotonic - before, Duration::from_secs(5));
     crawl.robots(RobotsAnswer::Status(503));
     assert_eq!(crawl.refused(), Reason::Robots { line: "robots.txt answered 503".into() });
@@ -138,7 +138,7 @@ fn rules_run_out_and_the_old_ones_stay_where_no_new_ones_come() {
     let admitted = crawl.frontier.admit(&crawl.store, crawl.now, seed).unwrap();
     crawl.frontier.publish(admitted.admissions);
     for _ in 0..3 {
-        crawl.robots(RobotsAnswer::Unreachable);
+        crawl.robots(RobotsAnswer::Unreachable { cause: "connection refused".to_owned() });
     }
     assert_eq!(crawl.refused(), Reason::Robots { line: "disallow: /2".into() });
 }

@@ -64,7 +64,8 @@ impl Frontier {
             }
             Offer::Hop(hop) if given_up => {
                 let RobotsHop { origin, attempt, .. } = hop;
-                self.apply_robots(&origin, attempt, now, RobotsAnswer::Unreachable);
+                let cause = "its redirect leads to a host that was given up".to_owned();
+                self.apply_robots(&origin, attempt, now, RobotsAnswer::Unreachable { cause });
                 None
             }
             Offer::Hop(RobotsHop { origin, url, hop, attempt }) => {
@@ -74,7 +75,8 @@ impl Frontier {
                 Ok(url) => Some(self.lease_robots(id, name, origin, url, (0, attempt), now)),
                 Err(error) => {
                     tracing::warn!(%origin, %error, "origin without a robots.txt URL");
-                    self.apply_robots(&origin, attempt, now, RobotsAnswer::Unreachable);
+                    let cause = error.to_string();
+                    self.apply_robots(&origin, attempt, now, RobotsAnswer::Unreachable { cause });
                     None
                 }
             },

@@ -11,6 +11,9 @@ use crate::url::{Host, Origin, Url, join};
 /// Redirects that are followed for one `robots.txt`.
 const MAX_ROBOTS_HOPS: u8 = 5;
 
+/// Why a redirect of `robots.txt` is not followed that leads to a host there is no room for.
+const TOO_MANY_HOSTS: &str = "its redirect leads to one host more than are kept in memory";
+
 /// Sitemaps of one file that are handed on.
 const MAX_SITEMAPS: usize = 1000;
 
@@ -39,7 +42,7 @@ impl Frontier {
         let health = match &answer {
             RobotsAnswer::Status(429 | 503) => Health::Refusing(None),
             RobotsAnswer::Status(status) if *status >= 500 => Health::Error,
-            RobotsAnswer::Unreachable => Health::Unreachable,
+            RobotsAnswer::Unreachable { .. } => Health::Unreachable,
             _ => Health::Good,
         };
         // How long a file of rules takes says nothing of pages, hence no latency.
@@ -65,7 +68,12 @@ impl Frontier {
                 self.list(id);
             }
             None => {
-                self.apply_robots(&origin, attempt, now, RobotsAnswer::Unreachable);
+                self.apply_robots(
+                    &origin,
+                    attempt,
+                    now,
+                    RobotsAnswer::Unreachable { cause: TOO_MANY_HOSTS.to_owned() },
+                );
             }
         }
     }
@@ -94,7 +102,9 @@ impl Frontier {
                 return RobotsOutcome::default();
             }
             RobotsAnswer::Status(status) => format!("robots.txt answered {status}"),
-            RobotsAnswer::Unreachable => "robots.txt could not be fetched".to_owned(),
+            RobotsAnswer::Unreachable { cause } => {
+                format!("robots.txt could not be fetched: {cause}")
+            }
         };
         if attempt < self.options.robots_attempts {
             self.want_robots(origin, attempt + 1, now);

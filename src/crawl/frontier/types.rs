@@ -274,7 +274,10 @@ pub enum RobotsAnswer {
     /// A redirect.
     Redirect(Url),
     /// No answer, or none within the limits.
-    Unreachable,
+    Unreachable {
+        /// What happened.
+        cause: String,
+    },
 }
 
 /// What an answer to a request for `robots.txt` led to.

@@ -183,11 +183,12 @@ impl RunState {
                 (200..=299, _) => RobotsAnswer::Body(exchange.body),
                 (status, _) => RobotsAnswer::Status(status),
             },
-            // Nothing was sent, and nothing will be: each URL is refused for the same reason.
-            Err(error) if matches!(error.to_reason(), Reason::BlockedAddress { .. }) => {
-                RobotsAnswer::Body(Vec::new())
-            }
-            Err(_) => RobotsAnswer::Unreachable,
+            Err(error) => match error.to_reason() {
+                // Nothing was sent, and nothing will be: each URL is refused for the same reason.
+                Reason::BlockedAddress { .. } => RobotsAnswer::Body(Vec::new()),
+                Reason::Failed { cause } => RobotsAnswer::Unreachable { cause },
+                other => RobotsAnswer::Unreachable { cause: other.to_string() },
+            },
         };
         let ended_at = self.shared.clock.monotonic();
         let outcome = {

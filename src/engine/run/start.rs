@@ -23,6 +23,8 @@ use crate::url::Host;
 const MAX_URL_FILE_BYTES: u64 = 256 << 20;
 /// Rows put or deleted in one batch when a whole keyspace is gone through.
 const SWEEP_ROWS: usize = 1000;
+/// Requests for a robots.txt; a host that does not answer them is not waited for any longer.
+const MAX_ROBOTS_ATTEMPTS: u32 = 3;
 /// How often a run publishes its figures.
 const PUBLISH_EVERY: Duration = Duration::from_secs(1);
 
@@ -126,6 +128,7 @@ fn frontier_options(config: &Config) -> FrontierOptions {
         crawl_delay_cap: config.crawl.max_crawl_delay,
         robots_ttl: config.cache.robots_ttl,
         max_attempts: config.crawl.max_attempts,
+        robots_attempts: config.crawl.max_attempts.min(MAX_ROBOTS_ATTEMPTS),
         seen_capacity: config.crawl.seen_capacity,
         queue_capacity: config.crawl.queue_capacity,
         ..FrontierOptions::default()
