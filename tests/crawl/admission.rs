@@ -143,3 +143,28 @@ fn shallow_urls_come_first_then_better_ones_then_older_ones() {
     let stored: Vec<_> = keys.iter().map(|(_, url)| url.path().to_owned()).collect();
     assert_eq!(stored, order, "the store's order is that of fetching");
 }
+
+#[test]
+fn sitemaps_and_feeds_found_on_the_way_stay_on_the_hosts_of_the_job() {
+    // Include patterns speak of pages, not of what lists them.
+    let scope = Scope { include: vec!["*/pages/*".to_owned()], ..Scope::default() };
+    let (store, mut frontier) = (MemoryFrontierStore::new(), frontier(&scope));
+    let own = parse("http://a.example/sitemap.xml").unwrap();
+    let other = parse("http://b.example/sitemap.xml").unwrap();
+    for (kind, via) in [(DocumentKind::Sitemap, Via::Sitemap), (DocumentKind::Feed, Via::Feed)] {
+        let mut listing = |url| {
+            let candidate = Candidate { kind, via, ..Candidate::seed(url) };
+            frontier.admit(&store, now(), [candidate]).unwrap()
+        };
+        if kind == DocumentKind::Sitemap {
+            assert_eq!(listing(&own).admissions.len(), 1);
+            let refused = listing(&other).refusals;
+            assert!(
+                matches!(&refused[0].reason, Reason::OutOfScope { rule } if rule.contains("b.example"))
+            );
+        } else {
+            let feed = parse("http://b.example/feed").unwrap();
+            assert!(listing(&feed).admissions.is_empty());
+        }
+    }
+}

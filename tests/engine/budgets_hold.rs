@@ -67,6 +67,20 @@ fn the_budget_of_pages_is_exact_and_each_run_goes_on() {
 }
 
 #[test]
+fn a_budget_that_ends_with_the_last_page_leaves_a_finished_run() {
+    let server = sixty();
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open(dir.path(), eager());
+    let budget = Budget { max_pages: Some(PAGES), ..Budget::default() };
+    let job = || Job::new("whole").site(server.url("/page/0")).budget(budget);
+    let report = run(&engine, job());
+    assert_eq!((report.pages, report.stopped), (PAGES, None));
+    // A finished job is run again: its pages are asked for once more.
+    assert_eq!(run(&engine, job()).pages, PAGES);
+    assert_eq!(server.hits("/page/7"), 2);
+}
+
+#[test]
 fn the_budget_of_bytes_is_passed_by_less_than_a_page_of_each_exchange() {
     let server = sixty();
     let dir = tempfile::tempdir().unwrap();
