@@ -49,10 +49,11 @@ fn model(calls: &Arc<AtomicU64>) -> Server {
             let sentence = prompt[at..].split_inclusive('.').next().unwrap();
             vec![json!({"fact": sentence, "quote": sentence})]
         } else if prompt.contains("keeper Ulm") {
-            vec![json!({
+            let claim = json!({
                 "fact": "The keeper Ulm took 99 pence in 1801.",
                 "quote": "Ulm wrote that he had taken 99 pence in 1801",
-            })]
+            });
+            vec![claim.clone(), claim]
         } else {
             Vec::new()
         };
@@ -113,7 +114,8 @@ fn grounded_answers_become_infos_once_and_nonsense_never_does() {
             assert!(!info.cache_hit);
         }
         let refused = quarantined(&engine);
-        assert_eq!((report.quarantined, refused.len()), (1, 1), "{refused:?}");
+        // Twice in one answer: each claim that is counted is kept.
+        assert_eq!((report.quarantined, refused.len()), (2, 2), "{refused:?}");
         assert!(refused[0].fact.contains("99 pence") && refused[0].url.path() == "/rave");
         infos(&engine)
     };
@@ -166,7 +168,7 @@ fn a_model_that_is_down_loses_nothing() {
     let engine = open(dir.path(), config(&model.address().to_string()));
     run(&engine, job(&site));
     gates(&site, &engine);
-    assert_eq!(quarantined(&engine).len(), 1);
+    assert_eq!(quarantined(&engine).len(), 2);
 }
 
 #[test]
