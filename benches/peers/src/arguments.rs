@@ -36,6 +36,12 @@ impl Arguments {
         parsed.map(Some).map_err(|_| Error::Usage(format!("{name} cannot be {value:?}")))
     }
 
+    /// Takes `name` from anywhere; whether it was there.
+    pub(crate) fn flag(&mut self, name: &str) -> bool {
+        let at = self.words.iter().position(|word| word == name);
+        at.and_then(|at| self.words.remove(at)).is_some()
+    }
+
     /// Fails if anything was not taken.
     pub(crate) fn finish(self) -> Result<(), Error> {
         match self.words.front() {
@@ -60,6 +66,15 @@ mod tests {
         assert_eq!(line.option::<usize>("--repeat").unwrap(), Some(5));
         assert_eq!(line.option::<usize>("--connections").unwrap(), None);
         assert!(matches!(line.finish(), Err(Error::Usage(_))));
+    }
+
+    #[test]
+    fn a_flag_is_taken_once() {
+        let mut line = arguments(&["pool", "--idle"]);
+        assert!(line.flag("--idle"));
+        assert!(!line.flag("--idle"));
+        assert_eq!(line.positional().unwrap(), "pool");
+        assert!(line.finish().is_ok());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! peers crawl [--docs DIR] [--engines A,B] [--repeat N] [--connections N] [--json FILE]
+//! peers pool [--engines A,B] [--repeat N] [--idle] [--json FILE]
 //! ```
 //!
 //! Every engine runs in a process of its own; its processor time and peak memory are what the
@@ -11,6 +12,7 @@
 mod arguments;
 mod crawl;
 mod error;
+mod pool;
 mod process;
 mod report;
 
@@ -20,7 +22,8 @@ use arguments::Arguments;
 use error::Error;
 
 const USAGE: &str = "usage: peers crawl [--docs DIR] [--engines A,B] [--repeat N] \
-                     [--connections N] [--json FILE]";
+                     [--connections N] [--json FILE]\n       \
+                     peers pool [--engines A,B] [--repeat N] [--idle] [--json FILE]";
 
 fn main() -> ExitCode {
     match run(Arguments::from_process()) {
@@ -43,6 +46,8 @@ fn run(mut arguments: Arguments) -> Result<(), Error> {
         "__crawl-engine" => crawl::engine::run_here(arguments),
         "__crawl-read-back" => crawl::gristmill::read_back_here(arguments),
         "__crawl-server" => crawl::server::run_here(arguments),
+        "pool" => pool::run(arguments),
+        "__pool-engine" => pool::engine::run_here(arguments),
         other => Err(Error::Usage(format!("there is no part called {other:?}"))),
     }
 }

@@ -34,19 +34,27 @@ pub(crate) fn write_json(path: &Path, machine: &str, rows: &[Row]) -> Result<(),
     fs::write(path, text).map_err(Error::io(format!("write {}", path.display())))
 }
 
-/// Prints rows of cells, the first column left and the others right aligned.
+/// Prints rows of cells, as [`lines`] aligns them.
 pub(crate) fn print_table(rows: &[Vec<String>]) {
+    for line in lines(rows) {
+        println!("{line}");
+    }
+}
+
+/// One line for each row of cells, the first column left and the others right aligned.
+pub(crate) fn lines(rows: &[Vec<String>]) -> Vec<String> {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
         rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max()
     };
     let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
-    for row in rows {
+    let line = |row: &Vec<String>| {
         let cells = row.iter().zip(&widths).enumerate().map(|(column, (cell, &width))| {
             if column == 0 { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
         });
-        println!("{}", cells.collect::<Vec<_>>().join("  ").trim_end());
-    }
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect()
 }
 
 /// The middle of the values, the mean of the two middle ones if their number is even; 0 of none.
@@ -61,6 +69,14 @@ pub(crate) fn median(mut values: Vec<f64>) -> f64 {
             f64::midpoint(lower, upper)
         }
     }
+}
+
+/// The least of the values that `percent` of them do not exceed (nearest rank); the default of none.
+pub(crate) fn percentile<T: Copy + Default + Ord>(values: &[T], percent: usize) -> T {
+    let mut sorted = values.to_vec();
+    sorted.sort_unstable();
+    let rank = (sorted.len() * percent).div_ceil(100);
+    sorted.get(rank.saturating_sub(1)).copied().unwrap_or_default()
 }
 
 /// Processor, number of cores, memory and system of this machine, as far as they can be read.
@@ -87,6 +103,26 @@ mod tests {
         assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
         assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]), 2.5);
         assert_eq!(median(Vec::new()), 0.0);
+    }
+
+    #[test]
+    fn a_percentile_is_one_of_the_values() {
+        let values: Vec<u32> = (1..=200).rev().collect();
+        assert_eq!(percentile(&values, 50), 100);
+        assert_eq!(percentile(&values, 99), 198);
+        assert_eq!(percentile(&values, 100), 200);
+        assert_eq!(percentile(&[7, 3, 5], 50), 5);
+        assert_eq!(percentile(&[7], 1), 7);
+        assert_eq!(percentile::<u32>(&[], 99), 0);
+    }
+
+    #[test]
+    fn columns_are_aligned() {
+        let row = |cells: [&str; 2]| cells.map(str::to_owned).to_vec();
+        assert_eq!(
+            lines(&[row(["engine", "µs"]), row(["bare", "12.5"])]),
+            ["engine    µs", "bare    12.5",]
+        );
     }
 
     #[test]
