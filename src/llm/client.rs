@@ -138,7 +138,7 @@ impl Client {
         request: &ChatRequest,
         cancel: &CancelToken,
     ) -> Result<Completion, LlmError> {
-        self.visit(request, &mut Continuation::default(), cancel, true)
+        self.go_on(request, &mut Continuation::default(), cancel, true)
     }
 
     /// Like [`Client::complete`], but never pauses: where that would, this fails with
@@ -190,11 +190,11 @@ impl Client {
         so_far: &mut Continuation,
         cancel: &CancelToken,
     ) -> Result<Completion, LlmError> {
-        self.visit(request, so_far, cancel, false)
+        self.go_on(request, so_far, cancel, false)
     }
 
     /// Goes on with a call until it ends or, unless it `pauses`, is put off.
-    fn visit(
+    pub(crate) fn go_on(
         &self,
         request: &ChatRequest,
         so_far: &mut Continuation,
