@@ -184,11 +184,13 @@ fn waits_are_bounded_in_number_and_in_length() {
 #[test]
 fn what_was_kept_of_a_text_that_was_replaced_is_not_gone_on_with() {
     let toll = Arc::new(Mutex::new("two pence"));
-    let (price, replaced) = (Arc::clone(&toll), Tally::default());
-    let release = replaced.clone();
+    let (price, asked, replaced) = (Arc::clone(&toll), Tally::default(), Tally::default());
+    let (asking, release) = (asked.clone(), replaced.clone());
     let server = Server::start(move |request: &Request| match request.path() {
         "/toll" => {
-            let text = format!("The keeper says that the toll of the bridge is {}.", price.lock());
+            let price = *price.lock();
+            assert!(price == "two pence" || asked.wait(1), "nobody asks about the old text");
+            let text = format!("The keeper says that the toll of the bridge is {price}.");
             Response::html(&page("Toll", &text, []))
         }
         "/next" => {
@@ -202,6 +204,7 @@ fn what_was_kept_of_a_text_that_was_replaced_is_not_gone_on_with() {
     let dir = tempfile::tempdir().unwrap();
     let (engine, visits) = engine(dir.path(), move |(text, kept)| {
         assert_eq!(kept, None, "{text}");
+        asking.add(1);
         text.contains("two pence").then(|| {
             assert!(replaced.wait(1), "the second page is not asked for");
             Duration::from_millis(2)

@@ -161,7 +161,9 @@ fn an_engine_that_is_closed_in_the_wait_leaves_the_rows_and_keeps_the_answers() 
         engine.close(PATIENCE).unwrap();
         let report = running.wait().unwrap();
         assert_eq!((report.stopped, report.infos), (Some(StopReason::Cancelled), 0));
-        assert_eq!((report.llm.calls, report.distil_failed), (ROADS as u64, 0));
+        // The answer to the last one may have been cut off on its way, which ends that call.
+        let ended = report.llm.calls - ROADS as u64;
+        assert!(ended <= 1 && report.distil_failed == 0, "{report:?}");
     }
     assert_eq!(model.count.get(), 2 * ROADS as u64, "nobody asks again");
     *down.lock() = false;
