@@ -159,7 +159,7 @@ pub struct LlmConfig {
     pub max_prompt_bytes: usize,
     /// Most tokens of an answer. Default 1,000.
     pub max_output_tokens: u32,
-    /// One call with all its retries. Default 120 s.
+    /// One call with all its retries and the waits before them. Default 120 s.
     #[serde(with = "duration")]
     pub timeout: Duration,
 }

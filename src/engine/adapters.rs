@@ -87,12 +87,12 @@ pub(super) fn distil_workers(config: &Config) -> usize {
     if config.llm.url.is_some() { config.llm.concurrency } else { config.distil.concurrency }
 }
 
-/// A pool that starts with one worker and grows to `most`, with one to spare for what is urgent.
+/// A pool that starts with one worker and grows to `most`.
 pub(super) fn pool(name: &str, most: usize, config: &Config) -> Result<Pool, Error> {
     Ok(Pool::builder()
         .name(name)
         .min(1)
-        .max(most + 1)
+        .max(most)
         .idle_timeout(config.pool.idle_timeout)
         .stack_size(config.pool.stack_bytes)
         .build()?)

@@ -262,7 +262,9 @@ impl EngineBuilder {
             extractor: adapters::extractor(&config),
             contents: adapters::content_cache(&config, &clock),
             holders: Cache::builder().capacity(HOLDERS).build(),
-            crawl_pool: adapters::pool("crawl", config.crawl.concurrency, &config)?,
+            // One to spare for what is urgent.
+            crawl_pool: adapters::pool("crawl", config.crawl.concurrency + 1, &config)?,
+            // None to spare: a worker more than the model takes calls would wait for its turn.
             distil_pool: adapters::pool("distil", adapters::distil_workers(&config), &config)?,
             config,
             clock,

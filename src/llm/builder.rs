@@ -135,7 +135,8 @@ impl Builder {
         self
     }
 
-    /// Most time of a call: all attempts, pauses, re-asks and waits together. Default 180 s.
+    /// Most time of a call: all attempts, pauses, re-asks and waits together. Default 180 s. For a
+    /// call that is put off, see [`Client::complete_or_later`].
     #[must_use]
     pub fn timeout(mut self, total: Duration) -> Self {
         self.timeout = total;
@@ -170,7 +171,7 @@ impl Builder {
         self
     }
 
-    /// How the client waits between attempts. Default: [`CondvarPause`].
+    /// How [`Client::complete`] waits between attempts. Default: [`CondvarPause`].
     #[must_use]
     pub fn pause(mut self, pause: Arc<dyn Pause>) -> Self {
         self.pause = pause;

@@ -64,6 +64,19 @@ pub enum LlmError {
         #[source]
         source: Option<Box<LlmError>>,
     },
+    /// The call is put off: the same call is to be made again after a wait. Only calls that do not
+    /// pause themselves end so; see
+    /// [`Client::complete_or_later`](super::Client::complete_or_later).
+    #[error("the model is to be asked again in {wait:?} ({attempts} attempts so far)")]
+    Later {
+        /// How long to wait: what the server asked for, else the backoff of the policy.
+        wait: Duration,
+        /// Requests sent so far.
+        attempts: u32,
+        /// What the last attempt ran into.
+        #[source]
+        source: Box<LlmError>,
+    },
     /// The server could not be reached, or the connection broke.
     #[error("{endpoint} did not answer ({attempts} attempts)")]
     Transport {
@@ -170,6 +183,7 @@ impl LlmError {
             Self::Schema { .. } => "schema",
             Self::Cancelled => "cancelled",
             Self::Deadline { .. } => "deadline",
+            Self::Later { .. } => "later",
             Self::Transport { .. } => "transport",
             Self::Http { .. } => "http",
             Self::Quota { .. } => "quota",
@@ -197,19 +211,23 @@ impl LlmError {
             | Self::Refused { served, .. }
             | Self::Empty { served }
             | Self::Invalid { served, .. } => Some(served),
-            Self::Deadline { source: Some(source), .. } | Self::RetryAfter { source, .. } => {
-                source.served()
-            }
+            Self::Deadline { source: Some(source), .. }
+            | Self::Later { source, .. }
+            | Self::RetryAfter { source, .. } => source.served(),
             Self::Shared(shared) => shared.served(),
             _ => None,
         }
     }
 
     /// Tokens that were spent without a result. Zero for [`LlmError::Shared`]: the call that was
-    /// waited for accounts for them.
+    /// waited for accounts for them. What a call that was put off has spent is told by its
+    /// [`Continuation`](super::Continuation).
     pub fn usage(&self) -> Usage {
         match self {
             Self::Shared(_) => Usage::default(),
+            Self::Deadline { source: Some(source), .. }
+            | Self::Later { source, .. }
+            | Self::RetryAfter { source, .. } => source.usage(),
             other => other.served().map(|served| served.usage).unwrap_or_default(),
         }
     }
@@ -230,7 +248,10 @@ impl LlmError {
     /// The same call may succeed later.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Deadline { .. } | Self::RetryAfter { .. } | Self::Cancelled => true,
+            Self::Deadline { .. }
+            | Self::Later { .. }
+            | Self::RetryAfter { .. }
+            | Self::Cancelled => true,
             Self::Transport { source, .. } => source.retryable,
             Self::Http { served, .. } => super::retry::is_transient_status(served.status),
             Self::Shared(shared) => shared.is_transient(),

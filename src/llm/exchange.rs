@@ -1,10 +1,12 @@
-//! One exchange with the server: attempts, adaptations and pauses until an answer or a failure.
+//! One exchange with the server: attempts and adaptations until there is an answer, a failure, or a
+//! wait before the next attempt.
 
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
 
-use super::client::{Call, Inner};
+use super::call::{Call, Standing};
+use super::client::Inner;
 use super::error::{LlmError, Served};
 use super::request::{ChatRequest, Usage, estimate_tokens};
 use super::retry;
@@ -50,46 +52,57 @@ enum Failure {
 }
 
 impl Inner {
-    /// Sends the request until it is answered, or is not worth another attempt.
+    /// Sends the request until it is answered, is not worth another attempt, or has to wait for it
+    /// ([`LlmError::Later`]); begins where the call stands.
     pub(super) fn exchange(
         &self,
         request: &ChatRequest,
         call: &mut Call<'_>,
     ) -> Result<Answered, LlmError> {
+        if let Some(cause) = call.so_far.exchange.due.take() {
+            self.stats.count(|stats| *stats.retries.entry(cause).or_default() += 1);
+        }
         let known: Dialect = *self.dialect.lock();
-        let (mut dialect, mut adaptations, mut retries) = (known, 0, 0);
         loop {
+            let dialect = call.so_far.exchange.dialect.unwrap_or(known);
             let failure = match self.attempt(request, dialect, call)? {
                 Ok(answered) => {
                     if dialect != known {
                         *self.dialect.lock() = dialect;
                     }
+                    call.so_far.exchange = Standing::default();
                     return Ok(answered);
                 }
                 Err(failure) => failure,
             };
+            let standing = &mut call.so_far.exchange;
             let next = match &failure {
-                Failure::Server(error, _) if adaptations < MAX_ADAPTATIONS => {
+                Failure::Server(error, _) if standing.adaptations < MAX_ADAPTATIONS => {
                     self.wire().adapt(error, request, dialect).filter(|next| *next != dialect)
                 }
                 _ => None,
             };
-            if let Some(next) = next {
-                (dialect, adaptations) = (next, adaptations + 1);
-                self.stats.count(|stats| stats.adaptations += 1);
-                continue;
-            }
-            let wait = self.wait_before_retry(&failure, retries);
-            let cause = match &failure {
-                Failure::Transport(_) => "transport".to_owned(),
-                Failure::Server(error, _) => error.status.to_string(),
-            };
-            let error = self.error_of(failure, request, call);
-            let Some(wait) = wait else { return Err(error) };
-            self.pause_before_retry(wait, error, call)?;
-            retries += 1;
-            self.stats.count(|stats| *stats.retries.entry(cause).or_default() += 1);
+            let Some(next) = next else { return Err(self.failed(failure, request, call)) };
+            (standing.dialect, standing.adaptations) = (Some(next), standing.adaptations + 1);
+            self.stats.count(|stats| stats.adaptations += 1);
         }
+    }
+
+    /// What a failed attempt comes to: the call's end, or a wait before the next attempt.
+    fn failed(&self, failure: Failure, request: &ChatRequest, call: &mut Call<'_>) -> LlmError {
+        let wait = self.wait_before_retry(&failure, call.so_far.exchange.retries);
+        let cause = match &failure {
+            Failure::Transport(_) => "transport".to_owned(),
+            Failure::Server(error, _) => error.status.to_string(),
+        };
+        let error = self.error_of(failure, request, call);
+        let Some(wait) = wait else { return error };
+        let error = self.later(wait, error, call);
+        if let LlmError::Later { .. } = error {
+            let standing = &mut call.so_far.exchange;
+            (standing.due, standing.retries) = (Some(cause), standing.retries + 1);
+        }
+        error
     }
 
     /// One request under a permit. The outer result ends the call.
@@ -109,7 +122,7 @@ impl Inner {
         if left.is_zero() {
             return Err(self.woken(Woken::Deadline, call));
         }
-        call.requests += 1;
+        call.so_far.requests += 1;
         self.stats.count(|stats| stats.requests += 1);
         let sent = self.transport().post(
             &HttpRequest {
@@ -132,7 +145,7 @@ impl Inner {
         Ok(match self.wire().decode(&reply) {
             Ok(answer) => {
                 let usage = answer.usage.unwrap_or_else(|| estimated(request, &answer));
-                call.usage = call.usage.plus(usage);
+                call.so_far.usage = call.so_far.usage.plus(usage);
                 self.stats.answered(usage);
                 let id = answer.id.clone();
                 let served = Box::new(self.served(reply.headers, reply.status, id, call));
@@ -175,26 +188,20 @@ impl Inner {
         }))
     }
 
-    /// Pauses, unless the wait is longer than the policy or the deadline allows.
-    fn pause_before_retry(
-        &self,
-        wait: Duration,
-        error: LlmError,
-        call: &Call<'_>,
-    ) -> Result<(), LlmError> {
-        let limit = self.retry().max_retry_after.max(self.retry().cap);
+    /// The failure after which to ask again in `wait`, unless that is longer than the policy or the
+    /// deadline allows.
+    pub(super) fn later(&self, wait: Duration, error: LlmError, call: &Call<'_>) -> LlmError {
+        let (limit, attempts) =
+            (self.retry().max_retry_after.max(self.retry().cap), call.so_far.requests);
+        let source = Box::new(error);
         if wait > limit {
-            return Err(LlmError::RetryAfter { wait, limit, source: Box::new(error) });
+            return LlmError::RetryAfter { wait, limit, source };
         }
         if wait >= call.deadline.left() {
-            return Err(LlmError::Deadline {
-                limit: self.timeout(),
-                attempts: call.requests,
-                source: Some(Box::new(error)),
-            });
+            return LlmError::Deadline { limit: self.timeout(), attempts, source: Some(source) };
         }
-        tracing::debug!(%error, attempt = call.requests, ?wait, "asking the model again");
-        self.pause().pause(wait, call.cancel).map_err(|_| LlmError::Cancelled)
+        tracing::debug!(error = %source, attempts, ?wait, "the model is to be asked again");
+        LlmError::Later { wait, attempts, source }
     }
 
     fn error_of(&self, failure: Failure, request: &ChatRequest, call: &Call<'_>) -> LlmError {
@@ -202,7 +209,7 @@ impl Inner {
             Failure::Transport(source) => {
                 return LlmError::Transport {
                     endpoint: self.endpoint.clone(),
-                    attempts: call.requests,
+                    attempts: call.so_far.requests,
                     source,
                 };
             }
@@ -251,8 +258,8 @@ impl Inner {
             status,
             headers,
             request_id,
-            attempts: call.requests,
-            usage: call.usage,
+            attempts: call.so_far.requests,
+            usage: call.so_far.usage,
         }
     }
 
@@ -267,9 +274,11 @@ impl Inner {
     pub(super) fn woken(&self, woken: Woken, call: &Call<'_>) -> LlmError {
         match woken {
             Woken::Cancelled => LlmError::Cancelled,
-            Woken::Deadline => {
-                LlmError::Deadline { limit: self.timeout(), attempts: call.requests, source: None }
-            }
+            Woken::Deadline => LlmError::Deadline {
+                limit: self.timeout(),
+                attempts: call.so_far.requests,
+                source: None,
+            },
         }
     }
 }

@@ -2,9 +2,14 @@
 //!
 //! The first to join a key leads; the others wait for what it lands. A leader that is cancelled,
 //! runs out of time or unwinds abandons the flight, and its followers try again on their own.
+//!
+//! Before a retry there is a wait. A leader that is put off lands the wait, and all who follow are
+//! put off with it; who comes back first leads. A leader that pauses keeps its flight, but hangs
+//! the wait out, so that followers that may not pause leave.
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
@@ -22,6 +27,8 @@ pub(super) struct Flights {
 #[derive(Debug, Default)]
 pub(super) struct Flight {
     landing: Option<Landing>,
+    /// The wait that the leader sits out.
+    pause: Option<PutOff>,
     followers: u32,
 }
 
@@ -30,12 +37,31 @@ pub(super) struct Flight {
 pub(super) enum Landing {
     Answer(Arc<Completion>),
     Failure(Arc<LlmError>),
+    /// The question is to be asked again, later.
+    Later(PutOff),
     Abandoned,
 }
 
+/// A wait before a retry.
+#[derive(Clone, Debug)]
+pub(super) struct PutOff {
+    /// Monotonic time of its end.
+    pub(super) until: Duration,
+    /// Attempts that failed before it.
+    pub(super) retries: u32,
+    /// What the last of them ran into.
+    pub(super) cause: Arc<LlmError>,
+}
+
 impl Flight {
-    pub(super) fn landing(&mut self) -> Option<Landing> {
+    pub(super) fn landing(&self) -> Option<Landing> {
         self.landing.clone()
+    }
+
+    /// The wait that the leader sits out, unless it is over: the leader is about to go on then.
+    pub(super) fn pause(&self, now: impl FnOnce() -> Duration) -> Option<Landing> {
+        let pause = self.pause.as_ref()?;
+        (pause.until > now()).then(|| Landing::Later(pause.clone()))
     }
 }
 
@@ -74,10 +100,7 @@ impl Leader<'_> {
         mut self,
         result: Result<Arc<Completion>, LlmError>,
     ) -> Result<Arc<Completion>, LlmError> {
-        // Taken out under the lock of `join`: from here on nobody can follow.
-        self.flights.flying.lock().remove(&self.key);
-        self.landed = true;
-        let followed = self.flight.with(|flight| flight.followers > 0);
+        let followed = self.close();
         let (landing, result) = match result {
             Ok(answer) => (Landing::Answer(Arc::clone(&answer)), Ok(answer)),
             Err(error @ (LlmError::Cancelled | LlmError::Deadline { .. })) => {
@@ -92,12 +115,35 @@ impl Leader<'_> {
         self.flight.update(|flight| flight.landing = Some(landing));
         result
     }
+
+    /// Puts all followers off and gives the cause back.
+    pub(super) fn put_off(mut self, put_off: PutOff) -> LlmError {
+        if !self.close() {
+            return Arc::try_unwrap(put_off.cause).unwrap_or_else(LlmError::Shared);
+        }
+        let cause = Arc::clone(&put_off.cause);
+        self.flight.update(|flight| flight.landing = Some(Landing::Later(put_off)));
+        LlmError::Shared(cause)
+    }
+
+    /// Hangs the wait out that this leader is about to sit out, or takes it in.
+    pub(super) fn pause(&self, pause: Option<PutOff>) {
+        self.flight.update(|flight| flight.pause = pause);
+    }
+
+    /// Takes the flight out under the lock of `join`: from here on nobody can follow. Gives whether
+    /// somebody does.
+    fn close(&mut self) -> bool {
+        self.flights.flying.lock().remove(&self.key);
+        self.landed = true;
+        self.flight.with(|flight| flight.followers > 0)
+    }
 }
 
 impl Drop for Leader<'_> {
     fn drop(&mut self) {
         if !self.landed {
-            self.flights.flying.lock().remove(&self.key);
+            self.close();
             self.flight.update(|flight| flight.landing = Some(Landing::Abandoned));
         }
     }

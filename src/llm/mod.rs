@@ -8,6 +8,8 @@
 //!    (single flight); the first of them asks the durable tier ([`ResponseCache`]).
 //! 3. The exchange: a permit is taken, the request sent, the answer decoded. What is worth a retry
 //!    is retried after a pause during which no permit is held. All attempts share one deadline.
+//!    [`Client::complete_or_later`] does not pause: it gives the wait back, and goes on when it is
+//!    called again.
 //! 4. How the answer ended is looked at before its text is: truncated, filtered and refused
 //!    answers are errors, never material for repair.
 //! 5. With a schema, the text is parsed (repaired locally where fences, trailing text or unclosed
@@ -17,10 +19,13 @@
 //!
 //! Invariants: an API key is in no `Debug` output, log line or error; an answer that was not
 //! accepted is never in the cache; a call never outlives its deadline by more than one transport
-//! timeout; no wait polls.
+//! timeout (the deadline of a call that is put off stands still while the caller is late); no wait
+//! polls.
 
+mod ask;
 mod builder;
 mod cache;
+mod call;
 mod client;
 mod error;
 mod exchange;
@@ -41,6 +46,7 @@ mod wire;
 
 pub use builder::Builder;
 pub use cache::{CacheFailure, ResponseCache};
+pub use call::Continuation;
 pub use client::{Client, MAX_REASKS};
 pub use error::{LlmError, Served};
 pub use http::HttpTransport;

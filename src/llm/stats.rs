@@ -12,7 +12,7 @@ use super::request::{CacheTier, Completion, Usage};
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct LlmStats {
-    /// Calls of `complete`, cached ones included.
+    /// Calls, cached ones included; one that was put off counts once.
     pub calls: u64,
     /// Requests that went to the server.
     pub requests: u64,
@@ -26,6 +26,9 @@ pub struct LlmStats {
     pub cache_hits: u64,
     /// Reads and writes of the durable tier that failed; the calls went on without it.
     pub cache_failures: u64,
+    /// Times that a call was put off until a retry, by
+    /// [`Client::complete_or_later`](super::Client::complete_or_later).
+    pub put_off: u64,
     /// Requests sent again, by cause: a status, or `transport`.
     pub retries: BTreeMap<String, u64>,
     /// Requests sent again in another spelling because the server did not take the first.
@@ -40,7 +43,7 @@ pub struct LlmStats {
     pub tokens_in: u64,
     /// Tokens of answers.
     pub tokens_out: u64,
-    /// How long the calls took that asked the server.
+    /// How long the calls took that asked the server, waits before retries included.
     pub latency: Latency,
 }
 

@@ -107,14 +107,14 @@ fn a_broken_or_garbled_tier_is_counted_and_gone_around() {
 
 /// A clock that stands still and tells how often it was read.
 #[derive(Debug, Default)]
-struct CountingClock {
+pub(crate) struct CountingClock {
     reads: Mutex<usize>,
     read: Condvar,
 }
 
 impl CountingClock {
     /// Waits until the clock was read that often.
-    fn wait_for(&self, reads: usize) {
+    pub(crate) fn wait_for(&self, reads: usize) {
         let patience = Duration::from_mins(1);
         let guard = self.reads.lock().unwrap();
         let (guard, _) =
@@ -137,7 +137,7 @@ impl Clock for CountingClock {
 
 /// How often a call reads the clock until it waits: at its start, for its deadline, and for the
 /// time that is left once it is in flight or follows a flight.
-const READS: usize = 3;
+pub(crate) const READS: usize = 3;
 
 #[test]
 fn equal_requests_under_way_are_asked_once() {

@@ -181,6 +181,52 @@ fn a_server_that_is_down_is_an_error_and_a_useless_answer_is_not() {
 }
 
 #[test]
+fn a_page_that_was_put_off_goes_on_where_it_stopped() {
+    let parts = [TEXT, "The plant in Ulm was refused.", "Nobody in Ulm knows the plant."];
+    let filler = "It stands at the river and may be seen from the bridge on clear days. ";
+    let text: Vec<_> = parts.iter().map(|part| format!("{part} {}", filler.repeat(16))).collect();
+    let found = claims(&[("Acme opened its second plant.", "Acme opened its second plant in Ulm")]);
+    let content = Content { text: text.join("\n\n"), ..Content::default() };
+    let (url, focus) = ("https://example.org/page".parse().unwrap(), Focus::new("plant in Ulm"));
+    let request = |now| DistilRequest {
+        url: &url,
+        content: &content,
+        focus: &focus,
+        fetched_at: Timestamp(5),
+        now: Timestamp(now),
+    };
+    // An answer that counts, one that is never cached, and a correction that is put off.
+    let steps =
+        [found, finishes("[]", "content_filter"), says("{}"), error(503, "{}"), Step::Reset];
+    let bench = Bench::with_default(steps, |_| says(r#"{"infos":[]}"#));
+    let (script, pause) = (bench.script.clone(), bench.pause.clone());
+    let client = bench.builder.memory_cache(0).build().unwrap();
+    let options = LlmDistillerOptions { max_prompt_bytes: 3000, ..LlmDistillerOptions::default() };
+    let (asker, cancel) = (LlmDistiller::new(client, options), CancelToken::new());
+    let (mut resumption, mut spent) = (None, Vec::new());
+    let distilled = loop {
+        match asker.distil_or_later(&request(9 + spent.len() as u64), resumption, &cancel) {
+            Err(DistilError::Later { resumption: kept, usage, .. }) => {
+                spent.push((usage.calls, usage.tokens_in));
+                resumption = kept;
+            }
+            ended => break ended.unwrap(),
+        }
+    };
+    // What was paid is told once and at once, a call when it has ended.
+    assert_eq!(spent, [(2, 30), (0, 0)]);
+    assert_eq!((distilled.usage.calls, distilled.usage.tokens_in), (1, 10));
+    assert_eq!(distilled.infos.len(), 1);
+    assert_eq!(distilled.infos[0].created_at, Timestamp(9));
+    let filtered = |rejected: &RejectedWhy| matches!(rejected, RejectedWhy::Answer { kind, .. } if kind == "filtered");
+    assert!(distilled.rejected.len() == 1 && filtered(&distilled.rejected[0].why));
+    assert_eq!((script.count(), pause.taken().len()), (6, 0));
+    // A state of another kind is as good as none.
+    let other = Some(gristmill::engine::distill::Resumption::new("another's"));
+    assert!(asker.distil_or_later(&request(9), other, &cancel).unwrap().infos.is_empty());
+}
+
+#[test]
 fn fields_follow_the_schema_of_the_focus() {
     let script = |fields: Value| -> (Client, Arc<Script>) {
         let body = json!({"infos": [{"fact": "The plant employs 1,200 workers.",

@@ -15,6 +15,7 @@
 
 mod bm25;
 mod chunk;
+mod claims;
 mod extractive;
 mod fold;
 mod fuzzy;
@@ -28,7 +29,10 @@ mod prompt;
 mod support;
 mod tokens;
 
+use std::any::Any;
+use std::error::Error;
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -45,15 +49,56 @@ pub use model::{LlmDistiller, LlmDistillerOptions};
 
 /// Makes infos of the content of one page.
 pub trait Distiller: Send + Sync + fmt::Debug {
-    /// What `request.content` says on `request.focus`.
+    /// What `request.content` says on `request.focus`. May wait on the calling thread.
     fn distil(
         &self,
         request: &DistilRequest<'_>,
         cancel: &CancelToken,
     ) -> Result<Distilled, DistilError>;
 
+    /// Like [`Distiller::distil`], but where that would wait before it tries something again, this
+    /// fails with [`DistilError::Later`] and is called again after the wait, with the resumption
+    /// that the error carried. The text of `request.content` is the same then; the times may not
+    /// be.
+    ///
+    /// The engine calls this one: its workers do not wait. By default it is `distil`, which begins
+    /// anew each time. That suits distillers that never wait, and those that fail with `Later` and
+    /// remember by themselves what is not to be done twice.
+    fn distil_or_later(
+        &self,
+        request: &DistilRequest<'_>,
+        resumption: Option<Resumption>,
+        cancel: &CancelToken,
+    ) -> Result<Distilled, DistilError> {
+        // Who leaves this method as it is has put nothing in.
+        drop(resumption);
+        self.distil(request, cancel)
+    }
+
     /// A short name for logs and statistics.
     fn name(&self) -> &'static str;
+}
+
+/// What a distiller goes on from after a [`DistilError::Later`]: the state that it put in, and that
+/// only it can read. Kept in memory only, so a process that takes the page up later begins anew.
+pub struct Resumption(Box<dyn Any + Send + Sync>);
+
+impl Resumption {
+    /// Holds `state`.
+    pub fn new(state: impl Any + Send + Sync) -> Self {
+        Self(Box::new(state))
+    }
+
+    /// The state, if it is a `T`.
+    pub fn into_state<T: Any>(self) -> Option<T> {
+        self.0.downcast().ok().map(|state| *state)
+    }
+}
+
+impl fmt::Debug for Resumption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Resumption").finish_non_exhaustive()
+    }
 }
 
 /// A page and what is wanted of it.
@@ -86,7 +131,7 @@ pub struct Distilled {
     pub skipped: Option<NotRelevant>,
 }
 
-/// What distilling a page cost.
+/// What distilling a page cost; after a [`DistilError::Later`], since then.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DistilUsage {
     /// Calls of the model, cached ones included.
@@ -180,6 +225,28 @@ pub enum DistilError {
         /// What was spent before.
         usage: DistilUsage,
     },
+    /// The page is to be tried again after a wait, as [`Distiller::distil_or_later`] tells. A
+    /// distiller of yours may fail so too, from `distil` also: for a server that is busy, a limit
+    /// on requests, anything that passes.
+    ///
+    /// The engine gives the thread to another page, keeps this one for itself and comes back when
+    /// the wait is over; the run does not end before. It comes back to a page at most 100 times and
+    /// waits at most an hour at once; beyond that the page counts as failed, and stays for the next
+    /// run of its job.
+    #[error("{url} is to be distilled again in {wait:?}")]
+    Later {
+        /// The page.
+        url: Box<Url>,
+        /// What was spent, but for what earlier errors of this kind have told.
+        usage: DistilUsage,
+        /// How long to wait.
+        wait: Duration,
+        /// What to go on from; `None`: from the beginning.
+        resumption: Option<Resumption>,
+        /// What makes the wait necessary.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
     /// The model could not be asked.
     #[error("the model could not be asked about {url}")]
     Llm {
@@ -214,7 +281,9 @@ impl DistilError {
     /// What was spent before the failure.
     pub fn usage(&self) -> DistilUsage {
         match self {
-            Self::Cancelled { usage, .. } | Self::Llm { usage, .. } => *usage,
+            Self::Cancelled { usage, .. } | Self::Later { usage, .. } | Self::Llm { usage, .. } => {
+                *usage
+            }
             Self::PromptFull { .. } | Self::Template { .. } => DistilUsage::default(),
         }
     }
@@ -222,7 +291,7 @@ impl DistilError {
     /// The same page may succeed later.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Cancelled { .. } => true,
+            Self::Cancelled { .. } | Self::Later { .. } => true,
             Self::Llm { source, .. } => source.is_transient(),
             Self::PromptFull { .. } | Self::Template { .. } => false,
         }

@@ -1,38 +1,20 @@
 //! The distiller that asks a model and believes only what the page proves.
 
-use std::collections::HashSet;
 use std::fmt;
-
-use serde::Deserialize;
-use serde_json::Value;
 
 use super::bm25::{Query, page_language};
 use super::chunk::{Chunk, ChunkSize, chunks, relevant};
-use super::ground::Grounder;
-use super::injection;
-use super::key::InfoKey;
-use super::language::Language;
-use super::passage::{blocks, head};
+use super::claims::{Findings, Judge};
+use super::passage::blocks;
 use super::prompt::{Frame, Prompter};
-use super::support::objection;
 use super::{
-    DistilError, DistilRequest, Distilled, Distiller, Flagged, NotRelevant, Rejected, RejectedWhy,
-    content_hash,
+    DistilError, DistilRequest, DistilUsage, Distilled, Distiller, NotRelevant, Resumption,
 };
 use crate::cancel::CancelToken;
-use crate::llm::{CacheTier, Client, Completion, LlmError};
-use crate::model::{Info, Span};
+use crate::llm::{Client, Completion, Continuation, LlmError, Usage};
 
 /// Least bytes of page text in a prompt; a prompt with less room is not sent.
 const MIN_CHUNK_BYTES: usize = 256;
-/// Infos of one answer that are looked at.
-const MAX_ANSWERED: usize = 64;
-/// Rejected infos of one page that are kept.
-const MAX_REJECTED: usize = 64;
-/// Bytes of a rejected fact or quote that are kept.
-const MAX_KEPT: usize = 400;
-/// Longest fact, in bytes; a longer one is no fact.
-const MAX_FACT: usize = 1000;
 
 /// How a model is asked about pages.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -70,28 +52,37 @@ pub struct LlmDistiller {
     prompter: Prompter,
 }
 
-/// What a model answers.
-#[derive(Debug, Deserialize)]
-struct Claims {
-    infos: Vec<Claim>,
+/// The work on one page, which a wait may interrupt.
+#[derive(Debug)]
+struct Course {
+    /// Questions that stand open; the last is the next.
+    open: Vec<Question>,
+    /// Calls that have ended.
+    calls: u32,
+    irrelevant: u32,
+    findings: Findings,
 }
 
-#[derive(Debug, Deserialize)]
-struct Claim {
-    fact: String,
-    quote: String,
-    #[serde(default)]
-    fields: Value,
+/// One chunk that the model is asked about.
+#[derive(Debug)]
+struct Question {
+    chunk: Chunk,
+    score: f32,
+    /// It is not the half of another one.
+    whole: bool,
+    call: Continuation,
+    /// What was counted already of what the call has paid.
+    counted: Usage,
 }
 
-/// The work on one page.
-struct Work<'a> {
+/// How the asking is done.
+#[derive(Clone, Copy)]
+struct Asking<'a> {
     request: &'a DistilRequest<'a>,
-    language: Language,
-    grounder: Grounder<'a>,
-    known: HashSet<InfoKey>,
-    content_hash: String,
-    distilled: Distilled,
+    frame: &'a Frame,
+    cancel: &'a CancelToken,
+    /// Waits before retries are sat out on this thread.
+    pauses: bool,
 }
 
 impl LlmDistiller {
@@ -116,64 +107,134 @@ impl LlmDistiller {
         Ok(ChunkSize { bytes, tokens: self.options.max_chunk_tokens.max(16) })
     }
 
+    /// What there is to ask about a page, best first.
+    fn begin(&self, request: &DistilRequest<'_>, frame: &Frame) -> Result<Course, DistilError> {
+        let content = request.content;
+        let title = content.title.as_deref().unwrap_or_default();
+        let empty = self.prompter.request(frame, title, "").map_err(|e| template(request, e))?;
+        let size = self.chunk_size(empty.prompt_bytes())?;
+        let language = page_language(content);
+        let query = Query::new(request.focus, language);
+        let (found, irrelevant) =
+            relevant(chunks(&blocks(content), size), &query, language, self.options.min_score);
+        let open = found.into_iter().rev();
+        Ok(Course {
+            open: open.map(|(chunk, score)| Question::new(chunk, score, true)).collect(),
+            calls: 0,
+            irrelevant,
+            findings: Findings::new(request.url, &content.text),
+        })
+    }
+
+    /// Asks what stands open. What is put off carries the course with it.
+    fn go_on(&self, asking: Asking<'_>, mut course: Course) -> Result<Distilled, DistilError> {
+        let Asking { request, cancel, .. } = asking;
+        let judge = Judge::new(request, page_language(request.content));
+        let ended = if cancel.is_cancelled() {
+            Err(LlmError::Cancelled)
+        } else {
+            self.ask_all(asking, &judge, &mut course)
+        };
+        let Err(error) = ended else {
+            let Course { open, irrelevant, mut findings, .. } = course;
+            findings.keep_best(request.focus.max_infos_per_page);
+            let beyond_limit = u32::try_from(open.len()).unwrap_or(u32::MAX);
+            let skipped = NotRelevant { irrelevant, beyond_limit };
+            findings.distilled.skipped = (skipped != NotRelevant::default()).then_some(skipped);
+            return Ok(findings.distilled);
+        };
+        let url = Box::new(request.url.clone());
+        let usage = std::mem::take(&mut course.findings.distilled.usage);
+        Err(match error {
+            LlmError::Later { wait, .. } => DistilError::Later {
+                url,
+                usage,
+                wait,
+                resumption: Some(Resumption::new(course)),
+                source: Box::new(error),
+            },
+            error if matches!(unshared(&error), LlmError::Cancelled) => {
+                DistilError::Cancelled { url, usage }
+            }
+            error => DistilError::Llm { url, usage, source: Box::new(error) },
+        })
+    }
+
     /// Asks about the chunks, best first. A chunk whose answer was cut is halved once.
     fn ask_all(
         &self,
-        work: &mut Work<'_>,
-        frame: &Frame,
-        found: Vec<(Chunk, f32)>,
-        cancel: &CancelToken,
-    ) -> Result<u32, DistilError> {
-        let mut queue: Vec<(Chunk, f32, bool)> =
-            found.into_iter().rev().map(|(chunk, score)| (chunk, score, true)).collect();
-        let mut calls = 0;
-        while let Some((chunk, score, whole)) = queue.pop() {
-            if calls >= self.options.max_calls_per_page {
-                queue.push((chunk, score, whole));
-                break;
+        asking: Asking<'_>,
+        judge: &Judge<'_>,
+        course: &mut Course,
+    ) -> Result<(), LlmError> {
+        while course.calls < self.options.max_calls_per_page {
+            let Some(mut question) = course.open.pop() else { break };
+            let answer = self.ask(asking, &mut question, &mut course.findings.distilled.usage);
+            if let Err(error @ LlmError::Later { .. }) = answer {
+                course.open.push(question);
+                return Err(error);
             }
-            calls += 1;
-            match self.ask(work, frame, &chunk, cancel) {
-                Ok(completion) => work.take(&completion, &chunk, score),
-                Err(error) => {
-                    work.spend(&error);
-                    match *unshared(&error) {
-                        LlmError::Cancelled => return Err(work.cancelled()),
-                        LlmError::Truncated { .. } | LlmError::ContextLength { .. } if whole => {
-                            let halves = halves(&chunk, work.request.content.text.as_str());
-                            queue.extend(halves.into_iter().rev().map(|half| (half, score, false)));
-                        }
-                        LlmError::Schema { .. } => return Err(work.failed(error)),
-                        _ if error.is_unusable_answer()
-                            || matches!(
-                                *unshared(&error),
-                                LlmError::Truncated { .. } | LlmError::ContextLength { .. }
-                            ) => {}
-                        _ => return Err(work.failed(error)),
-                    }
-                    work.reject_answer(&error);
+            course.calls += 1;
+            let Question { chunk, score, whole, .. } = question;
+            let error = match answer {
+                Ok(completion) => {
+                    judge.take(&completion, &chunk, score, &mut course.findings);
+                    continue;
                 }
+                Err(error) => error,
+            };
+            match *unshared(&error) {
+                LlmError::Truncated { .. } | LlmError::ContextLength { .. } => {
+                    let halves = if whole { halves(&chunk, asking.text()) } else { Vec::new() };
+                    let halves = halves.into_iter().rev();
+                    course.open.extend(halves.map(|half| Question::new(half, score, false)));
+                }
+                _ if error.is_unusable_answer() => {}
+                _ => return Err(error),
             }
+            course.findings.reject_answer(&error);
         }
-        Ok(u32::try_from(queue.len()).unwrap_or(u32::MAX))
+        Ok(())
     }
 
+    /// Asks one question, or goes on with it. What it costs is counted as soon as it is known; the
+    /// call itself when it has ended.
     fn ask(
         &self,
-        work: &mut Work<'_>,
-        frame: &Frame,
-        chunk: &Chunk,
-        cancel: &CancelToken,
+        asking: Asking<'_>,
+        question: &mut Question,
+        usage: &mut DistilUsage,
     ) -> Result<Completion, LlmError> {
-        let title = work.request.content.title.as_deref().unwrap_or_default();
-        let prompt = self.prompter.request(frame, title, &chunk.text);
+        let title = asking.request.content.title.as_deref().unwrap_or_default();
+        let prompt = self.prompter.request(asking.frame, title, &question.chunk.text);
         let mut prompt = prompt.map_err(|error| LlmError::Config {
             what: "prompt template",
             reason: error.to_string(),
         })?;
         prompt.max_tokens = self.options.max_answer_tokens;
-        work.distilled.usage.calls += 1;
-        self.client.complete(&prompt, cancel)
+        let so_far = &mut question.call;
+        let answer = self.client.go_on(&prompt, so_far, asking.cancel, asking.pauses);
+        let (paid, counted) = (so_far.usage(), question.counted);
+        usage.tokens_in += paid.input.saturating_sub(counted.input);
+        usage.tokens_out += paid.output.saturating_sub(counted.output);
+        question.counted = paid;
+        usage.calls += u64::from(!matches!(answer, Err(LlmError::Later { .. })));
+        answer
+    }
+
+    fn visit(
+        &self,
+        request: &DistilRequest<'_>,
+        resumption: Option<Resumption>,
+        cancel: &CancelToken,
+        pauses: bool,
+    ) -> Result<Distilled, DistilError> {
+        let frame = self.prompter.frame(request.focus).map_err(|e| template(request, e))?;
+        let course = match resumption.and_then(Resumption::into_state::<Course>) {
+            Some(course) => course,
+            None => self.begin(request, &frame)?,
+        };
+        self.go_on(Asking { request, frame: &frame, cancel, pauses }, course)
     }
 }
 
@@ -183,40 +244,33 @@ impl Distiller for LlmDistiller {
         request: &DistilRequest<'_>,
         cancel: &CancelToken,
     ) -> Result<Distilled, DistilError> {
-        let content = request.content;
-        let template =
-            |source| DistilError::Template { url: Box::new(request.url.clone()), source };
-        let frame = self.prompter.frame(request.focus).map_err(template)?;
-        let title = content.title.as_deref().unwrap_or_default();
-        let empty = self.prompter.request(&frame, title, "").map_err(template)?;
-        let size = self.chunk_size(empty.prompt_bytes())?;
-        let language = page_language(content);
-        let query = Query::new(request.focus, language);
-        let (found, irrelevant) =
-            relevant(chunks(&blocks(content), size), &query, language, self.options.min_score);
-        let mut work = Work {
-            request,
-            language,
-            grounder: Grounder::new(&content.text),
-            known: HashSet::new(),
-            content_hash: content_hash(content),
-            distilled: Distilled {
-                flagged: injection::find(&content.text),
-                ..Distilled::default()
-            },
-        };
-        if cancel.is_cancelled() {
-            return Err(work.cancelled());
-        }
-        let beyond_limit = self.ask_all(&mut work, &frame, found, cancel)?;
-        work.keep_best();
-        let skipped = NotRelevant { irrelevant, beyond_limit };
-        work.distilled.skipped = (skipped != NotRelevant::default()).then_some(skipped);
-        Ok(work.distilled)
+        self.visit(request, None, cancel, true)
+    }
+
+    fn distil_or_later(
+        &self,
+        request: &DistilRequest<'_>,
+        resumption: Option<Resumption>,
+        cancel: &CancelToken,
+    ) -> Result<Distilled, DistilError> {
+        self.visit(request, resumption, cancel, false)
     }
 
     fn name(&self) -> &'static str {
         "llm"
+    }
+}
+
+impl<'a> Asking<'a> {
+    fn text(&self) -> &'a str {
+        &self.request.content.text
+    }
+}
+
+impl Question {
+    fn new(chunk: Chunk, score: f32, whole: bool) -> Self {
+        let (call, counted) = (Continuation::default(), Usage::default());
+        Self { chunk, score, whole, call, counted }
     }
 }
 
@@ -229,131 +283,8 @@ impl fmt::Debug for LlmDistiller {
     }
 }
 
-impl Work<'_> {
-    /// Looks at every claim of an answer.
-    fn take(&mut self, completion: &Completion, chunk: &Chunk, score: f32) {
-        let usage = &mut self.distilled.usage;
-        if completion.cache == CacheTier::Miss {
-            usage.tokens_in += completion.usage.input;
-            usage.tokens_out += completion.usage.output;
-        } else {
-            usage.cache_hits += 1;
-        }
-        let claims = completion.value.clone().map(serde_json::from_value::<Claims>);
-        let Some(Ok(Claims { infos })) = claims else {
-            let why = RejectedWhy::Answer {
-                kind: "invalid".into(),
-                message: "the answer does not hold infos".into(),
-            };
-            self.reject("", "", why);
-            return;
-        };
-        for claim in infos.into_iter().take(MAX_ANSWERED) {
-            match self.judge(&claim, chunk) {
-                Ok((span, grounding, quote)) => {
-                    let info = self.info(claim, completion, score, (span, grounding, quote));
-                    self.distilled.infos.push(info);
-                }
-                Err(why) => self.reject(&claim.fact, &claim.quote, why),
-            }
-        }
-    }
-
-    /// Where the claim's quote stands, or why the claim is not accepted.
-    fn judge(
-        &mut self,
-        claim: &Claim,
-        chunk: &Chunk,
-    ) -> Result<(Span, crate::model::Grounding, String), RejectedWhy> {
-        let text = &self.request.content.text;
-        let hint = Some(Span::from(chunk.range.clone()));
-        let found = self.grounder.ground(&claim.quote, hint);
-        let (span, grounding) = found.ok_or(RejectedWhy::Ungrounded)?;
-        let quote = span.of(text).ok_or(RejectedWhy::Ungrounded)?;
-        let overlaps = |flag: &Flagged| flag.span.start < span.end && span.start < flag.span.end;
-        if self.distilled.flagged.iter().any(overlaps) || !injection::find(&claim.fact).is_empty() {
-            return Err(RejectedWhy::Injection);
-        }
-        if claim.fact.len() > MAX_FACT {
-            return Err(RejectedWhy::Unrelated);
-        }
-        if let Some(why) = objection(&claim.fact, quote, text, self.language) {
-            return Err(why);
-        }
-        if !self.known.insert(InfoKey::new(&self.request.focus.text, &claim.fact)) {
-            return Err(RejectedWhy::Superfluous);
-        }
-        Ok((span, grounding, quote.to_owned()))
-    }
-
-    fn info(
-        &self,
-        claim: Claim,
-        completion: &Completion,
-        score: f32,
-        (span, grounding, quote): (Span, crate::model::Grounding, String),
-    ) -> Info {
-        let request = self.request;
-        Info {
-            fact: claim.fact.split_whitespace().collect::<Vec<_>>().join(" "),
-            fields: claim.fields,
-            url: request.url.clone(),
-            quote,
-            span,
-            focus: request.focus.text.clone(),
-            grounding,
-            score,
-            fetched_at: request.fetched_at,
-            published_at: request.content.published_at.clone(),
-            also_at: Vec::new(),
-            content_hash: self.content_hash.clone(),
-            model: Some(completion.model.clone()),
-            request_id: completion.request_id.clone(),
-            cache_hit: completion.cache != CacheTier::Miss,
-            created_at: request.now,
-        }
-    }
-
-    /// Keeps as many infos as the focus asks for; those of the best chunks came first.
-    fn keep_best(&mut self) {
-        let most = usize::try_from(self.request.focus.max_infos_per_page).unwrap_or(usize::MAX);
-        let rest = self.distilled.infos.split_off(self.distilled.infos.len().min(most));
-        for info in rest {
-            self.reject(&info.fact, &info.quote, RejectedWhy::Superfluous);
-        }
-    }
-
-    fn spend(&mut self, error: &LlmError) {
-        let usage = error.usage();
-        self.distilled.usage.tokens_in += usage.input;
-        self.distilled.usage.tokens_out += usage.output;
-    }
-
-    fn reject_answer(&mut self, error: &LlmError) {
-        let why = RejectedWhy::Answer { kind: error.kind().to_owned(), message: error.to_string() };
-        self.reject("", "", why);
-    }
-
-    fn reject(&mut self, fact: &str, quote: &str, why: RejectedWhy) {
-        tracing::debug!(url = %self.request.url, ?why, "an info was not accepted");
-        if self.distilled.rejected.len() < MAX_REJECTED {
-            let (fact, quote) = (head(fact, MAX_KEPT).to_owned(), head(quote, MAX_KEPT).to_owned());
-            self.distilled.rejected.push(Rejected { fact, quote, why });
-        }
-    }
-
-    fn cancelled(&self) -> DistilError {
-        let usage = self.distilled.usage;
-        DistilError::Cancelled { url: Box::new(self.request.url.clone()), usage }
-    }
-
-    fn failed(&self, error: LlmError) -> DistilError {
-        DistilError::Llm {
-            url: Box::new(self.request.url.clone()),
-            usage: self.distilled.usage,
-            source: Box::new(error),
-        }
-    }
+fn template(request: &DistilRequest<'_>, source: minijinja::Error) -> DistilError {
+    DistilError::Template { url: Box::new(request.url.clone()), source }
 }
 
 /// The failure itself, also where it was shared by equal calls.

@@ -138,12 +138,10 @@ impl RunState {
     }
 
     fn finish_if_idle(&self, flow: &mut Flow) -> Step {
-        let distilling = if Self::distils_after(flow.stop) && flow.failure.is_none() {
-            !self.distil.is_drained()
-        } else {
-            self.distil.is_working()
-        };
-        if flow.in_flight > 0 || distilling {
+        // A run that was told to stop for a second reason distils no further either.
+        let wanted =
+            Self::distils_after(flow.stop) && flow.failure.is_none() && !self.token.is_cancelled();
+        if flow.in_flight > 0 || !self.distil.end(wanted) {
             return Step::Idle;
         }
         flow.finishing = true;
@@ -190,6 +188,7 @@ impl RunState {
 
     /// Stores that the run has ended and tells who waits. Runs once.
     fn finish(&self) {
+        self.distil.forget_waiting();
         let (mut stop, failure) = {
             let mut flow = self.flow.lock();
             (flow.stop, flow.failure.take())

@@ -146,7 +146,8 @@ impl RunState {
     }
 
     pub(super) fn count_usage(&self, usage: DistilUsage) {
-        self.counters.llm_calls.add(usage.calls - usage.cache_hits);
+        // Distillers of others count as they like.
+        self.counters.llm_calls.add(usage.calls.saturating_sub(usage.cache_hits));
         self.counters.llm_cache_hits.add(usage.cache_hits);
         self.counters.tokens_in.add(usage.tokens_in);
         self.counters.tokens_out.add(usage.tokens_out);

@@ -3,7 +3,8 @@
 //! There is no driver thread. [`RunState::pump`] starts as many exchanges as the limits allow and
 //! returns; it is called when a run starts, when an exchange ends, when a politeness wait is over
 //! (by the pool's timekeeper) and when the distiller has worked its backlog down. Each exchange is
-//! one task of the crawl pool. The run ends in [`RunState::pump`] too, when nothing is in flight
+//! one task of the crawl pool, each row that is distilled one of the distil pool; what has to wait
+//! before it is tried again waits with the pool's timekeeper, and holds no thread. The run ends in [`RunState::pump`] too, when nothing is in flight
 //! and nothing can be started.
 //!
 //! ```text
@@ -13,9 +14,9 @@
 //!   └───────────────────────────────backlog down, drained───────────────┘
 //! ```
 //!
-//! Locks, in the order in which they are taken: `flow`, then `frontier`. The distiller's own lock
-//! is never held together with either;
-//! that of what it wrote last is taken with neither held and may be kept while the store's is taken.
+//! Locks, in the order in which they are taken: `flow`, then `frontier` or the distiller's own lock,
+//! under which no other is taken. That of what the distiller wrote last is taken with none of them
+//! held and may be kept while the store's is taken.
 
 mod distil;
 mod drive;

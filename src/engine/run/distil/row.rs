@@ -1,0 +1,110 @@
+//! Distilling one row.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::super::RunState;
+use super::work::{PutOff, Turn};
+use crate::engine::Error;
+use crate::engine::distill::{DistilError, DistilRequest};
+use crate::engine::tables::{FocusId, read_row};
+use crate::model::{Content, Focus};
+use crate::url::UrlKey;
+
+/// Most times that a row is put off in one run; [`DistilError::Later`] promises it.
+const MAX_PUT_OFFS: u32 = 100;
+/// Longest wait that a row is put off for; [`DistilError::Later`] promises it.
+const MAX_WAIT: Duration = Duration::from_hours(1);
+
+/// How the distilling of one row ended.
+pub(in crate::engine::run) enum Ended {
+    Stored,
+    /// The text of the page was replaced meanwhile: the row is there again, for the new text.
+    Outdated,
+    /// The row stays: the next run of the job takes it up.
+    Failed,
+    /// The row is to be tried again after a wait.
+    Later(Duration, PutOff),
+    Cancelled,
+}
+
+impl RunState {
+    pub(super) fn try_distil(&self, turn: Turn) -> Result<Ended, Error> {
+        let Turn { item, put_off } = turn;
+        let row_key = item.focus.pending_key(item.page);
+        let tables = &self.shared.tables;
+        let focus = self.focus(item.focus);
+        let page = tables.page(item.page)?;
+        let content = self.content(item.page)?;
+        let (Some(focus), Some(page), Some(content)) = (focus, page, content) else {
+            // The page was replaced by one without content since the row was put.
+            tables.pending_distil.delete(row_key)?;
+            return Ok(Ended::Stored);
+        };
+        let now = self.shared.clock.wall();
+        let request = DistilRequest {
+            url: &page.url,
+            content: &content,
+            focus,
+            fetched_at: page.fetched_at,
+            now,
+        };
+        let (times, text) = (put_off.as_ref().map_or(0, |it| it.times), content.fingerprint.text);
+        // What was kept for a text that is no more is of no use.
+        let resumption = put_off.filter(|it| it.text == text).and_then(|it| it.resumption);
+        match self.shared.distiller.distil_or_later(&request, resumption, &self.token) {
+            Ok(distilled) => self.store_distilled(item, &page, &content, distilled, now),
+            Err(DistilError::Cancelled { usage, .. }) => {
+                self.count_usage(usage);
+                Ok(Ended::Cancelled)
+            }
+            Err(DistilError::Later { usage, wait, resumption, source, .. })
+                if times < MAX_PUT_OFFS && wait <= MAX_WAIT =>
+            {
+                self.count_usage(usage);
+                tracing::debug!(url = %page.url, error = %source, ?wait, "distilling is put off");
+                Ok(Ended::Later(wait, PutOff { times: times + 1, text, resumption }))
+            }
+            Err(error) => {
+                self.count_usage(error.usage());
+                tracing::warn!(url = %page.url, focus = focus.text, %error, "distilling failed");
+                // A server that is down says nothing of the page.
+                if !error.is_transient() {
+                    self.count_attempt(&row_key)?;
+                }
+                Ok(Ended::Failed)
+            }
+        }
+    }
+
+    pub(in crate::engine::run) fn focus(&self, id: FocusId) -> Option<&Focus> {
+        self.focuses.iter().find(|(known, _)| *known == id).map(|(_, focus)| focus)
+    }
+
+    /// Adds one to the attempts of a row, and deletes it when it has had enough.
+    fn count_attempt(&self, row_key: &[u8]) -> Result<(), Error> {
+        let rows = &self.shared.tables.pending_distil;
+        let Some(value) = rows.get(row_key)? else { return Ok(()) };
+        let attempts = value.first_chunk().map_or(0, |bytes| u32::from_be_bytes(*bytes)) + 1;
+        if attempts >= self.shared.config.distil.max_attempts {
+            return Ok(rows.delete(row_key)?);
+        }
+        Ok(rows.put(row_key, attempts.to_be_bytes())?)
+    }
+
+    /// The content of a page, from the cache or the store.
+    fn content(&self, key: UrlKey) -> Result<Option<Arc<Content>>, Error> {
+        if let Some(content) = self.shared.contents.get(&key) {
+            return Ok(Some(content));
+        }
+        let tables = &self.shared.tables;
+        let Some(mut content) = read_row::<Content>(&tables.content, "content", &key.0)? else {
+            return Ok(None);
+        };
+        let Some(text) = tables.text.get(key.0)? else { return Ok(None) };
+        content.text = String::from_utf8_lossy(&text).into_owned();
+        let content = Arc::new(content);
+        self.shared.contents.insert(key, Arc::clone(&content));
+        Ok(Some(content))
+    }
+}
