@@ -22,6 +22,8 @@ mod documentation_is_walked_whole;
 mod facts_of_a_model;
 mod killed_and_resumed;
 #[cfg(target_os = "linux")]
+mod many_hosts_at_once;
+#[cfg(target_os = "linux")]
 mod many_hosts_keep_their_plan;
 mod one_engine_a_directory;
 mod politeness_is_measured;
