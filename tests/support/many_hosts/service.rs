@@ -25,6 +25,8 @@ use super::{Book, answer};
 
 /// Events taken up at once.
 const EVENTS: usize = 256;
+/// Answers between two looks for events.
+const ANSWERS: usize = 4;
 /// Ports tried until one is free at all addresses.
 const PORTS: usize = 50;
 /// Files that a process needs beside the sockets of this server.
@@ -216,9 +218,11 @@ impl Service {
         self.due.push(Reverse((started + delay, slot, place.generation)));
     }
 
-    /// Answers what is due.
+    /// Answers what is due, so many at the most: requests that came meanwhile are not to wait for
+    /// all of them before their time begins to count.
     fn answer_due(&mut self) {
-        while let Some(Reverse((at, slot, generation))) = self.due.peek().copied() {
+        for _ in 0..ANSWERS {
+            let Some(Reverse((at, slot, generation))) = self.due.peek().copied() else { return };
             if at > self.started.elapsed() {
                 return;
             }
