@@ -9,7 +9,7 @@ use crate::cache::Cache;
 use crate::config::{Config, ConfigError};
 use crate::extract::{ExtractOptions, Extractor};
 use crate::fetch::{FetchOptions, Fetcher, MediaTypes};
-use crate::http::{self, AddressPolicy, Timeouts};
+use crate::http::{self, AddressPolicy, Resolve, Timeouts};
 use crate::llm::{self, CacheFailure, HttpTransport, ResponseCache};
 use crate::model::Content;
 use crate::pool::Pool;
@@ -23,7 +23,11 @@ const IDLE_PER_ACTIVE: usize = 2;
 const MAX_ANSWER_BYTES: u64 = 8 << 20;
 
 /// The client that crawls.
-pub(super) fn crawl_client(config: &Config, clock: &SharedClock) -> Result<http::Client, Error> {
+pub(super) fn crawl_client(
+    config: &Config,
+    clock: &SharedClock,
+    resolver: &Arc<dyn Resolve>,
+) -> Result<http::Client, Error> {
     let crawl = &config.crawl;
     let mut builder = http::Client::builder()
         .user_agent(&crawl.user_agent)
@@ -42,6 +46,7 @@ pub(super) fn crawl_client(config: &Config, clock: &SharedClock) -> Result<http:
         .connections_per_host(crawl.per_host)
         .max_idle_connections(crawl.concurrency.saturating_mul(IDLE_PER_ACTIVE))
         .proxy(crawl.proxy.clone())
+        .resolver(Arc::clone(resolver))
         .dns_ttl(config.cache.dns_ttl)
         .clock(Arc::clone(clock));
     for (name, value) in &crawl.headers {
@@ -102,6 +107,7 @@ pub(super) fn pool(name: &str, most: usize, config: &Config) -> Result<Pool, Err
 pub(super) fn llm_client(
     config: &Config,
     clock: &SharedClock,
+    resolver: &Arc<dyn Resolve>,
     tables: &Tables,
 ) -> Result<Option<llm::Client>, Error> {
     let (Some(url), Some(model)) = (&config.llm.url, &config.llm.model) else { return Ok(None) };
@@ -125,6 +131,7 @@ pub(super) fn llm_client(
         .address_policy(AddressPolicy::AllowPrivate)
         .connections_per_host(config.llm.concurrency)
         .max_idle_connections(config.llm.concurrency)
+        .resolver(Arc::clone(resolver))
         .dns_ttl(config.cache.dns_ttl)
         .clock(Arc::clone(clock))
         .build()?;

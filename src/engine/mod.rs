@@ -32,7 +32,7 @@ use crate::cancel::CancelToken;
 use crate::config::Config;
 use crate::extract::Extractor;
 use crate::fetch::Fetcher;
-use crate::http;
+use crate::http::{self, Resolve, SystemResolver};
 use crate::model::{Content, Job};
 use crate::pool::{Pool, ShutdownMode};
 use crate::store::{CheckReport, Store};
@@ -101,6 +101,7 @@ pub struct EngineBuilder {
     dir: PathBuf,
     config: Config,
     clock: Option<SharedClock>,
+    resolver: Arc<dyn Resolve>,
     distiller: Option<Arc<dyn Distiller>>,
 }
 
@@ -119,6 +120,7 @@ impl Engine {
             dir: dir.as_ref().to_path_buf(),
             config: Config::default(),
             clock: None,
+            resolver: Arc::new(SystemResolver),
             distiller: None,
         }
     }
@@ -227,6 +229,16 @@ impl EngineBuilder {
         self
     }
 
+    /// Sets where the addresses of names come from, for pages, proxy and model alike; the default
+    /// is the system's resolver. The addresses that it tells are judged like any other: private
+    /// ones are contacted only where `crawl.allow_private` says so (the model's always, since the
+    /// configuration names it).
+    #[must_use]
+    pub fn resolver(mut self, resolver: Arc<dyn Resolve>) -> Self {
+        self.resolver = resolver;
+        self
+    }
+
     /// Sets the distiller. The default is the model of the configuration, and without one the
     /// extractive distiller.
     #[must_use]
@@ -237,7 +249,7 @@ impl EngineBuilder {
 
     /// Opens the directory and starts the engine.
     pub fn build(self) -> Result<Engine, Error> {
-        let Self { dir, config, clock, distiller } = self;
+        let Self { dir, config, clock, resolver, distiller } = self;
         config.validate()?;
         let clock = clock.unwrap_or_else(SystemClock::shared);
         let store = Store::builder(&dir)
@@ -249,8 +261,8 @@ impl EngineBuilder {
             .clock(Arc::clone(&clock))
             .open()?;
         let tables = Tables::open(store, &config.store)?;
-        let http = adapters::crawl_client(&config, &clock)?;
-        let llm = adapters::llm_client(&config, &clock, &tables)?;
+        let http = adapters::crawl_client(&config, &clock, &resolver)?;
+        let llm = adapters::llm_client(&config, &clock, &resolver, &tables)?;
         let distiller = match distiller {
             Some(distiller) => distiller,
             None => adapters::distiller(&config, llm.clone()),

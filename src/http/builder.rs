@@ -18,7 +18,7 @@ use super::decode;
 use super::error::HttpError;
 use super::proxy::Proxy;
 use super::request::Timeouts;
-use super::resolve::{Lookup, Resolver, SystemLookup};
+use super::resolve::{Resolve, Resolver, SystemResolver};
 use super::stats::Counters;
 
 /// Bytes of input buffer beyond the largest header.
@@ -54,6 +54,7 @@ pub struct ClientBuilder {
     limits: Limits,
     proxy: Option<String>,
     headers: Vec<(String, String)>,
+    resolver: Arc<dyn Resolve>,
     dns_ttl: Duration,
     clock: SharedClock,
     roots: Option<Vec<u8>>,
@@ -72,6 +73,7 @@ impl Default for ClientBuilder {
             limits: Limits { per_origin: 6, max_idle: 64, max_idle_age },
             proxy: None,
             headers: Vec::new(),
+            resolver: Arc::new(SystemResolver),
             dns_ttl: Duration::from_mins(1),
             clock: SystemClock::shared(),
             roots: None,
@@ -162,6 +164,14 @@ impl ClientBuilder {
         self
     }
 
+    /// Where the addresses of names come from, the proxy's too; default [`SystemResolver`]. What
+    /// it tells is cached, and judged by [`address_policy`](Self::address_policy) like any address.
+    #[must_use]
+    pub fn resolver(mut self, resolver: Arc<dyn Resolve>) -> Self {
+        self.resolver = resolver;
+        self
+    }
+
     /// How long the addresses of a name are kept; default 60 seconds. Failures are kept for at
     /// most 10 seconds.
     #[must_use]
@@ -188,10 +198,6 @@ impl ClientBuilder {
 
     /// The client; an [`HttpError::Config`] names the setting that cannot be.
     pub fn build(self) -> Result<Client, HttpError> {
-        self.build_with(Box::new(SystemLookup))
-    }
-
-    pub(super) fn build_with(self, lookup: Box<dyn Lookup>) -> Result<Client, HttpError> {
         self.check().map_err(|reason| HttpError::Config { reason })?;
         let proxy = self.proxy.as_deref().map(Proxy::parse).transpose();
         let proxy = proxy.map_err(|reason| HttpError::Config { reason })?;
@@ -200,7 +206,7 @@ impl ClientBuilder {
         let tls = TlsConfig::builder().root_certs(roots.unwrap_or(RootCerts::WebPki)).build();
         let counters = Arc::new(Counters::default());
         let (clock, ttl) = (self.clock, self.dns_ttl);
-        let resolver = Resolver::new(lookup, Arc::clone(&clock), ttl, Arc::clone(&counters));
+        let resolver = Resolver::new(self.resolver, Arc::clone(&clock), ttl, Arc::clone(&counters));
         let config = with_timeouts!(Config::builder(), self.timeouts)
             .tls_config(tls)
             .proxy(None)

@@ -132,7 +132,12 @@ fn dial(
     deadline: Instant,
     cancel: &CancelToken,
 ) -> Result<Arc<Wire>, Fault> {
-    let addresses_of = |name: &str| {
+    let addresses_of = |host: &Host<String>| -> Result<Arc<[IpAddr]>, Fault> {
+        let name = match host {
+            Host::Ipv4(address) => return Ok(Arc::new([IpAddr::V4(*address)])),
+            Host::Ipv6(address) => return Ok(Arc::new([IpAddr::V6(*address)])),
+            Host::Domain(name) => name,
+        };
         shared.resolver.resolve(name, deadline, cancel).map_err(|error| match error {
             ResolveError::Failed(cause) => Fault::Resolve(cause),
             ResolveError::TimedOut => Fault::ResolveTimedOut,
@@ -143,11 +148,9 @@ fn dial(
     // Behind a proxy too, the name is resolved here, so that its address can be judged; where any
     // address will do, the proxy alone needs to know the name.
     let judged = shared.proxy.is_none() || !allowed(&IpAddr::from([127, 0, 0, 1]));
-    let found: Arc<[IpAddr]> = match &target.host {
-        Host::Ipv4(address) => Arc::new([IpAddr::V4(*address)]),
-        Host::Ipv6(address) => Arc::new([IpAddr::V6(*address)]),
-        Host::Domain(name) if judged => addresses_of(name)?,
-        Host::Domain(_) => Arc::new([]),
+    let found = match &target.host {
+        Host::Domain(_) if !judged => Arc::new([]),
+        host => addresses_of(host)?,
     };
     let good: Vec<IpAddr> = found.iter().copied().filter(allowed).collect();
     if let (true, Some(first)) = (good.is_empty(), found.first()) {
@@ -212,8 +215,7 @@ mod tests {
     use std::io::{self, Read, Write};
     use std::net::TcpListener;
 
-    use crate::http::resolve::Lookup;
-    use crate::http::{AddressPolicy, ClientBuilder, HttpError, Request, Response};
+    use crate::http::{AddressPolicy, ClientBuilder, HttpError, Request, Resolve, Response};
 
     use super::*;
 
@@ -221,8 +223,8 @@ mod tests {
     #[derive(Debug)]
     struct World;
 
-    impl Lookup for World {
-        fn addresses(&self, host: &str) -> io::Result<Vec<IpAddr>> {
+    impl Resolve for World {
+        fn resolve(&self, host: &str) -> io::Result<Vec<IpAddr>> {
             let texts: &[&str] = match host {
                 "inside.test" => &["10.0.0.1", "fd00::1"],
                 "metadata.test" => &["169.254.169.254"],
@@ -235,7 +237,7 @@ mod tests {
     }
 
     fn get(builder: ClientBuilder, url: &str) -> Result<Response, HttpError> {
-        let client = builder.build_with(Box::new(World)).unwrap();
+        let client = builder.resolver(Arc::new(World)).build().unwrap();
         client.send(&Request::get(Url::parse(url).unwrap()), &CancelToken::new())
     }
 

@@ -5,8 +5,8 @@
 //!
 //! - Every wait has a deadline, and cancelling the caller's token ends it: the token shuts down the
 //!   socket, so a blocked read returns at once.
-//! - A name is resolved, its addresses are judged by the [`AddressPolicy`], and the socket is opened
-//!   to the very address that was judged.
+//! - A name is resolved, by the system or by a [`Resolve`] of the user's; its addresses are judged
+//!   by the [`AddressPolicy`], and the socket is opened to the very address that was judged.
 //! - Bodies are bounded on the wire, decoded, and in the ratio of the two; headers are bounded; what
 //!   is cut off is an error, never a short body.
 //! - There are never more connections to an origin than `connections_per_host`, idle ones counted.
@@ -42,5 +42,6 @@ pub use builder::ClientBuilder;
 pub use client::Client;
 pub use error::{Cause, HttpError, Phase};
 pub use request::{MediaGate, Method, Request, Response, Timeouts};
+pub use resolve::{Resolve, SystemResolver};
 pub use retry::{GiveUp, Retry, RetryCause, RetryPolicy, parse_retry_after};
 pub use stats::HttpStats;

@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use url::Url;
+use url::{Host, Url};
 
 use super::fault::Fault;
 
@@ -16,7 +16,7 @@ const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz
 /// A proxy.
 #[derive(Clone)]
 pub(super) struct Proxy {
-    pub(super) host: String,
+    pub(super) host: Host<String>,
     pub(super) port: u16,
     /// Value of `proxy-authorization`.
     pub(super) authorization: Option<String>,
@@ -27,7 +27,7 @@ impl Proxy {
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let spelt = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
         let url = Url::parse(&spelt).map_err(|error| format!("proxy: {error}"))?;
-        let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
+        let (Some(host), Some(port)) = (url.host(), url.port_or_known_default()) else {
             return Err("proxy: the URL names no host".into());
         };
         if url.scheme() != "http" {
@@ -40,8 +40,7 @@ impl Proxy {
             login.extend(percent_decoded(url.password().unwrap_or("")));
             format!("Basic {}", base64(&login))
         });
-        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        Ok(Self { host, port, authorization })
+        Ok(Self { host: host.to_owned(), port, authorization })
     }
 
     /// Asks the proxy at the other end of `stream` for a tunnel to `authority` (`host:port`).
@@ -153,7 +152,7 @@ mod tests {
             assert_eq!(base64(plain.as_bytes()), coded);
         }
         let proxy = Proxy::parse("http://us%65r:p%40ss@proxy.test:3128").unwrap();
-        assert_eq!((proxy.host.as_str(), proxy.port), ("proxy.test", 3128));
+        assert_eq!((proxy.host.to_string().as_str(), proxy.port), ("proxy.test", 3128));
         assert_eq!(proxy.authorization.as_deref(), Some("Basic dXNlcjpwQHNz"));
         assert!(!format!("{proxy:?}").contains("dXNl"));
     }
@@ -161,7 +160,7 @@ mod tests {
     #[test]
     fn only_http_proxies_are_taken() {
         assert_eq!(Proxy::parse("localhost:8080").unwrap().port, 8080);
-        assert_eq!(Proxy::parse("http://[::1]").unwrap().host, "::1");
+        assert_eq!(Proxy::parse("http://[::1]").unwrap().host.to_string(), "[::1]");
         for bad in ["socks5://a:1", "https://a:1", "http://", "file:///x"] {
             assert!(Proxy::parse(bad).is_err(), "{bad}");
         }

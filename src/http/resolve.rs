@@ -1,13 +1,14 @@
-//! Names to addresses: a bounded cache with negative entries and single flight over `getaddrinfo`.
+//! Names to addresses: a bounded cache with negative entries and single flight over a [`Resolve`].
 //!
-//! `getaddrinfo` neither tells a time to live nor ends at a deadline, so the time to live is a
-//! setting, and each look-up runs on a thread of its own; who asked waits for its answer no longer
-//! than it wants to. All who ask for one name at the same time share one look-up.
+//! The default, `getaddrinfo`, neither tells a time to live nor ends at a deadline. So the time to
+//! live is a setting, and each look-up runs on a thread of its own; who asked waits for its answer
+//! no longer than it wants to. All who ask for one name at the same time share one look-up.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, ToSocketAddrs};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -27,18 +28,57 @@ const MAX_ADDRESSES: usize = 16;
 /// The longest time for which a failure is remembered.
 const MAX_NEGATIVE_TTL: Duration = Duration::from_secs(10);
 
-/// Where names are looked up: the system, or a test's table.
-pub(super) trait Lookup: Send + Sync + fmt::Debug {
-    /// All addresses of `host`, the preferred ones first.
-    fn addresses(&self, host: &str) -> io::Result<Vec<IpAddr>>;
+/// Where the addresses of names come from: the seam to the world's directories of names.
+///
+/// The client caches what it is told for its `dns_ttl`, failures for at most ten seconds, and asks
+/// for each name once at a time. Every address is then judged by the client's
+/// [`AddressPolicy`](super::AddressPolicy), whoever named it. Hosts that are written as addresses
+/// are not looked up.
+///
+/// ```
+/// use std::io;
+/// use std::net::IpAddr;
+/// use std::sync::Arc;
+///
+/// use gristmill::http::{Client, Resolve, SystemResolver};
+///
+/// /// One name by hand, all others by the system.
+/// #[derive(Debug)]
+/// struct Pinned;
+///
+/// impl Resolve for Pinned {
+///     fn resolve(&self, host: &str) -> io::Result<Vec<IpAddr>> {
+///         match host {
+///             "staging.example.com" => Ok(vec![IpAddr::from([203, 0, 113, 7])]),
+///             other => SystemResolver.resolve(other),
+///         }
+///     }
+/// }
+///
+/// # fn main() -> Result<(), gristmill::http::HttpError> {
+/// let client = Client::builder().resolver(Arc::new(Pinned)).build()?;
+/// # Ok(())
+/// # }
+/// ```
+pub trait Resolve: Send + Sync + fmt::Debug {
+    /// All addresses of `host`, the preferred ones first; the first 16 are used. No address, an
+    /// error and a panic all mean that the name does not resolve now.
+    ///
+    /// `host` is a domain name as URLs hold it: ASCII in lower case, international names in
+    /// Punycode, with a final dot if the URL has one.
+    ///
+    /// It may block: it is called on threads of the client's own, at most 16 at a time, and no
+    /// exchange waits for it beyond its own deadline. It cannot be cancelled, so it should end at a
+    /// deadline of its own.
+    fn resolve(&self, host: &str) -> io::Result<Vec<IpAddr>>;
 }
 
-/// The operating system's resolver.
-#[derive(Debug)]
-pub(super) struct SystemLookup;
+/// The operating system's resolver (`getaddrinfo`): the default.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemResolver;
 
-impl Lookup for SystemLookup {
-    fn addresses(&self, host: &str) -> io::Result<Vec<IpAddr>> {
+impl Resolve for SystemResolver {
+    fn resolve(&self, host: &str) -> io::Result<Vec<IpAddr>> {
         (host, 0).to_socket_addrs().map(|found| found.map(|address| address.ip()).collect())
     }
 }
@@ -59,7 +99,7 @@ pub(super) struct Resolver {
 
 #[derive(Debug)]
 struct Inner {
-    lookup: Box<dyn Lookup>,
+    source: Arc<dyn Resolve>,
     names: Mutex<Names>,
     /// Signalled when a look-up ends, and when a waiter is cancelled.
     ended: Condvar,
@@ -84,13 +124,13 @@ struct Known {
 
 impl Resolver {
     pub(super) fn new(
-        lookup: Box<dyn Lookup>,
+        source: Arc<dyn Resolve>,
         clock: SharedClock,
         ttl: Duration,
         counters: Arc<Counters>,
     ) -> Self {
         let (names, ended) = (Mutex::default(), Condvar::new());
-        Self { inner: Arc::new(Inner { lookup, names, ended, clock, ttl, counters }) }
+        Self { inner: Arc::new(Inner { source, names, ended, clock, ttl, counters }) }
     }
 
     /// The addresses of `host`, at least one; from the cache while they are fresh.
@@ -135,8 +175,12 @@ impl Inner {
     fn start(this: &Arc<Self>, names: &mut Names, host: &str) -> io::Result<()> {
         let (inner, name) = (Arc::clone(this), host.to_owned());
         std::thread::Builder::new().name("gristmill-resolve".into()).spawn(move || {
-            let found = inner.lookup.addresses(&name);
-            inner.finish(name, found);
+            // A name whose look-up never ended would be waited for for ever.
+            let found = catch_unwind(AssertUnwindSafe(|| inner.source.resolve(&name)));
+            inner.finish(
+                name,
+                found.unwrap_or_else(|_| Err(io::Error::other("the resolver panicked"))),
+            );
         })?;
         names.running.insert(host.to_owned());
         Ok(())
@@ -210,14 +254,15 @@ mod tests {
         gate: Option<Mutex<mpsc::Receiver<()>>>,
     }
 
-    impl Lookup for Table {
-        fn addresses(&self, host: &str) -> io::Result<Vec<IpAddr>> {
+    impl Resolve for Table {
+        fn resolve(&self, host: &str) -> io::Result<Vec<IpAddr>> {
             self.asked.fetch_add(1, Ordering::SeqCst);
             if let Some(gate) = &self.gate {
                 gate.lock().recv().ok();
             }
             match host {
                 "up" => Ok(vec!["192.0.2.1".parse().unwrap()]),
+                "broken" => panic!("the source of names is broken"),
                 _ => Err(io::Error::other("no such name")),
             }
         }
@@ -234,7 +279,7 @@ mod tests {
         let asked = Arc::clone(&table.asked);
         let ttl = Duration::from_mins(1);
         let resolver =
-            Resolver::new(Box::new(table), Arc::clone(&clock) as SharedClock, ttl, counters);
+            Resolver::new(Arc::new(table), Arc::clone(&clock) as SharedClock, ttl, counters);
         let token = CancelToken::new();
         for _ in 0..3 {
             assert_eq!(resolver.resolve("up", soon(), &token).unwrap().len(), 1);
@@ -258,7 +303,7 @@ mod tests {
         let asked = Arc::clone(&table.asked);
         let clock = ManualClock::new(Timestamp(0));
         let (ttl, counters) = (Duration::from_mins(1), Arc::new(Counters::default()));
-        let resolver = Resolver::new(Box::new(table), clock, ttl, counters);
+        let resolver = Resolver::new(Arc::new(table), clock, ttl, counters);
         // The look-up is held, so a passed deadline and a cancelled token are all that end a wait.
         let late = resolver.resolve("up", Instant::now(), &CancelToken::new());
         assert!(matches!(late, Err(ResolveError::TimedOut)));
@@ -279,12 +324,23 @@ mod tests {
     }
 
     #[test]
+    fn a_source_that_panics_fails_the_name_and_holds_nobody() {
+        let clock = ManualClock::new(Timestamp(0));
+        let (ttl, counters) = (Duration::from_mins(1), Arc::new(Counters::default()));
+        let resolver = Resolver::new(Arc::new(Table::default()), clock, ttl, counters);
+        for _ in 0..2 {
+            let failed = resolver.resolve("broken", soon(), &CancelToken::new());
+            assert!(matches!(failed, Err(ResolveError::Failed(_))), "{failed:?}");
+        }
+    }
+
+    #[test]
     fn without_a_time_to_live_who_waited_still_gets_the_answer() {
         let clock = ManualClock::new(Timestamp(0));
         let (table, counters) = (Table::default(), Arc::new(Counters::default()));
         let asked = Arc::clone(&table.asked);
         let resolver = Resolver::new(
-            Box::new(table),
+            Arc::new(table),
             Arc::clone(&clock) as SharedClock,
             Duration::ZERO,
             counters,

@@ -6,6 +6,10 @@
     reason = "a test fails by panicking, in what it shares too"
 )]
 
+#[cfg(target_os = "linux")]
+#[path = "../support/many_hosts/mod.rs"]
+#[expect(dead_code, reason = "the benches need more of it")]
+mod many_hosts;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -18,6 +22,10 @@ mod distillers_that_wait;
 mod documentation_is_walked_whole;
 mod facts_of_a_model;
 mod killed_and_resumed;
+#[cfg(target_os = "linux")]
+mod many_hosts_at_once;
+#[cfg(target_os = "linux")]
+mod many_hosts_keep_their_plan;
 mod one_engine_a_directory;
 mod politeness_is_measured;
 mod reruns_revalidate;

@@ -8,6 +8,7 @@ mod cancelling;
 mod connections;
 mod deadlines;
 mod garbage;
+mod names;
 mod proxies;
 mod redirects;
 mod server;

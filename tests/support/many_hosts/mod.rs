@@ -1,0 +1,177 @@
+//! Many hosts in one process: each with a name, a loopback address, a site, a temper and a log.
+//!
+//! For what cannot be shown on one host: politeness under concurrency, hosts that are slow, refuse
+//! or break, delays that adapt, and the rate of a whole crawl.
+//!
+//! ```ignore
+//! let server = ManyHosts::builder()
+//!     .seed(7)
+//!     .hosts(30, &Host::new().pages(12).latency(ms(20)).jitter(ms(30)).links_out(2))
+//!     .host("busy.test", Host::new().fault(Which::Numbered(5..9), Fault::status(429)))
+//!     .host("gone.test", Host::new().refusing())
+//!     .start()?;
+//! let engine = Engine::builder(dir).config(config).resolver(server.names()).build()?;
+//! // .. a job with `server.seeds()` as its sources ..
+//! let log = server.log();
+//! assert_eq!(log.peak("busy.test"), 1);
+//! ```
+//!
+//! - **Hosts.** `hosts` adds `site0.test`, `site1.test`, ..; `host` adds one by name. Each listens
+//!   on an address of its own, 127.1.0.1 and up, all on one port. A crawler finds them by
+//!   [`ManyHosts::names`], a resolver that knows them and nothing else. A request that names
+//!   another host than the one whose address it came to gets 421.
+//! - **Sites.** `/` and `/page/N`: a tree, so that every page is reached from `/`, with further
+//!   links between pages of the host and, if wanted, to pages of other hosts. Pages are made when
+//!   they are asked for, in a few microseconds, and are the same for the same seed.
+//! - **Temper.** How late an answer is and what is wrong with it follows from the seed, the host,
+//!   the path and how often that path (or the host) was asked before: never from the time or from
+//!   chance. So a crawl that asks the same meets the same. [`Host::min_gap`] alone looks at the
+//!   clock. [`ManyHosts::fault`] tells beforehand what a request will meet.
+//! - **Log.** One line an exchange, all on one clock; [`Log`] answers for gaps, concurrency and
+//!   rates. Times are taken so that what a test must not see too small is never too small: a
+//!   request begins after its bytes were read, and an answer ends before its last byte is handed to
+//!   the socket. So a gap in the log is at least what the client kept, and two exchanges overlap in
+//!   the log only if they did at the client.
+//! - **Cost.** One thread, an event loop over epoll and a heap of timers. An exchange that waits
+//!   out its latency costs its place in the heap.
+//!
+//! Dropping the handle closes every socket and joins the thread, which never waits for a client.
+
+mod answer;
+mod connection;
+mod log;
+mod names;
+mod plan;
+mod service;
+mod site;
+
+pub(crate) use log::{Answer, Exchange, Log};
+pub(crate) use names::Names;
+pub(crate) use plan::{Builder, Fault, Host, Robots, Which};
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+
+use plan::Plan;
+
+/// A running server of many hosts. Dropping it stops it.
+pub(crate) struct ManyHosts {
+    plan: Arc<Plan>,
+    book: Arc<Book>,
+    names: Arc<Names>,
+    /// Closed to end the thread, which listens on the other end.
+    leash: Option<UnixStream>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// The log as the server writes it.
+#[derive(Default)]
+struct Book {
+    exchanges: Mutex<Vec<Exchange>>,
+    /// Signalled when an exchange was written down.
+    written: Condvar,
+}
+
+impl Book {
+    fn write(&self, exchange: Exchange) {
+        self.exchanges.lock().push(exchange);
+        self.written.notify_all();
+    }
+}
+
+impl ManyHosts {
+    /// A server to be set up, without hosts.
+    pub(crate) fn builder() -> Builder {
+        Builder::default()
+    }
+
+    fn start(mut plan: Plan) -> io::Result<Self> {
+        service::allow_files(plan.hosts.len());
+        let listeners = service::listen(&mut plan)?;
+        let (plan, book) = (Arc::new(plan), Arc::new(Book::default()));
+        let (leash, collar) = UnixStream::pair()?;
+        let service =
+            service::Service::open(Arc::clone(&plan), Arc::clone(&book), collar, listeners)?;
+        let known = plan.hosts.iter().filter(|host| host.temper.known);
+        let names = Names::new(known.map(|host| (Arc::clone(&host.name), host.address)));
+        let thread =
+            std::thread::Builder::new().name("many-hosts".to_owned()).spawn(|| service.run())?;
+        let (leash, thread) = (Some(leash), Some(thread));
+        Ok(Self { plan, book, names: Arc::new(names), leash, thread })
+    }
+
+    /// The resolver that knows the hosts, except those that are [`Host::unknown`].
+    pub(crate) fn names(&self) -> Arc<Names> {
+        Arc::clone(&self.names)
+    }
+
+    /// The names of all hosts, in the order in which they were added.
+    pub(crate) fn hosts(&self) -> impl Iterator<Item = &str> {
+        self.plan.hosts.iter().map(|host| &*host.name)
+    }
+
+    /// Where a host listens, or would.
+    pub(crate) fn address(&self, host: &str) -> SocketAddr {
+        let host = &self.plan.hosts[self.plan.index(host)];
+        SocketAddr::new(host.address.into(), self.plan.port)
+    }
+
+    /// Absolute URL of a path, which begins with a slash.
+    pub(crate) fn url(&self, host: &str, path: &str) -> String {
+        format!("http://{host}:{}{path}", self.plan.port)
+    }
+
+    /// The URL of the first page of every host.
+    pub(crate) fn seeds(&self) -> impl Iterator<Item = String> {
+        self.hosts().map(|host| self.url(host, "/"))
+    }
+
+    /// The paths of all pages of a host, `/` first.
+    pub(crate) fn pages(&self, host: &str) -> impl Iterator<Item = String> + use<> {
+        (0..self.plan.hosts[self.plan.index(host)].temper.pages).map(site::path)
+    }
+
+    /// What the request number `attempt` (from 0) for this path will meet. Rules for the numbers of
+    /// a host's requests are left out, as those depend on the order in which its paths are asked.
+    pub(crate) fn fault(&self, host: &str, path: &str, attempt: u32) -> Option<Fault> {
+        self.plan.fault(self.plan.index(host), path, attempt, None)
+    }
+
+    /// The exchanges that have ended so far.
+    pub(crate) fn log(&self) -> Log {
+        Log::new(self.book.exchanges.lock().clone())
+    }
+
+    /// Waits until so many exchanges have ended; false if `deadline` passes first.
+    pub(crate) fn wait_for(&self, count: usize, deadline: Duration) -> bool {
+        let mut exchanges = self.book.exchanges.lock();
+        let short = |exchanges: &mut Vec<Exchange>| exchanges.len() < count;
+        !self.book.written.wait_while_for(&mut exchanges, short, deadline).timed_out()
+    }
+
+    /// Closes all sockets and gives the whole log; what was under way is in it as unanswered.
+    pub(crate) fn stop(mut self) -> Log {
+        self.halt();
+        self.log()
+    }
+
+    fn halt(&mut self) {
+        drop(self.leash.take());
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread was printed, and shows in what the test finds missing.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for ManyHosts {
+    fn drop(&mut self) {
+        self.halt();
+    }
+}
