@@ -84,6 +84,12 @@ pub trait Clock: Send + Sync + fmt::Debug {
     /// Time since an arbitrary fixed start; never goes back.
     fn monotonic(&self) -> Duration;
 
+    /// [`monotonic`](Self::monotonic), up to some milliseconds late and cheaper where the system has
+    /// such a reading. Default: the exact one.
+    fn coarse(&self) -> Duration {
+        self.monotonic()
+    }
+
     /// The date and time of day; may jump either way.
     fn wall(&self) -> Timestamp;
 }
@@ -95,12 +101,27 @@ pub type SharedClock = Arc<dyn Clock>;
 #[derive(Debug, Clone, Copy)]
 pub struct SystemClock {
     start: Instant,
+    /// The system's own reading at `start`.
+    #[cfg(target_os = "linux")]
+    start_raw: Duration,
+}
+
+/// Linux keeps the monotonic time of the last timer tick, 1 to 10 ms ago, in memory.
+#[cfg(target_os = "linux")]
+fn reading(id: rustix::time::ClockId) -> Duration {
+    let time = rustix::time::clock_gettime(id);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
 impl SystemClock {
     /// A clock whose monotonic reading starts at zero now.
     pub fn new() -> Self {
-        Self { start: Instant::now() }
+        Self {
+            start: Instant::now(),
+            #[cfg(target_os = "linux")]
+            start_raw: reading(rustix::time::ClockId::Monotonic),
+        }
     }
 
     /// [`SystemClock::new`] as a [`SharedClock`].
@@ -118,6 +139,11 @@ impl Default for SystemClock {
 impl Clock for SystemClock {
     fn monotonic(&self) -> Duration {
         self.start.elapsed()
+    }
+
+    #[cfg(target_os = "linux")]
+    fn coarse(&self) -> Duration {
+        reading(rustix::time::ClockId::MonotonicCoarse).saturating_sub(self.start_raw)
     }
 
     fn wall(&self) -> Timestamp {
@@ -168,6 +194,19 @@ mod tests {
         assert_eq!(Timestamp(0).to_string(), "1970-01-01T00:00:00.000Z");
         assert_eq!(Timestamp(951_782_400_000).to_string(), "2000-02-29T00:00:00.000Z");
         assert_eq!(Timestamp(1_795_341_599_999).to_string(), "2026-11-22T09:59:59.999Z");
+    }
+
+    #[test]
+    fn the_coarse_reading_follows_the_exact_one() {
+        let clock = SystemClock::new();
+        // Ends at the next tick of the timer.
+        while clock.coarse() == Duration::ZERO {
+            assert!(clock.monotonic() < Duration::from_mins(1), "it stands still");
+        }
+        for _ in 0..1000 {
+            let (coarse, exact) = (clock.coarse(), clock.monotonic());
+            assert!(coarse <= exact, "{coarse:?} is ahead of {exact:?}");
+        }
     }
 
     #[test]
