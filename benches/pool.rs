@@ -1,4 +1,7 @@
-//! The pool: throughput, latency, urgency under load, and many tasks that wait.
+//! The pool: throughput, latency, urgency under load, many tasks that wait, and idleness.
+//!
+//! The same rows beside the peers: `benches/peers`, part `pool`. Latencies are printed as
+//! percentiles too, since a mean hides what matters in them.
 
 use std::hint::black_box;
 use std::sync::mpsc;
@@ -11,8 +14,10 @@ use gristmill::pool::{Pool, Priority, ShutdownMode};
 const LONG: Duration = Duration::from_mins(1);
 /// Tasks of one throughput round.
 const BURST: u64 = 20_000;
-/// Tasks queued before the urgent one.
-const BACKLOG: usize = 400;
+/// Tasks of 200 µs queued before the urgent ones.
+const BACKLOG: usize = 4000;
+/// Urgent tasks for one filling of the backlog: it is far from empty when the last one runs.
+const URGENT: usize = 50;
 /// Tasks that wait at the same time.
 const WAITING: usize = 1000;
 
@@ -48,11 +53,30 @@ fn detached(criterion: &mut Criterion) {
     pool.shutdown(ShutdownMode::Drain, LONG).expect("the pool ends");
 }
 
+/// Prints percentiles of what was measured.
+fn print_percentiles(name: &str, mut samples: Vec<Duration>) {
+    samples.sort_unstable();
+    let at = |percent: usize| samples.get((samples.len() * percent / 100).min(samples.len() - 1));
+    if let (Some(p50), Some(p99), Some(max)) = (at(50), at(99), samples.last()) {
+        println!("{name}: p50 {p50:?}, p99 {p99:?}, max {max:?} of {}", samples.len());
+    }
+}
+
 fn round_trip(criterion: &mut Criterion) {
     let pool = fixed(cores());
+    let mut samples = Vec::new();
     criterion.bench_function("pool/submit_to_result", |bencher| {
-        bencher.iter(|| pool.spawn(Priority::Normal, || black_box(1)).join().expect("it runs"));
+        bencher.iter_custom(|rounds| {
+            let first = samples.len();
+            for _ in 0..rounds {
+                let begun = Instant::now();
+                pool.spawn(Priority::Normal, || black_box(1)).join().expect("it runs");
+                samples.push(begun.elapsed());
+            }
+            samples.iter().skip(first).sum()
+        });
     });
+    print_percentiles("pool/submit_to_result", samples);
     pool.shutdown(ShutdownMode::Drain, LONG).expect("the pool ends");
 }
 
@@ -66,7 +90,8 @@ fn busy(time: Duration) {
 
 fn urgent_behind_backlog(criterion: &mut Criterion) {
     let pool = fixed(cores());
-    criterion.bench_function("pool/urgent_behind_400_tasks_of_200us", |bencher| {
+    let mut samples = Vec::new();
+    criterion.bench_function("pool/urgent_behind_4000_tasks_of_200us", |bencher| {
         bencher.iter_custom(|rounds| {
             let mut total = Duration::ZERO;
             for _ in 0..rounds {
@@ -74,15 +99,56 @@ fn urgent_behind_backlog(criterion: &mut Criterion) {
                     .map(|_| pool.spawn(Priority::Normal, || busy(Duration::from_micros(200))))
                     .collect();
                 let begun = Instant::now();
-                pool.spawn(Priority::Urgent, || ()).join().expect("it runs");
-                total += begun.elapsed();
+                for _ in 0..URGENT {
+                    let submitted = Instant::now();
+                    let urgent = pool.spawn(Priority::Urgent, Instant::now);
+                    let started = urgent.join().expect("it runs");
+                    samples.push(started.saturating_duration_since(submitted));
+                }
+                total += begun.elapsed() / u32::try_from(URGENT).expect("few");
                 backlog.iter().for_each(gristmill::pool::Task::cancel);
             }
             total
         });
     });
+    print_percentiles("pool/urgent_behind_4000_tasks_of_200us", samples);
     pool.shutdown(ShutdownMode::Drain, LONG).expect("the pool ends");
 }
+
+/// Processor time of all threads of this process so far, as the scheduler counts it.
+#[cfg(target_os = "linux")]
+fn processor_time() -> Duration {
+    let threads = std::fs::read_dir("/proc/self/task").expect("the kernel lists the threads");
+    let nanos = threads.filter_map(|thread| {
+        let text = std::fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
+        text.split_whitespace().next()?.parse::<u64>().ok()
+    });
+    Duration::from_nanos(nanos.sum())
+}
+
+/// What an idle second costs. The thread that waits for it to pass is in it.
+#[cfg(target_os = "linux")]
+fn idle(criterion: &mut Criterion) {
+    let pool = Pool::builder().min(2).max(64).build().expect("the pool starts");
+    wait_all(&pool);
+    let mut group = criterion.benchmark_group("pool");
+    group.sample_size(10).warm_up_time(Duration::from_secs(1));
+    group.bench_function("processor_time_of_an_idle_second", |bencher| {
+        bencher.iter_custom(|rounds| {
+            let before = processor_time();
+            for _ in 0..rounds {
+                thread::sleep(Duration::from_secs(1));
+            }
+            // Never nothing: that could not be compared.
+            processor_time().saturating_sub(before).max(Duration::from_nanos(1))
+        });
+    });
+    group.finish();
+    pool.shutdown(ShutdownMode::Drain, LONG).expect("the pool ends");
+}
+
+#[cfg(not(target_os = "linux"))]
+fn idle(_: &mut Criterion) {}
 
 /// Time until `WAITING` tasks that wait 50 ms each have all ended.
 fn wait_all(pool: &Pool) -> Duration {
@@ -97,7 +163,7 @@ fn wait_all(pool: &Pool) -> Duration {
 }
 
 fn waiting(criterion: &mut Criterion) {
-    let build = || Pool::builder().min(2).max(WAITING).build().expect("the pool starts");
+    let build = || Pool::builder().min(2).max(1024).build().expect("the pool starts");
     let mut group = criterion.benchmark_group("pool/1000_tasks_of_50ms");
     group.sample_size(10);
     group.bench_function("cold", |bencher| {
@@ -121,5 +187,5 @@ fn waiting(criterion: &mut Criterion) {
     pool.shutdown(ShutdownMode::Drain, LONG).expect("the pool ends");
 }
 
-criterion_group!(benches, detached, round_trip, urgent_behind_backlog, waiting);
+criterion_group!(benches, detached, round_trip, urgent_behind_backlog, waiting, idle);
 criterion_main!(benches);

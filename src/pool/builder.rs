@@ -1,17 +1,22 @@
 //! Settings of a pool.
 
-use std::thread;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::PoolError;
 use super::handle::Pool;
-#[cfg(test)]
+use super::pressure::MemoryPressure;
+use super::priority::Priority;
+#[cfg(all(test, not(gristmill_model)))]
 use super::shared::Spawner;
 use super::shared::{Settings, Shared, SystemSpawner};
+use super::spin;
 use crate::time::{SharedClock, SystemClock};
 
 const DEFAULT_MIN: usize = 1;
 const DEFAULT_MAX: usize = 64;
+/// With those in the place of workers that wait in joins, no more than hands can be counted.
+pub(super) const MOST_WORKERS: usize = 65_000;
 const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 const DEFAULT_STACK_SIZE: usize = 2 * 1024 * 1024;
 
@@ -30,9 +35,11 @@ impl PoolBuilder {
                 min: DEFAULT_MIN,
                 max: DEFAULT_MAX,
                 cpu_permits: 0,
+                level_caps: Vec::new(),
                 idle_timeout: DEFAULT_IDLE_TIMEOUT,
                 stack_size: DEFAULT_STACK_SIZE,
                 clock: SystemClock::shared(),
+                pressure: None,
                 spawner: Box::new(SystemSpawner),
             },
             cpu_permits: None,
@@ -51,7 +58,7 @@ impl PoolBuilder {
         self
     }
 
-    /// Workers at most; at least `min`. Default 64. Workers that wait in a join may be replaced
+    /// Workers at most; at least `min`. Default 64; more than 65,000 count as that. Workers that wait in a join may be replaced
     /// beyond that (by up to `max`, and 64), and the timekeeper's thread comes on top.
     pub fn max(mut self, workers: usize) -> Self {
         self.settings.max = workers;
@@ -62,6 +69,19 @@ impl PoolBuilder {
     /// that the process may use, control groups considered.
     pub fn cpu_permits(mut self, permits: usize) -> Self {
         self.cpu_permits = Some(permits);
+        self
+    }
+
+    /// At most `tasks` of this level run at a time; the others stay queued, and other levels go
+    /// first. Default: no cap, but `Low` never gets the last of several workers, whatever its cap.
+    pub fn level_cap(mut self, priority: Priority, tasks: usize) -> Self {
+        self.settings.level_caps.push((priority, tasks));
+        self
+    }
+
+    /// Holds the pool at its minimum while memory is short. Default: none.
+    pub fn memory_pressure(mut self, pressure: Arc<dyn MemoryPressure>) -> Self {
+        self.settings.pressure = Some(pressure);
         self
     }
 
@@ -86,7 +106,7 @@ impl PoolBuilder {
         self
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, not(gristmill_model)))]
     pub(super) fn spawner(mut self, spawner: impl Spawner + 'static) -> Self {
         self.settings.spawner = Box::new(spawner);
         self
@@ -95,8 +115,8 @@ impl PoolBuilder {
     /// Checks the settings and starts the first workers.
     pub fn build(self) -> Result<Pool, PoolError> {
         let mut settings = self.settings;
-        let cores = || thread::available_parallelism().map_or(1, usize::from);
-        settings.cpu_permits = self.cpu_permits.unwrap_or_else(cores);
+        settings.cpu_permits = self.cpu_permits.unwrap_or_else(spin::cores);
+        settings.max = settings.max.min(MOST_WORKERS);
         let (min, max, cpu) = (settings.min, settings.max, settings.cpu_permits);
         if min == 0 || min > max || cpu == 0 {
             return Err(PoolError::InvalidSize { min, max, cpu });

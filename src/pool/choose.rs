@@ -38,7 +38,7 @@ pub(super) fn choose(
     })
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(gristmill_model)))]
 mod tests {
     use super::*;
     use crate::time::{Clock, ManualClock, Timestamp};

@@ -1,14 +1,12 @@
 //! Who sleeps, who searches and which threads there are. The protocol is in this folder's README.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam::sync::Unparker;
-use parking_lot::{Condvar, Mutex};
-
+use super::shared::ThreadHandle;
 use super::stats::WorkerStats;
+use super::sync::atomic::{AtomicIsize, AtomicUsize, Ordering};
+use super::sync::{Condvar, Mutex, Unparker};
 
 /// After the system refused a thread, none is asked for during this time.
 const START_PAUSE: Duration = Duration::from_millis(500);
@@ -22,10 +20,15 @@ pub(super) struct Crew {
     changed: Condvar,
     /// Workers that look for a task or were told to. `SeqCst`, see the README.
     pub(super) searching: AtomicUsize,
+    /// Those of them that were woken or started for a task and have not looked for it yet. `SeqCst`,
+    /// lowered before `searching` is and raised after it: never seen above it for long.
+    called: AtomicUsize,
     /// Copy of `sleepers.len()`, written under the lock, read without.
     idle: AtomicUsize,
     /// Workers that may be added (below zero: must go), written under the lock, read without.
     room: AtomicIsize,
+    /// Workers that are not asleep. A hint, written under the lock: relaxed.
+    awake: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -43,7 +46,7 @@ struct State {
     starting: usize,
     /// Threads of this pool that wait in `shutdown`.
     inside: usize,
-    handles: HashMap<u64, JoinHandle<()>>,
+    handles: HashMap<u64, ThreadHandle>,
     ended: Vec<u64>,
     next_thread: u64,
     paused_until: Duration,
@@ -73,9 +76,20 @@ pub(super) enum Awake {
 
 impl State {
     fn room(&self) -> isize {
+        self.room_below(self.max)
+    }
+
+    /// Workers that may be added until there are `limit` that do not wait in a join.
+    fn room_below(&self, limit: usize) -> isize {
         let replaced = self.blocked.min(self.max).min(MAX_REPLACED);
         let signed = |count: usize| isize::try_from(count).unwrap_or(isize::MAX);
-        signed(self.max.saturating_add(replaced)) - signed(self.workers)
+        signed(limit.saturating_add(replaced)) - signed(self.workers)
+    }
+
+    fn limit(&self, now: Duration, may_grow: bool) -> usize {
+        let limit = if may_grow { self.max } else { self.min };
+        // What the system refused once it is not asked for again at once.
+        if now < self.paused_until { limit.min(self.workers.max(1)) } else { limit }
     }
 
     fn reserve_thread(&mut self) -> u64 {
@@ -92,8 +106,10 @@ impl Crew {
             state: Mutex::new(State { min, max, ..State::default() }),
             changed: Condvar::new(),
             searching: AtomicUsize::new(0),
+            called: AtomicUsize::new(0),
             idle: AtomicUsize::new(0),
             room: AtomicIsize::new(0),
+            awake: AtomicUsize::new(0),
         };
         crew.update(|_| ());
         crew
@@ -105,29 +121,58 @@ impl Crew {
         let result = change(&mut state);
         self.idle.store(state.sleepers.len(), Ordering::SeqCst);
         self.room.store(state.room(), Ordering::SeqCst);
+        self.awake.store(state.workers.saturating_sub(state.sleepers.len()), Ordering::Relaxed);
         result
     }
 
-    /// Whether a look under the lock could find somebody to wake or room for one more.
-    pub(super) fn may_recruit(&self) -> bool {
-        self.searching.load(Ordering::SeqCst) == 0
+    /// Whether nobody searches, and a look under the lock could find somebody to wake or room for
+    /// one more. For a task of its own worker (`eager`), those do not count that were called for
+    /// other tasks.
+    #[inline]
+    pub(super) fn may_recruit(&self, eager: bool) -> bool {
+        let searching = self.searching.load(Ordering::SeqCst);
+        let busy = if eager { self.called.load(Ordering::SeqCst) } else { 0 };
+        searching <= busy
             && (self.idle.load(Ordering::SeqCst) > 0 || self.room.load(Ordering::SeqCst) > 0)
     }
 
+    /// A worker that was called looks for its task now.
+    pub(super) fn answer(&self) {
+        self.called.fetch_sub(1, Ordering::SeqCst);
+    }
+
     /// Whether there are more workers than there should be.
+    #[inline]
     pub(super) fn is_surplus(&self) -> bool {
         self.room.load(Ordering::SeqCst) < 0
     }
 
-    /// Names somebody to look for work, counted as searching already. `finished` is asked under the
-    /// lock: a pool that is finished starts no thread.
-    pub(super) fn recruit(&self, now: Duration, finished: impl Fn() -> bool) -> Recruit {
+    /// Whether somebody sleeps.
+    pub(super) fn has_idle(&self) -> bool {
+        self.idle.load(Ordering::SeqCst) > 0
+    }
+
+    /// Workers that are not asleep, as of some moment.
+    pub(super) fn awake(&self) -> usize {
+        self.awake.load(Ordering::Relaxed)
+    }
+
+    /// Names somebody to look for work, counted as searching already. Without `may_grow`, no worker
+    /// beyond the minimum is started. `finished` is asked under the lock: a pool that is finished
+    /// starts no thread.
+    pub(super) fn recruit(
+        &self,
+        now: Duration,
+        may_grow: bool,
+        finished: impl Fn() -> bool,
+    ) -> Recruit {
         self.update(|state| {
             if let Some(sleeper) = state.sleepers.pop() {
-                self.searching.fetch_add(1, Ordering::SeqCst);
+                self.call(1);
                 return Recruit::Wake(sleeper.unparker);
             }
-            if state.room() <= 0 || now < state.paused_until || finished() {
+            let limit = state.limit(now, may_grow);
+            if now < state.paused_until || state.room_below(limit) <= 0 || finished() {
                 return Recruit::Nobody;
             }
             Recruit::Start(self.reserve_worker(state))
@@ -141,8 +186,13 @@ impl Crew {
 
     fn reserve_worker(&self, state: &mut State) -> u64 {
         state.workers += 1;
-        self.searching.fetch_add(1, Ordering::SeqCst);
+        self.call(1);
         state.reserve_thread()
+    }
+
+    fn call(&self, workers: usize) {
+        self.searching.fetch_add(workers, Ordering::SeqCst);
+        self.called.fetch_add(workers, Ordering::SeqCst);
     }
 
     /// Reserves a thread that is not a worker.
@@ -151,7 +201,7 @@ impl Crew {
     }
 
     /// Keeps the handle of a thread that was started.
-    pub(super) fn store(&self, thread: u64, handle: JoinHandle<()>, is_worker: bool) {
+    pub(super) fn store(&self, thread: u64, handle: ThreadHandle, is_worker: bool) {
         self.update(|state| {
             state.starting -= 1;
             state.handles.insert(thread, handle);
@@ -173,6 +223,7 @@ impl Crew {
             state.paused_until = now.saturating_add(START_PAUSE);
             if is_worker {
                 state.workers -= 1;
+                self.answer();
                 self.searching.fetch_sub(1, Ordering::SeqCst);
             }
         });
@@ -187,14 +238,17 @@ impl Crew {
         });
     }
 
-    /// Takes a worker off the sleepers if nobody did; it counts as searching in either case.
-    pub(super) fn rise(&self, thread: u64) {
+    /// Takes a worker off the sleepers if nobody did; it counts as searching in either case. `true`
+    /// if somebody did: it was called.
+    pub(super) fn rise(&self, thread: u64) -> bool {
         self.update(|state| {
-            if let Some(at) = state.sleepers.iter().position(|other| other.thread == thread) {
+            let at = state.sleepers.iter().position(|other| other.thread == thread);
+            if let Some(at) = at {
                 state.sleepers.remove(at);
                 self.searching.fetch_add(1, Ordering::SeqCst);
             }
-        });
+            at.is_none()
+        })
     }
 
     /// Decides about a parked worker that woke up; `idle_too_long` lets it retire if it is one too
@@ -252,7 +306,7 @@ impl Crew {
     /// when that moment is over.
     pub(super) fn wake_all(&self) {
         let sleepers = self.update(|state| {
-            self.searching.fetch_add(state.sleepers.len(), Ordering::SeqCst);
+            self.call(state.sleepers.len());
             std::mem::take(&mut state.sleepers)
         });
         self.changed.notify_all();
@@ -283,9 +337,23 @@ impl Crew {
         });
     }
 
-    pub(super) fn stats(&self) -> WorkerStats {
+    pub(super) fn max(&self) -> usize {
+        self.state.lock().max
+    }
+
+    /// Until when no thread is asked for because the system refused one.
+    pub(super) fn paused_until(&self) -> Duration {
+        self.state.lock().paused_until
+    }
+
+    pub(super) fn stats(&self, now: Duration, under_pressure: bool) -> WorkerStats {
         let state = self.state.lock();
-        WorkerStats { now: state.workers, idle: state.sleepers.len(), ..state.stats.clone() }
+        WorkerStats {
+            now: state.workers,
+            idle: state.sleepers.len(),
+            limit: state.limit(now, !under_pressure),
+            ..state.stats.clone()
+        }
     }
 
     /// Joins the threads that have ended. Called where a thread is started, so that there are never
@@ -335,14 +403,14 @@ impl Crew {
 }
 
 /// Takes the handles of ended threads; an ended thread whose handle is not stored yet stays listed.
-fn take_handles(state: &mut State) -> Vec<JoinHandle<()>> {
+fn take_handles(state: &mut State) -> Vec<ThreadHandle> {
     let mut taken = Vec::new();
     let handles = &mut state.handles;
     state.ended.retain(|thread| handles.remove(thread).map(|handle| taken.push(handle)).is_none());
     taken
 }
 
-fn join_all(handles: Vec<JoinHandle<()>>) {
+fn join_all(handles: Vec<ThreadHandle>) {
     for handle in handles {
         // The error is a panic that the thread's guard reported already.
         let _ = handle.join();

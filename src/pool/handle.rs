@@ -4,19 +4,19 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::builder::PoolBuilder;
+use super::builder::{MOST_WORKERS, PoolBuilder};
 use super::error::{PoolError, TaskError};
+use super::periodic::Periodic;
 use super::priority::{Kind, Priority};
+use super::record::Record;
 use super::shared::Shared;
 use super::stats::PoolStats;
-use super::task::{Plan, Record, Task, TaskInfo, TaskRef, attach, withdraw};
+use super::task::{Task, TaskInfo, TaskRef, UNNAMED, attach, withdraw};
 use super::worker;
 use crate::cancel::CancelToken;
 
 /// How long dropping the last handle waits for accepted tasks.
 const DROP_DEADLINE: Duration = Duration::from_secs(10);
-/// Name of tasks that were given none.
-const UNNAMED: &str = "task";
 
 /// A thread pool. Clones are handles to the same pool.
 ///
@@ -84,14 +84,9 @@ impl Pool {
 
     /// A task with a name and further settings.
     pub fn task(&self, name: &'static str) -> TaskBuilder<'_> {
-        TaskBuilder {
-            pool: self,
-            name,
-            priority: Priority::default(),
-            kind: Kind::default(),
-            parent: None,
-            delay: Duration::ZERO,
-        }
+        let (priority, kind) = (Priority::default(), Kind::default());
+        let settings = TaskSettings { name, priority, kind, delay: Duration::ZERO };
+        TaskBuilder { pool: self, settings, parent: None }
     }
 
     /// The tasks that have not ended, oldest first.
@@ -101,8 +96,7 @@ impl Pool {
 
     /// Counters, histograms and the state of the workers.
     pub fn stats(&self) -> PoolStats {
-        let shared = &self.owner.shared;
-        shared.counters.snapshot(&shared.name, shared.crew.stats(), shared.pending())
+        self.owner.shared.stats()
     }
 
     /// The pool's name.
@@ -113,7 +107,13 @@ impl Pool {
     /// Changes the greatest number of workers (0 counts as 1), and lowers the least number to it if
     /// need be. More are started when tasks wait; surplus ones go when they end their task.
     pub fn set_max(&self, workers: usize) {
-        self.owner.shared.set_max(workers.max(1));
+        self.owner.shared.set_max(workers.clamp(1, MOST_WORKERS));
+    }
+
+    /// Changes how many tasks of a level run at a time; see [`PoolBuilder::level_cap`]. Tasks that
+    /// run already stay, and those that began while the level had no cap do not count.
+    pub fn set_level_cap(&self, priority: Priority, tasks: usize) {
+        self.owner.shared.set_cap(priority, tasks);
     }
 
     /// Whether the pool was shut down and takes no more tasks.
@@ -147,35 +147,41 @@ impl fmt::Debug for Pool {
         let shared = &self.owner.shared;
         f.debug_struct("Pool")
             .field("name", &shared.name)
-            .field("workers", &shared.crew.stats())
+            .field("workers", &shared.stats().workers)
             .field("pending", &shared.pending())
             .field("shut_down", &shared.is_sealed())
             .finish()
     }
 }
 
+/// What a task is to be, its closure and its token apart.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TaskSettings {
+    pub(super) name: &'static str,
+    pub(super) priority: Priority,
+    pub(super) kind: Kind,
+    pub(super) delay: Duration,
+}
+
 /// Settings of one task; see [`Pool::task`].
 #[derive(Debug)]
-#[must_use = "a task builder does nothing until `spawn`"]
+#[must_use = "a task builder does nothing until `spawn` or `every`"]
 pub struct TaskBuilder<'a> {
     pool: &'a Pool,
-    name: &'static str,
-    priority: Priority,
-    kind: Kind,
+    settings: TaskSettings,
     parent: Option<&'a CancelToken>,
-    delay: Duration,
 }
 
 impl<'a> TaskBuilder<'a> {
     /// How urgent it is. Default [`Priority::Normal`].
     pub fn priority(mut self, priority: Priority) -> Self {
-        self.priority = priority;
+        self.settings.priority = priority;
         self
     }
 
     /// What it does to its thread. Default [`Kind::Blocking`].
     pub fn kind(mut self, kind: Kind) -> Self {
-        self.kind = kind;
+        self.settings.kind = kind;
         self
     }
 
@@ -187,7 +193,7 @@ impl<'a> TaskBuilder<'a> {
 
     /// Queue it once `delay` has passed. Default: at once.
     pub fn after(mut self, delay: Duration) -> Self {
-        self.delay = delay;
+        self.settings.delay = delay;
         self
     }
 
@@ -197,33 +203,79 @@ impl<'a> TaskBuilder<'a> {
         T: Send + 'static,
         F: FnOnce() -> T + Send + 'static,
     {
-        let shared = &self.pool.owner.shared;
-        let plan = Plan {
-            id: shared.next_task(),
-            name: self.name,
-            priority: self.priority,
-            kind: self.kind,
-            submitted: shared.clock.monotonic(),
-            delay: self.delay,
-            shared: Arc::downgrade(shared),
-        };
-        let record = Record::new(plan.header(), closure);
-        let task: TaskRef = Arc::clone(&record) as TaskRef;
-        if !shared.admit(&task) {
-            withdraw(&*task, TaskError::Rejected);
-            return Task::new(record);
-        }
-        if let Some(parent) = self.parent {
-            attach(&task, parent);
-            if task.header().status().is_ended() {
-                return Task::new(record);
-            }
-        }
-        if self.delay.is_zero() {
-            shared.enqueue(task);
-        } else if !shared.timekeeper.insert(shared, Arc::clone(&task)) {
-            withdraw(&*task, TaskError::Rejected);
-        }
+        self.pool.owner.shared.spawn(self.settings, self.parent, closure)
+    }
+
+    /// Runs `closure` once every `period` (at least 1 ms), beginning after the delay that was set.
+    ///
+    /// No worker is taken in between, and no run begins before the last one has ended. A run that
+    /// is late does not move the later ones, and those that were missed meanwhile are left out. A
+    /// panic ends the series, and so do [`Periodic::cancel`], the token that was set and the pool's
+    /// shutdown.
+    ///
+    /// ```
+    /// use std::sync::mpsc;
+    /// use std::time::Duration;
+    /// use gristmill::pool::{Pool, TaskError};
+    ///
+    /// let pool = Pool::builder().build()?;
+    /// let (sender, beats) = mpsc::channel();
+    /// let periodic = pool.task("beat").every(Duration::from_millis(5), move || {
+    ///     // Nobody listens any more: let the series be cancelled.
+    ///     let _ = sender.send(());
+    /// });
+    /// assert_eq!(beats.iter().take(3).count(), 3);
+    /// periodic.cancel();
+    /// assert_eq!(periodic.join_timeout(Duration::from_secs(5)), Some(TaskError::Cancelled));
+    /// # Ok::<(), gristmill::pool::PoolError>(())
+    /// ```
+    pub fn every<F>(self, period: Duration, closure: F) -> Periodic
+    where
+        F: FnMut() + Send + 'static,
+    {
+        Periodic::start(&self.pool.owner.shared, self.settings, self.parent, period, closure)
+    }
+}
+
+impl Shared {
+    /// Hands a task to the pool.
+    pub(super) fn spawn<T, F>(
+        &self,
+        settings: TaskSettings,
+        parent: Option<&CancelToken>,
+        closure: F,
+    ) -> Task<T>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> T + Send + 'static,
+    {
+        let ticket = self.admit();
+        let record = Record::new(settings, ticket, self.number, closure);
+        self.submit(Arc::clone(&record) as TaskRef, settings, ticket.is_accepted(), parent);
         Task::new(record)
+    }
+
+    /// What does not depend on the closure's type, and is compiled once.
+    fn submit(
+        &self,
+        task: TaskRef,
+        settings: TaskSettings,
+        accepted: bool,
+        parent: Option<&CancelToken>,
+    ) {
+        if !accepted {
+            withdraw(&*task, TaskError::Rejected);
+            return;
+        }
+        if let Some(parent) = parent {
+            attach(&task, parent);
+        }
+        if settings.delay.is_zero() {
+            self.enqueue(task, settings.priority, settings.kind);
+        } else if self.timekeeper.insert(self, Arc::clone(&task)) {
+            self.queues.count_submitted(settings.priority.level());
+        } else {
+            withdraw(&*task, TaskError::Rejected);
+        }
     }
 }

@@ -5,10 +5,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
-
 use super::error::SemaphoreError;
 use super::priority::Priority;
+use super::sync::{Condvar, Mutex};
 use crate::cancel::CancelToken;
 
 /// A number of permits shared by all clones. Waiters are served by priority, equals in order of
@@ -224,7 +223,7 @@ impl fmt::Debug for Permit {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(gristmill_model)))]
 mod tests {
     use std::sync::mpsc;
     use std::thread;

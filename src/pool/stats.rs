@@ -8,6 +8,7 @@ use crossbeam::utils::CachePadded;
 use serde::{Serialize, Serializer};
 
 use super::priority::{LEVELS, Priority};
+use super::sync::atomic as modelled;
 
 /// Each power of two of nanoseconds is cut into 2^this parts, so a percentile is at most an eighth
 /// too high.
@@ -37,6 +38,8 @@ pub struct PoolStats {
     pub parks: u64,
     /// Tasks that a joining worker ran itself because they were still queued.
     pub inlined: u64,
+    /// Times that one more CPU task was let run because those that run made no progress.
+    pub stalls: u64,
 }
 
 impl PoolStats {
@@ -64,9 +67,11 @@ pub struct LevelStats {
     pub cancelled: u64,
     /// Tasks refused because the pool was shut down.
     pub rejected: u64,
-    /// Time from when a task could have started (submitted, or due if delayed) to its start.
+    /// Time from when a task could have started (submitted, or due if delayed) to its start. Of a
+    /// sample: the first 64 tasks of each submitting thread, then one in 64 and the first in each
+    /// tick of the system's coarse clock.
     pub queue_wait: Percentiles,
-    /// Time from start to end.
+    /// Time from start to end, of the same sample.
     pub run_time: Percentiles,
 }
 
@@ -78,6 +83,10 @@ pub struct WorkerStats {
     pub now: usize,
     /// Workers asleep for want of work.
     pub idle: usize,
+    /// Workers that there may be now: the maximum, lowered for half a second to what there is when
+    /// the operating system refuses a thread, and to the minimum under memory pressure. Workers that
+    /// wait in a join do not count.
+    pub limit: usize,
     /// Most workers ever alive at a time.
     pub peak: usize,
     /// Workers ever started.
@@ -113,27 +122,131 @@ fn as_seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok
     serializer.serialize_f64(duration.as_secs_f64())
 }
 
-/// How a task left the pool.
+/// How a task that did not start left the pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
-    Done,
-    Panicked,
+pub(super) enum Refusal {
     Cancelled,
     Rejected,
 }
 
-/// The live counters. All are statistics only: relaxed, nothing is inferred from their order.
+/// What one worker counts. Only its own thread writes, so that counting is a read and a write of a
+/// word in its own cache; others sum them up.
+pub(super) struct Tally {
+    levels: [CachePadded<LevelTally>; LEVELS],
+    steals: modelled::AtomicU64,
+    parks: modelled::AtomicU64,
+    inlined: modelled::AtomicU64,
+}
+
+struct LevelTally {
+    started: modelled::AtomicU64,
+    done: modelled::AtomicU64,
+    panicked: modelled::AtomicU64,
+}
+
+/// Adds one. Release pairs with the Acquire in [`Tally::started`]: who reads a task's start has seen
+/// it counted in.
+#[inline]
+fn bump(counter: &modelled::AtomicU64) {
+    counter.store(counter.load(modelled::Ordering::Relaxed) + 1, modelled::Ordering::Release);
+}
+
+impl Tally {
+    pub(super) fn new() -> Self {
+        let zero = || modelled::AtomicU64::new(0);
+        Self {
+            levels: array::from_fn(|_| {
+                let (started, done, panicked) = (zero(), zero(), zero());
+                CachePadded::new(LevelTally { started, done, panicked })
+            }),
+            steals: zero(),
+            parks: zero(),
+            inlined: zero(),
+        }
+    }
+
+    #[inline]
+    pub(super) fn start(&self, priority: Priority) {
+        bump(&self.levels[priority.level()].started);
+    }
+
+    #[inline]
+    pub(super) fn done(&self, priority: Priority) {
+        bump(&self.levels[priority.level()].done);
+    }
+
+    pub(super) fn panicked(&self, priority: Priority) {
+        bump(&self.levels[priority.level()].panicked);
+    }
+
+    pub(super) fn stolen(&self) {
+        bump(&self.steals);
+    }
+
+    pub(super) fn parked(&self) {
+        bump(&self.parks);
+    }
+
+    pub(super) fn inlined(&self) {
+        bump(&self.inlined);
+    }
+
+    /// Tasks that this worker started.
+    pub(super) fn started(&self) -> u64 {
+        self.levels.iter().map(|level| level.started.load(modelled::Ordering::Acquire)).sum()
+    }
+}
+
+/// Sums over tallies.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Totals {
+    submitted: [u64; LEVELS],
+    started: [u64; LEVELS],
+    done: [u64; LEVELS],
+    panicked: [u64; LEVELS],
+    steals: u64,
+    parks: u64,
+    inlined: u64,
+}
+
+impl Totals {
+    pub(super) fn add(&mut self, tally: &Tally) {
+        let read = |counter: &modelled::AtomicU64| counter.load(modelled::Ordering::Acquire);
+        for (at, level) in tally.levels.iter().enumerate() {
+            // Ends before starts: a task that moves on meanwhile has not ended unstarted.
+            self.done[at] += read(&level.done);
+            self.panicked[at] += read(&level.panicked);
+            self.started[at] += read(&level.started);
+        }
+        self.steals += read(&tally.steals);
+        self.parks += read(&tally.parks);
+        self.inlined += read(&tally.inlined);
+    }
+
+    pub(super) fn add_submitted(&mut self, submitted: [u64; LEVELS]) {
+        for (sum, more) in self.submitted.iter_mut().zip(submitted) {
+            *sum += more;
+        }
+    }
+
+    pub(super) fn submit(&mut self, level: usize, tasks: u64) {
+        self.submitted[level] += tasks;
+    }
+
+    pub(super) fn started(&self) -> u64 {
+        self.started.iter().sum()
+    }
+}
+
+/// What is counted seldom, by whoever it happens to: statistics only, so relaxed.
 pub(super) struct Counters {
-    levels: [CachePadded<LevelCounters>; LEVELS],
-    pub(super) steals: CachePadded<AtomicU64>,
-    pub(super) parks: CachePadded<AtomicU64>,
-    pub(super) inlined: AtomicU64,
+    levels: [LevelCounters; LEVELS],
+    stalls: AtomicU64,
 }
 
 struct LevelCounters {
-    submitted: AtomicU64,
-    started: AtomicU64,
-    ended: [AtomicU64; 4],
+    cancelled: AtomicU64,
+    rejected: AtomicU64,
     queue_wait: Histogram,
     run_time: Histogram,
 }
@@ -141,51 +254,55 @@ struct LevelCounters {
 impl Counters {
     pub(super) fn new() -> Self {
         Self {
-            levels: array::from_fn(|_| {
-                CachePadded::new(LevelCounters {
-                    submitted: AtomicU64::new(0),
-                    started: AtomicU64::new(0),
-                    ended: array::from_fn(|_| AtomicU64::new(0)),
-                    queue_wait: Histogram::new(),
-                    run_time: Histogram::new(),
-                })
+            levels: array::from_fn(|_| LevelCounters {
+                cancelled: AtomicU64::new(0),
+                rejected: AtomicU64::new(0),
+                queue_wait: Histogram::new(),
+                run_time: Histogram::new(),
             }),
-            steals: CachePadded::new(AtomicU64::new(0)),
-            parks: CachePadded::new(AtomicU64::new(0)),
-            inlined: AtomicU64::new(0),
+            stalls: AtomicU64::new(0),
         }
     }
 
-    pub(super) fn submitted(&self, priority: Priority) {
-        self.levels[priority.level()].submitted.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(super) fn started(&self, priority: Priority, waited: Duration) {
-        let level = &self.levels[priority.level()];
-        level.started.fetch_add(1, Ordering::Relaxed);
-        level.queue_wait.record(waited);
+    pub(super) fn waited(&self, priority: Priority, waited: Duration) {
+        self.levels[priority.level()].queue_wait.record(waited);
     }
 
     pub(super) fn ran(&self, priority: Priority, took: Duration) {
         self.levels[priority.level()].run_time.record(took);
     }
 
-    pub(super) fn ended(&self, priority: Priority, end: End) {
-        self.levels[priority.level()].ended[end as usize].fetch_add(1, Ordering::Relaxed);
+    pub(super) fn refused(&self, priority: Priority, how: Refusal) {
+        let level = &self.levels[priority.level()];
+        let counter = match how {
+            Refusal::Cancelled => &level.cancelled,
+            Refusal::Rejected => &level.rejected,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn snapshot(&self, name: &str, workers: WorkerStats, pending: u64) -> PoolStats {
+    pub(super) fn stalled(&self) {
+        self.stalls.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn snapshot(
+        &self,
+        name: &str,
+        workers: WorkerStats,
+        pending: u64,
+        totals: &Totals,
+    ) -> PoolStats {
         let levels = Priority::ALL.map(|priority| {
-            let level = &self.levels[priority.level()];
-            let ended = |end: End| level.ended[end as usize].load(Ordering::Relaxed);
+            let (at, level) = (priority.level(), &self.levels[priority.level()]);
+            let rejected = level.rejected.load(Ordering::Relaxed);
             LevelStats {
                 priority,
-                submitted: level.submitted.load(Ordering::Relaxed),
-                started: level.started.load(Ordering::Relaxed),
-                done: ended(End::Done),
-                panicked: ended(End::Panicked),
-                cancelled: ended(End::Cancelled),
-                rejected: ended(End::Rejected),
+                submitted: totals.submitted[at],
+                started: totals.started[at],
+                done: totals.done[at],
+                panicked: totals.panicked[at],
+                cancelled: level.cancelled.load(Ordering::Relaxed),
+                rejected,
                 queue_wait: level.queue_wait.percentiles(),
                 run_time: level.run_time.percentiles(),
             }
@@ -195,9 +312,10 @@ impl Counters {
             levels: levels.into(),
             workers,
             pending,
-            steals: self.steals.load(Ordering::Relaxed),
-            parks: self.parks.load(Ordering::Relaxed),
-            inlined: self.inlined.load(Ordering::Relaxed),
+            steals: totals.steals,
+            parks: totals.parks,
+            inlined: totals.inlined,
+            stalls: self.stalls.load(Ordering::Relaxed),
         }
     }
 }
@@ -257,7 +375,7 @@ fn top_of(bucket: usize) -> u64 {
     ((mantissa + 1) << shift).wrapping_sub(1)
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(gristmill_model)))]
 mod tests {
     use proptest::prelude::*;
 

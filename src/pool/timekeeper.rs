@@ -2,13 +2,11 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
-
 use super::shared::Shared;
-use super::task::{TaskRef, TaskStatus};
+use super::sync::{Condvar, Mutex};
+use super::task::{TaskRef, TaskStatus, drop_quietly};
 
 /// Below this many entries the heap is not swept of cancelled tasks.
 const SWEEP_FROM: usize = 64;
@@ -23,6 +21,8 @@ pub(super) struct Timekeeper {
 #[derive(Default)]
 struct State {
     heap: Schedule,
+    /// When the pool wants to look at something that no event tells.
+    look_at: Option<Duration>,
     running: bool,
     closed: bool,
 }
@@ -34,23 +34,34 @@ impl Timekeeper {
 
     /// Keeps `task` until it is due; starts the thread on first use. `false` if the pool is sealed
     /// or has no such thread and cannot start one.
-    pub(super) fn insert(&self, shared: &Arc<Shared>, task: TaskRef) -> bool {
+    pub(super) fn insert(&self, shared: &Shared, task: TaskRef) -> bool {
         let mut state = self.state.lock();
-        if state.closed {
+        if !state.is_ready(shared) {
             return false;
-        }
-        if !state.running {
-            let keeper = Arc::clone(shared);
-            state.running = shared.start_thread("timer", move || keeper.timekeeper.run(&keeper));
-            if !state.running {
-                return false;
-            }
         }
         if state.heap.push(task) {
             drop(state);
             self.changed.notify_one();
         }
         true
+    }
+
+    /// Calls [`Shared::look_again`] at `at`, or earlier if that was asked for before. Without a
+    /// thread to do it nothing happens: what it would have seen waits for the next event.
+    pub(super) fn look_again_at(&self, shared: &Shared, at: Duration) {
+        let mut state = self.state.lock();
+        if state.look_at.is_some_and(|earlier| earlier <= at) || !state.is_ready(shared) {
+            return;
+        }
+        state.look_at = Some(at);
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// Shows the tasks that are not due.
+    pub(super) fn for_each(&self, see: impl FnMut(&TaskRef)) {
+        let state = self.state.lock();
+        state.heap.entries.iter().map(|Reverse(entry)| &entry.task).for_each(see);
     }
 
     /// A delayed task was cancelled: its entry is dead.
@@ -69,13 +80,14 @@ impl Timekeeper {
         rest.entries.into_iter().map(|Reverse(entry)| entry.task).collect()
     }
 
-    fn run(&self, shared: &Arc<Shared>) {
+    pub(super) fn run(&self, shared: &Shared) {
         let mut state = self.state.lock();
         while !state.closed {
             let now = shared.clock.monotonic();
             let due = state.heap.take_due(now, BATCH);
-            if due.is_empty() {
-                match state.heap.next_due() {
+            let looks = state.look_at.take_if(|at| *at <= now).is_some();
+            if due.is_empty() && !looks {
+                match state.next() {
                     None => self.changed.wait(&mut state),
                     Some(at) => {
                         self.changed.wait_for(&mut state, at.saturating_sub(now));
@@ -83,12 +95,33 @@ impl Timekeeper {
                 }
                 continue;
             }
+            // Under the lock, so that who lists the tasks finds each here or in its queue.
+            let dead: Vec<TaskRef> =
+                due.into_iter().filter_map(|task| shared.promote(task)).collect();
             drop(state);
-            for task in due {
-                shared.promote(task);
+            dead.into_iter().for_each(drop_quietly);
+            // Once for all: whoever finds the first sends another for the rest.
+            if looks {
+                shared.look_again();
+            } else {
+                shared.notify();
             }
             state = self.state.lock();
         }
+    }
+}
+
+impl State {
+    /// Starts the thread on first use. `false` if the pool is sealed or can have no such thread.
+    fn is_ready(&mut self, shared: &Shared) -> bool {
+        if !self.closed && !self.running {
+            self.running = shared.start_timekeeper();
+        }
+        !self.closed && self.running
+    }
+
+    fn next(&self) -> Option<Duration> {
+        [self.heap.next_due(), self.look_at].into_iter().flatten().min()
     }
 }
 
@@ -109,7 +142,7 @@ struct Entry {
 impl Schedule {
     /// `true` if the task is now the first that is due.
     fn push(&mut self, task: TaskRef) -> bool {
-        let (due, arrival) = (task.header().due, self.arrivals);
+        let (due, arrival) = (task.due(), self.arrivals);
         self.arrivals += 1;
         let first = self.next_due().is_none_or(|head| due < head);
         self.entries.push(Reverse(Entry { due, arrival, task }));

@@ -1,17 +1,18 @@
 //! The loop of a worker, and what a thread knows about the pool it belongs to.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{Ordering, fence};
 use std::time::{Duration, Instant};
-
-use crossbeam::sync::Parker;
 
 use super::crew::Awake;
 use super::gate::Passed;
-use super::queues::{Found, Local};
-use super::shared::Shared;
+use super::hand::Local;
+use super::shared::{PoolNumber, Shared};
+use super::spin::{self, Habit};
+use super::sync::Parker;
+use super::sync::atomic::{Ordering, fence};
+use super::sync::thread_state;
 use super::task::{TaskRef, TaskStatus, drop_quietly};
 use crate::cancel::CancelToken;
 
@@ -22,8 +23,10 @@ const MAX_INLINED: usize = 64;
 /// that fell asleep together do not retire together.
 const JITTER_STEPS: u64 = 8;
 
-thread_local! {
+thread_state! {
     static CURRENT: RefCell<Option<Current>> = const { RefCell::new(None) };
+    /// The pool of `CURRENT`, to be compared without looking at that.
+    static POOL: Cell<Option<PoolNumber>> = const { Cell::new(None) };
 }
 
 /// What a thread of a pool knows. Nothing of a user's runs while it is borrowed.
@@ -32,47 +35,54 @@ struct Current {
     shared: Arc<Shared>,
     /// `None` in a thread that is not a worker.
     local: Option<Rc<Local>>,
-    running: Option<TaskRef>,
-    inlined: usize,
-    /// The gates of the task that the worker took; tasks inlined in it went through none.
-    passed: Passed,
 }
 
-fn current() -> Option<Current> {
-    CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
-}
-
-/// Applies `change` to this thread's entry; nothing if there is none.
-fn change_current<R>(change: impl FnOnce(&mut Current) -> R) -> Option<R> {
-    CURRENT.try_with(|current| current.borrow_mut().as_mut().map(change)).ok().flatten()
+/// This thread's entry, if it is a worker.
+fn current_worker() -> Option<(Arc<Shared>, Rc<Local>)> {
+    let current = CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()?;
+    Some((current.shared, current.local?))
 }
 
 fn set_current(entry: Option<Current>) {
+    let number = entry.as_ref().map(|entry| entry.shared.number);
+    // Both are gone only when the thread is about to end.
+    let _ = POOL.try_with(|pool| pool.set(number));
     let previous = CURRENT.try_with(|current| current.replace(entry));
     drop(previous);
+}
+
+#[inline]
+fn pool_of_this_thread() -> Option<PoolNumber> {
+    POOL.try_with(Cell::get).ok().flatten()
 }
 
 /// The token of the task that runs on this thread: cancelled when the task, or the token it was
 /// spawned under, is. `None` outside a pool's tasks. A long task asks it at its stopping points.
 pub fn current_token() -> Option<CancelToken> {
-    let running = change_current(|current| current.running.clone()).flatten()?;
-    Some(running.header().token().clone())
+    let (_, local) = current_worker()?;
+    let running = local.hand.cards().running().cloned()?;
+    Some(running.token())
 }
 
 /// Whether this thread belongs to the pool.
+#[inline]
 pub(super) fn is_of(shared: &Shared) -> bool {
-    change_current(|current| std::ptr::eq(&raw const *current.shared, shared)).unwrap_or(false)
+    pool_of_this_thread() == Some(shared.number)
 }
 
-/// Calls `push` with this thread's queues if it is a worker of the pool.
-pub(super) fn with_local(shared: &Shared, push: impl FnOnce(&Local)) {
-    change_current(|current| {
-        if let Some(local) = &current.local
-            && std::ptr::eq(&raw const *current.shared, shared)
-        {
-            push(local);
-        }
-    });
+/// Whether this thread belongs to a pool.
+pub(super) fn is_worker() -> bool {
+    pool_of_this_thread().is_some()
+}
+
+/// Calls `push` with this thread's hand if it is a worker of the pool.
+#[inline]
+pub(super) fn with_local(shared: &Shared, push: impl FnOnce(Option<&Local>)) {
+    if !is_of(shared) {
+        return push(None);
+    }
+    let local = current_worker().map(|(_, local)| local);
+    push(local.as_deref());
 }
 
 /// Takes the thread off the books when it ends, also by a panic that should not be.
@@ -89,28 +99,34 @@ impl Drop for Enrolled<'_> {
 }
 
 /// The body of a pool's thread that is not a worker.
-pub(super) fn run_other(shared: &Arc<Shared>, thread: u64, body: impl FnOnce()) {
+pub(super) fn run_other(shared: &Arc<Shared>, thread: u64, body: impl FnOnce(&Shared)) {
     let _enrolled = enroll(shared, thread, None);
-    body();
+    body(shared);
 }
 
 fn enroll(shared: &Arc<Shared>, thread: u64, local: Option<Rc<Local>>) -> Enrolled<'_> {
-    let passed = Passed::default();
-    let shared_too = Arc::clone(shared);
-    set_current(Some(Current { shared: shared_too, local, running: None, inlined: 0, passed }));
+    set_current(Some(Current { shared: Arc::clone(shared), local }));
     Enrolled { shared, thread }
 }
 
 /// The body of a worker. Its reservation counted it as searching.
 pub(super) fn run(shared: &Arc<Shared>, thread: u64) {
-    let local = Rc::new(shared.queues().add_local(thread));
+    let local = Rc::new(shared.queues.add(thread));
     let _enrolled = enroll(shared, thread, Some(Rc::clone(&local)));
-    let mut worker =
-        Worker { shared, thread, local: &local, parker: Parker::new(), searching: true };
+    let mut worker = Worker {
+        shared,
+        thread,
+        local: &local,
+        parker: Parker::new(),
+        searching: true,
+        called: true,
+        worked: false,
+        habit: Habit::default(),
+    };
     worker.work();
     // What is left goes to the others: after the books say that this worker is gone, a look for
     // work that it may have missed (README, "Retiring").
-    shared.queues().remove(&local);
+    shared.queues.remove(&local);
     shared.notify();
 }
 
@@ -121,6 +137,11 @@ struct Worker<'a> {
     parker: Parker,
     /// Whether the crew counts this worker as searching.
     searching: bool,
+    /// Whether it was woken or started for a task and has not looked for it yet.
+    called: bool,
+    /// Whether it has run a task since it last spun or slept.
+    worked: bool,
+    habit: Habit,
 }
 
 /// What became of a worker that found nothing to do.
@@ -134,13 +155,22 @@ impl Worker<'_> {
         loop {
             let crew = &self.shared.crew;
             if crew.is_surplus() && crew.dismiss_surplus(self.searching) {
+                if self.called {
+                    crew.answer();
+                }
                 return;
             }
-            if let Some(found) = self.shared.find(self.local) {
+            let found = self.shared.find(self.local);
+            if std::mem::take(&mut self.called) {
+                crew.answer();
+            }
+            if let Some(task) = found {
                 self.stop_searching();
-                self.execute(found);
+                self.execute(task);
             } else if !self.searching {
                 self.start_searching();
+            } else if self.spin() {
+                // There is something: look what it is.
             } else if let Rest::Leave = self.rest() {
                 return;
             }
@@ -161,19 +191,33 @@ impl Worker<'_> {
         }
     }
 
-    fn execute(&mut self, found: Found) {
-        let Found { task, passed, .. } = found;
-        let running = Some(Arc::clone(&task));
-        change_current(|current| (current.running, current.passed) = (running, passed));
-        task.run(self.shared);
-        let done = change_current(|current| current.running.take());
-        drop_quietly((done, task));
+    fn execute(&mut self, task: TaskRef) {
+        if self.local.passed.get().has_cpu() {
+            // It may be the one that the others wait for.
+            self.shared.watch_for_stalls();
+        }
+        self.worked |= self.shared.run(&task, TaskStatus::Queued, self.local);
+        drop_quietly(task);
+        let passed = self.local.passed.take();
         if passed.any() {
             // Searching first: then the gate that opens needs no notification, for this worker
             // looks around before it sleeps, and sends another if it finds something.
             self.start_searching();
-            leave_gates(self.shared, passed);
+            self.shared.queues.leave(passed);
         }
+    }
+
+    /// After work, and if there is a core to spare and nobody else does it, looks out for a moment
+    /// for work that comes at once. `true` if some came.
+    fn spin(&mut self) -> bool {
+        let crew = &self.shared.crew;
+        if !std::mem::take(&mut self.worked)
+            || crew.searching.load(Ordering::Relaxed) > 1
+            || crew.awake() >= spin::cores()
+        {
+            return false;
+        }
+        self.habit.spin(|| self.shared.queues.has_work())
     }
 
     /// Sleeps until there is work, unless it is time to go.
@@ -184,15 +228,21 @@ impl Worker<'_> {
         // Pairs with the fence in `Shared::notify`.
         fence(Ordering::SeqCst);
         if self.shared.must_stay_awake() {
-            crew.rise(self.thread);
+            let called = crew.rise(self.thread);
             self.searching = true;
+            self.called = called;
             if self.shared.is_finished() {
+                if called {
+                    crew.answer();
+                }
                 crew.dismiss();
+                // The others may have gone to sleep before the last task was started.
+                crew.wake_all();
                 return Rest::Leave;
             }
             return Rest::LookAgain;
         }
-        self.shared.counters.parks.fetch_add(1, Ordering::Relaxed);
+        self.local.hand.tally.parked();
         let mut until = Instant::now().checked_add(self.patience());
         loop {
             match until {
@@ -203,6 +253,7 @@ impl Worker<'_> {
             match crew.check(self.thread, idle_too_long) {
                 Awake::Called => {
                     self.searching = true;
+                    self.called = true;
                     return Rest::LookAgain;
                 }
                 Awake::Retired => return Rest::Leave,
@@ -220,34 +271,17 @@ impl Worker<'_> {
     }
 }
 
-fn leave_gates(shared: &Shared, passed: Passed) {
-    if passed.cpu {
-        shared.queues().cpu_gate.leave();
-    }
-    if passed.low {
-        shared.queues().low_gate.leave();
-    }
-}
-
-fn re_enter_gates(shared: &Shared, passed: Passed) {
-    if passed.cpu {
-        shared.queues().cpu_gate.re_enter();
-    }
-    if passed.low {
-        shared.queues().low_gate.re_enter();
-    }
-}
-
 /// Runs `wait`, which blocks this thread. On a worker, others may take its place and its permits
 /// meanwhile.
 pub(super) fn blocking<R>(wait: impl FnOnce() -> R) -> R {
-    let Some(current) = current().filter(|current| current.local.is_some()) else { return wait() };
-    let (shared, passed) = (current.shared, current.passed);
+    let Some((shared, local)) = current_worker() else { return wait() };
+    let passed = local.passed.replace(Passed::default());
     shared.crew.block();
-    leave_gates(&shared, passed);
+    shared.queues.leave(passed);
     shared.notify();
     let result = wait();
-    re_enter_gates(&shared, passed);
+    shared.queues.re_enter(passed);
+    local.passed.set(passed);
     shared.crew.unblock();
     result
 }
@@ -256,47 +290,40 @@ pub(super) fn blocking<R>(wait: impl FnOnce() -> R) -> R {
 /// when it is running elsewhere or has ended.
 pub(super) fn help(task: &TaskRef, wait_ended: impl Fn(Option<Instant>)) {
     let header = task.header();
-    let Some(current) = current().filter(|current| {
-        current.local.is_some()
-            && std::ptr::eq(Arc::as_ptr(&current.shared), header.shared.as_ptr())
-    }) else {
+    if pool_of_this_thread() != Some(header.pool) {
         return;
-    };
-    let shared = &current.shared;
+    }
+    let Some((shared, local)) = current_worker() else { return };
     // A delayed task that is not due is waited for, then looked at again; each other state ends
     // the loop.
     while header.status() == TaskStatus::Delayed {
         let now = shared.clock.monotonic();
-        if header.due > now {
-            blocking(|| wait_ended(Instant::now().checked_add(header.due.saturating_sub(now))));
-        } else if header.claim_delayed() {
-            shared.timekeeper.note_stale();
-            shared.settle();
-            return run_inlined(shared, task, &current);
+        let left = task.due().saturating_sub(now);
+        if !left.is_zero() {
+            blocking(|| wait_ended(Instant::now().checked_add(left)));
+        } else if run_inlined(&shared, task, TaskStatus::Delayed, &local) {
+            return shared.timekeeper.note_stale();
         }
     }
     // Deeper than that, wait for another worker, if there may be one.
-    if current.inlined >= MAX_INLINED && shared.crew.may_replace() {
+    if local.inlined.get() >= MAX_INLINED && shared.crew.may_replace() {
         return;
     }
-    if shared.accept(task) {
-        run_inlined(shared, task, &current);
+    if header.status() == TaskStatus::Queued {
+        run_inlined(&shared, task, TaskStatus::Queued, &local);
     }
 }
 
-/// Runs a task that was just claimed inside the one that joins it.
-fn run_inlined(shared: &Arc<Shared>, task: &TaskRef, outer: &Current) {
-    shared.counters.inlined.fetch_add(1, Ordering::Relaxed);
-    let running = Some(Arc::clone(task));
-    change_current(|current| {
-        current.inlined += 1;
-        current.running = running;
-    });
-    task.run(shared);
-    let outer_task = outer.running.clone();
-    let inner = change_current(|current| {
-        current.inlined -= 1;
-        std::mem::replace(&mut current.running, outer_task)
-    });
-    drop(inner);
+/// Runs a task, if it is in the state `from` still, inside the one that joins it.
+fn run_inlined(shared: &Shared, task: &TaskRef, from: TaskStatus, local: &Local) -> bool {
+    local.inlined.set(local.inlined.get() + 1);
+    local.hand.cards().begin(task);
+    let ran = shared.run(task, from, local);
+    let ended = local.hand.cards().end();
+    drop_quietly(ended);
+    local.inlined.set(local.inlined.get() - 1);
+    if ran {
+        local.hand.tally.inlined();
+    }
+    ran
 }

@@ -42,7 +42,7 @@ pub(crate) fn drain(pool: &Pool) {
 /// A task that runs until it is released.
 pub(crate) struct Held {
     pub(crate) task: Task<()>,
-    release: Sender<()>,
+    pub(crate) release: Sender<()>,
 }
 
 impl Held {
