@@ -61,3 +61,24 @@ fn growing_and_shrinking_all_the_time_loses_nothing() {
         drain(&pool);
     });
 }
+
+#[test]
+fn a_surplus_worker_leaves_nothing_in_its_hand() {
+    watched(|| {
+        let pool = pool(2);
+        let (first, second) = (hold(&pool, Priority::Normal), hold(&pool, Priority::Normal));
+        // A free worker takes several of them at a time, and is one too many after the first.
+        let lower = pool.clone();
+        pool.spawn(Priority::Normal, move || lower.set_max(1));
+        let tasks: Vec<_> =
+            (0..31).map(|index| pool.spawn(Priority::Normal, move || index)).collect();
+        first.release();
+        eventually("the surplus worker went", || pool.stats().workers.now == 1);
+        assert!(tasks.iter().all(|task| task.status() == TaskStatus::Queued));
+        second.release();
+        for (index, task) in tasks.into_iter().enumerate() {
+            assert_eq!(task.join_timeout(LONG), Some(Ok(index)), "went away with its worker");
+        }
+        drain(&pool);
+    });
+}
