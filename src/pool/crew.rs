@@ -147,11 +147,6 @@ impl Crew {
         self.room.load(Ordering::SeqCst) < 0
     }
 
-    /// Whether somebody sleeps.
-    pub(super) fn has_idle(&self) -> bool {
-        self.idle.load(Ordering::SeqCst) > 0
-    }
-
     /// Workers that are not asleep, as of some moment.
     pub(super) fn awake(&self) -> usize {
         self.awake.load(Ordering::Relaxed)

@@ -29,8 +29,8 @@ use std::fmt;
 /// # Ok::<(), gristmill::pool::PoolError>(())
 /// ```
 pub trait MemoryPressure: Send + Sync + fmt::Debug {
-    /// Whether memory is short. Asked each time a worker is about to be started, from any thread:
-    /// it must be quick and must not call the pool.
+    /// Whether memory is short. Asked each time a worker is about to be woken or started, from any
+    /// thread: it must be quick and must not call the pool.
     fn is_high(&self) -> bool;
 
     /// Keeps `relieved` and calls it, from any thread, each time that pressure has ended. The pool

@@ -203,7 +203,8 @@ impl Shared {
         }
     }
 
-    /// Delayed → Queued, in the timekeeper. `true`: the caller notifies.
+    /// Delayed → Queued, in the timekeeper, which notifies after it. Gives the task back if it was
+    /// cancelled.
     pub(super) fn promote(&self, task: TaskRef) -> Option<TaskRef> {
         if !task.promote() {
             return Some(task);
@@ -233,8 +234,7 @@ impl Shared {
         // Ends after the second round at the latest: a refused start pauses starting.
         while self.crew.may_recruit(eager) && self.queues.has_work() {
             // Asked before the crew is locked: it is a user's code.
-            let may_grow = self.crew.has_idle()
-                || self.pressure.as_ref().is_none_or(|pressure| !pressure.is_high());
+            let may_grow = !self.is_under_pressure();
             match self.crew.recruit(self.clock.monotonic(), may_grow, || self.is_finished()) {
                 Recruit::Wake(unparker) => return unparker.unpark(),
                 Recruit::Nobody => return,
