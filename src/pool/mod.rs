@@ -80,6 +80,10 @@
 //! - A closure that was not run is dropped when its task is cancelled, on the cancelling thread.
 //! - An idle pool wakes no thread, except once each to retire surplus workers.
 //! - No user code (closure, destructor, token callback) runs while the pool holds a lock.
+#![cfg_attr(
+    all(test, gristmill_model),
+    expect(clippy::modulo_one, reason = "models have one stripe")
+)]
 
 mod admission;
 mod builder;

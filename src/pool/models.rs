@@ -5,6 +5,7 @@
 //! lost wake-up is one), a panic or a failed assertion ends the check, and its schedule is printed.
 //! With loom, every schedule within a bound on preemptions, and every value that the memory model
 //! lets an atomic read have, of smaller ones.
+#![expect(clippy::unwrap_used, reason = "a model fails by panicking")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,7 +15,7 @@ use super::sync::thread;
 use super::*;
 use crate::time::{ManualClock, Timestamp};
 
-const LONG: Duration = Duration::from_secs(3600);
+const LONG: Duration = Duration::from_hours(1);
 
 fn pool(min: usize, max: usize) -> PoolBuilder {
     Pool::builder()
