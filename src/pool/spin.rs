@@ -15,8 +15,10 @@ const LIMIT: Duration = Duration::from_micros(20);
 /// once: whatever it waits for needs that core.
 #[cfg(not(all(test, gristmill_model)))]
 pub(super) fn briefly(condition: impl Fn() -> bool) -> bool {
-    /// Looks between two readings of the clock.
+    /// Looks between two readings of the clock: about a microsecond.
     const LOOKS: u32 = 32;
+    /// Rounds of looks before the core is offered to others, which takes as long as one of them.
+    const ROUNDS_ALONE: u32 = 5;
     if condition() {
         return true;
     }
@@ -24,6 +26,7 @@ pub(super) fn briefly(condition: impl Fn() -> bool) -> bool {
         return false;
     }
     let begun = std::time::Instant::now();
+    let mut rounds = 0;
     while begun.elapsed() < LIMIT {
         for _ in 0..LOOKS {
             std::hint::spin_loop();
@@ -31,8 +34,11 @@ pub(super) fn briefly(condition: impl Fn() -> bool) -> bool {
                 return true;
             }
         }
-        // If what is waited for needs this very core, it gets it.
-        std::thread::yield_now();
+        rounds += 1;
+        if rounds > ROUNDS_ALONE {
+            // If what is waited for needs this very core, it gets it.
+            std::thread::yield_now();
+        }
     }
     false
 }

@@ -201,9 +201,10 @@ impl<T: Send + 'static> Task<T> {
     /// it waits. So joining cannot use up the workers that the joined task needs. No other task is
     /// run meanwhile.
     pub fn join(self) -> Result<T, TaskError> {
-        let task: TaskRef = Arc::clone(&self.outcome) as TaskRef;
-        worker::help(&task, |deadline| self.outcome.wait_ended(deadline));
-        drop(task);
+        if worker::is_worker() {
+            let task: TaskRef = Arc::clone(&self.outcome) as TaskRef;
+            worker::help(&task, |deadline| self.outcome.wait_ended(deadline));
+        }
         // A wait without deadline gives the outcome; asked again, it would only wait again.
         let waiting = || loop {
             if let Some(outcome) = self.outcome.wait(None) {
