@@ -3,6 +3,8 @@
 //! ```text
 //! peers crawl [--docs DIR] [--engines A,B] [--repeat N] [--connections N] [--json FILE]
 //! peers pool [--engines A,B] [--repeat N] [--idle] [--json FILE]
+//! peers cache [--traces DIR] [--trace FILE:CAPACITY].. [--synthetic]
+//!             [--engines A,B] [--repeat N] [--json FILE]
 //! ```
 //!
 //! Every engine runs in a process of its own; its processor time and peak memory are what the
@@ -10,6 +12,7 @@
 //! machine falls on all engines alike, and the table shows medians.
 
 mod arguments;
+mod cache;
 mod crawl;
 mod error;
 mod pool;
@@ -23,7 +26,9 @@ use error::Error;
 
 const USAGE: &str = "usage: peers crawl [--docs DIR] [--engines A,B] [--repeat N] \
                      [--connections N] [--json FILE]\n       \
-                     peers pool [--engines A,B] [--repeat N] [--idle] [--json FILE]";
+                     peers pool [--engines A,B] [--repeat N] [--idle] [--json FILE]\n       \
+                     peers cache [--traces DIR] [--trace FILE:CAPACITY].. [--synthetic] \
+                     [--engines A,B] [--repeat N] [--json FILE]";
 
 fn main() -> ExitCode {
     match run(Arguments::from_process()) {
@@ -48,6 +53,8 @@ fn run(mut arguments: Arguments) -> Result<(), Error> {
         "__crawl-server" => crawl::server::run_here(arguments),
         "pool" => pool::run(arguments),
         "__pool-engine" => pool::engine::run_here(arguments),
+        "cache" => cache::run(arguments),
+        "__cache-engine" => cache::engine::run_here(arguments),
         other => Err(Error::Usage(format!("there is no part called {other:?}"))),
     }
 }

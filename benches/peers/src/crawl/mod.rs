@@ -145,7 +145,10 @@ fn confirm(
 /// The medians of one engine's runs.
 fn summary(engine: Engine, runs: &[Measured]) -> [Row; 4] {
     let middle = |value: fn(&Measured) -> f64| report::median(runs.iter().map(value).collect());
-    let row = |metric, value, unit| Row { engine: engine.name(), metric, value, unit };
+    let row = |metric: &'static str, value, unit| {
+        let metric = metric.into();
+        Row { engine: engine.name(), metric, value, unit }
+    };
     [
         row("pages", middle(|run| float(run.pages)), "pages"),
         row("pages_per_s", middle(|run| float(run.pages) / run.seconds), "pages/s"),

@@ -137,7 +137,8 @@ fn rows(results: &[Results]) -> Vec<Row> {
             let values = results.values(*metric);
             if !values.is_empty() {
                 let value = report::median(values);
-                rows.push(Row { engine, metric: metric.name(), value, unit: metric.unit() });
+                let (metric, unit) = (metric.name().into(), metric.unit());
+                rows.push(Row { engine, metric, value, unit });
             }
         }
         rows
@@ -169,7 +170,7 @@ mod tests {
         assert_eq!(medians[1], ["gristmill", "0.200"]);
         assert_eq!(medians[2], ["gristmill", NO_VALUE]);
         assert_eq!(table(&results, Results::range)[1][1], "0.100–0.300");
-        let row = Row { engine: "gristmill", metric: "sleep_cold_s", value: 0.2, unit: "s" };
+        let row = Row { engine: "gristmill", metric: "sleep_cold_s".into(), value: 0.2, unit: "s" };
         assert_eq!(rows(&results), [row]);
     }
 }
