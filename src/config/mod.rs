@@ -4,6 +4,7 @@
 //! environment variables ([`Config::apply_env`]). Unknown keys are errors. Durations are written
 //! `"500ms"`, `"10s"`, `"2h 30m"`.
 
+mod cache;
 mod duration;
 mod environment;
 mod sections;
@@ -12,7 +13,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-pub use sections::{CacheConfig, CrawlConfig, DistilConfig, LlmConfig, PoolConfig, StoreConfig};
+pub use cache::CacheConfig;
+pub use sections::{CrawlConfig, DistilConfig, LlmConfig, PoolConfig, StoreConfig};
 
 /// A configuration file larger than this is refused.
 const MAX_FILE_BYTES: u64 = 1 << 20;

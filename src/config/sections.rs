@@ -297,55 +297,6 @@ impl StoreConfig {
     }
 }
 
-/// Caches.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct CacheConfig {
-    /// Bytes of extracted content kept in memory. Default 8 MiB.
-    pub content_bytes: u64,
-    /// How long extracted content stays. Default 10 minutes.
-    #[serde(with = "duration")]
-    pub content_ttl: Duration,
-    /// Bytes of model answers kept in memory. Default 8 MiB.
-    pub llm_bytes: u64,
-    /// How long a resolved address is used. Default 5 minutes.
-    #[serde(with = "duration")]
-    pub dns_ttl: Duration,
-    /// How long a robots.txt is used; RFC 9309 asks for at most 24 hours. Default 24 hours.
-    #[serde(with = "duration")]
-    pub robots_ttl: Duration,
-}
-
-impl Default for CacheConfig {
-    fn default() -> Self {
-        Self {
-            content_bytes: 8 << 20,
-            content_ttl: Duration::from_mins(10),
-            llm_bytes: 8 << 20,
-            dns_ttl: Duration::from_mins(5),
-            robots_ttl: Duration::from_hours(24),
-        }
-    }
-}
-
-impl CacheConfig {
-    pub(super) fn validate(&self) -> Result<(), ConfigError> {
-        check(
-            self.content_bytes >= 1 << 16,
-            "cache.content_bytes",
-            &self.content_bytes,
-            "at least 65536",
-        )?;
-        check(self.llm_bytes >= 1 << 16, "cache.llm_bytes", &self.llm_bytes, "at least 65536")?;
-        check(
-            self.robots_ttl <= Duration::from_hours(24),
-            "cache.robots_ttl",
-            &format!("{:?}", self.robots_ttl),
-            "at most 24 hours (RFC 9309, 2.4)",
-        )
-    }
-}
-
 /// Thread pools.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
