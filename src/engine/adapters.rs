@@ -47,7 +47,9 @@ pub(super) fn crawl_client(
         .max_idle_connections(crawl.concurrency.saturating_mul(IDLE_PER_ACTIVE))
         .proxy(crawl.proxy.clone())
         .resolver(Arc::clone(resolver))
+        .dns_names(config.cache.dns_names)
         .dns_ttl(config.cache.dns_ttl)
+        .dns_negative_ttl(config.cache.dns_negative_ttl)
         .clock(Arc::clone(clock));
     for (name, value) in &crawl.headers {
         builder = builder.header(name, value);
@@ -132,7 +134,9 @@ pub(super) fn llm_client(
         .connections_per_host(config.llm.concurrency)
         .max_idle_connections(config.llm.concurrency)
         .resolver(Arc::clone(resolver))
+        .dns_names(config.cache.dns_names)
         .dns_ttl(config.cache.dns_ttl)
+        .dns_negative_ttl(config.cache.dns_negative_ttl)
         .clock(Arc::clone(clock))
         .build()?;
     let client = llm::Client::builder()

@@ -16,9 +16,10 @@ use super::connections::{Connections, Limits};
 use super::connector::OUTPUT_BUFFER;
 use super::decode;
 use super::error::HttpError;
+use super::names::{Keeping, Resolver};
 use super::proxy::Proxy;
 use super::request::Timeouts;
-use super::resolve::{Resolve, Resolver, SystemResolver};
+use super::resolve::{Resolve, SystemResolver};
 use super::stats::Counters;
 
 /// Bytes of input buffer beyond the largest header.
@@ -55,7 +56,7 @@ pub struct ClientBuilder {
     proxy: Option<String>,
     headers: Vec<(String, String)>,
     resolver: Arc<dyn Resolve>,
-    dns_ttl: Duration,
+    names: Keeping,
     clock: SharedClock,
     roots: Option<Vec<u8>>,
 }
@@ -74,7 +75,7 @@ impl Default for ClientBuilder {
             proxy: None,
             headers: Vec::new(),
             resolver: Arc::new(SystemResolver),
-            dns_ttl: Duration::from_mins(1),
+            names: Keeping::default(),
             clock: SystemClock::shared(),
             roots: None,
         }
@@ -172,11 +173,25 @@ impl ClientBuilder {
         self
     }
 
-    /// How long the addresses of a name are kept; default 60 seconds. Failures are kept for at
-    /// most 10 seconds.
+    /// How long the addresses of a name are kept; default 60 seconds. Zero: they are not.
     #[must_use]
     pub const fn dns_ttl(mut self, ttl: Duration) -> Self {
-        self.dns_ttl = ttl;
+        self.names.ttl = ttl;
+        self
+    }
+
+    /// How long a name that could not be resolved is not asked for again, no longer than `dns_ttl`;
+    /// default 10 seconds.
+    #[must_use]
+    pub const fn dns_negative_ttl(mut self, ttl: Duration) -> Self {
+        self.names.negative_ttl = ttl;
+        self
+    }
+
+    /// Most names that are kept; default 10,000. Zero: none.
+    #[must_use]
+    pub const fn dns_names(mut self, most: usize) -> Self {
+        self.names.names = most;
         self
     }
 
@@ -205,8 +220,9 @@ impl ClientBuilder {
         let roots = roots.map_err(|reason| HttpError::Config { reason })?;
         let tls = TlsConfig::builder().root_certs(roots.unwrap_or(RootCerts::WebPki)).build();
         let counters = Arc::new(Counters::default());
-        let (clock, ttl) = (self.clock, self.dns_ttl);
-        let resolver = Resolver::new(self.resolver, Arc::clone(&clock), ttl, Arc::clone(&counters));
+        let clock = self.clock;
+        let (source, counted) = (self.resolver, Arc::clone(&counters));
+        let resolver = Resolver::new(source, Arc::clone(&clock), self.names, counted);
         let config = with_timeouts!(Config::builder(), self.timeouts)
             .tls_config(tls)
             .proxy(None)

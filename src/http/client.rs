@@ -11,6 +11,7 @@ use ureq::unversioned::transport::RustlsConnector;
 use ureq::{Agent, AsSendBody, Body};
 use url::Url;
 
+use crate::cache::{Cache, CacheStats};
 use crate::cancel::CancelToken;
 use crate::model::Headers;
 
@@ -21,9 +22,11 @@ use super::connector::{ExchangeConnector, NoResolver, OUTPUT_BUFFER, Plan, Targe
 use super::decode::{self, Caps, DecodeError};
 use super::error::{HttpError, Phase};
 use super::fault::{Failing, classify};
+use super::names::Resolver;
+#[cfg(feature = "engine")]
+use super::names::{Answer, Name};
 use super::proxy::Proxy;
 use super::request::{Method, Request, Response, Timeouts};
-use super::resolve::Resolver;
 use super::stats::{Counters, HttpStats};
 use super::transport::Wire;
 
@@ -70,6 +73,17 @@ impl Client {
     pub fn stats(&self) -> HttpStats {
         let (open, idle) = self.shared.connections.count();
         self.shared.counters.snapshot(open, idle)
+    }
+
+    /// What the cache of names has done; `None` where it is off.
+    pub fn names(&self) -> Option<CacheStats> {
+        self.shared.resolver.cache().map(Cache::stats)
+    }
+
+    /// The cache of names, for its upkeep.
+    #[cfg(feature = "engine")]
+    pub(crate) fn names_cache(&self) -> Option<&Cache<Name, Answer>> {
+        self.shared.resolver.cache()
     }
 
     /// Makes exactly one exchange: no redirect is followed, nothing is repeated, and every status

@@ -16,7 +16,7 @@ use crate::cancel::CancelToken;
 use super::client::Shared;
 use super::connections::{Connection, Lease, Origin};
 use super::fault::Fault;
-use super::resolve::ResolveError;
+use super::names::ResolveError;
 use super::stats::Counters;
 use super::transport::{Pooled, Socket, Wire, connect};
 

@@ -30,6 +30,7 @@ mod connector;
 mod decode;
 mod error;
 mod fault;
+mod names;
 mod proxy;
 mod request;
 mod resolve;
