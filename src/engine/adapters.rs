@@ -148,6 +148,7 @@ pub(super) fn llm_client(
         .max_output_tokens(config.llm.max_output_tokens)
         .max_prompt_bytes(config.llm.max_prompt_bytes)
         .memory_cache(usize::try_from(config.cache.llm_bytes).unwrap_or(usize::MAX))
+        .cache_ttl(config.cache.llm_ttl)
         .timeout(config.llm.timeout)
         .cache(Arc::new(StoredAnswers { rows: tables.answers.clone() }))
         .clock(Arc::clone(clock))

@@ -32,6 +32,7 @@ pub struct Builder {
     timeout: Duration,
     attempt_timeout: Duration,
     memory_cache: usize,
+    cache_ttl: Duration,
     cache: Option<Arc<dyn ResponseCache>>,
     clock: Option<SharedClock>,
     pause: Arc<dyn Pause>,
@@ -55,6 +56,7 @@ impl Default for Builder {
             timeout: Duration::from_mins(3),
             attempt_timeout: Duration::from_mins(2),
             memory_cache: 16 * 1024 * 1024,
+            cache_ttl: Duration::ZERO,
             cache: None,
             clock: None,
             pause: Arc::new(CondvarPause),
@@ -150,10 +152,20 @@ impl Builder {
         self
     }
 
-    /// Bytes of the memory tier of the response cache; 0 turns it off. Default 16 MiB.
+    /// Bytes of the memory tier of the response cache; 0 turns it off. An answer of more than an
+    /// eighth of it is left to the durable tier. Default 16 MiB.
     #[must_use]
     pub fn memory_cache(mut self, bytes: usize) -> Self {
         self.memory_cache = bytes;
+        self
+    }
+
+    /// How long an answer is used, from either tier, counted from when the model gave it; zero: for
+    /// ever. Answers that were stored before their time was noted (by version 0.1.0 and earlier)
+    /// are used only where this is zero. Default: zero.
+    #[must_use]
+    pub fn cache_ttl(mut self, ttl: Duration) -> Self {
+        self.cache_ttl = ttl;
         self
     }
 
@@ -238,6 +250,7 @@ impl Builder {
             timeout: self.timeout,
             attempt_timeout: self.attempt_timeout,
             memory_cache: self.memory_cache,
+            cache_ttl: self.cache_ttl,
             cache: self.cache,
             clock: self.clock.unwrap_or_else(SystemClock::shared),
             pause: self.pause,

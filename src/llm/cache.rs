@@ -1,12 +1,12 @@
 //! The two tiers of the response cache.
 
-use std::collections::{BTreeMap, HashMap};
 use std::error::Error;
 use std::sync::Arc;
-
-use parking_lot::Mutex;
+use std::time::Duration;
 
 use super::request::Completion;
+use crate::cache::{Cache, InsertOptions};
+use crate::time::{SharedClock, Timestamp};
 
 /// A durable tier refused or failed.
 #[derive(Debug, thiserror::Error)]
@@ -29,76 +29,89 @@ pub trait ResponseCache: Send + Sync {
 }
 
 /// What an entry costs beside its texts, in bytes: key, map nodes, the structure itself.
-const ENTRY_OVERHEAD: usize = 512;
+const ENTRY_OVERHEAD: u64 = 512;
 
-/// The memory tier: least recently used goes first, bounded in bytes.
+/// First byte of a stored answer that has its time. Answers of the form before it are JSON alone,
+/// which begins with a brace, and have none.
+const WITH_TIME: u8 = 2;
+
+/// The memory tier, measured in bytes.
 #[derive(Debug)]
 pub(super) struct MemoryTier {
-    capacity: usize,
-    entries: Mutex<Entries>,
+    /// `None`: it holds nothing.
+    cache: Option<Cache<[u8; 32], Held>>,
 }
 
-#[derive(Debug, Default)]
-struct Entries {
-    by_key: HashMap<[u8; 32], Entry>,
-    by_age: BTreeMap<u64, [u8; 32]>,
-    tick: u64,
-    bytes: usize,
-}
-
-#[derive(Debug)]
-struct Entry {
+#[derive(Clone, Debug)]
+pub(crate) struct Held {
     answer: Arc<Completion>,
-    bytes: usize,
-    used: u64,
+    bytes: u64,
 }
 
 impl MemoryTier {
-    /// A tier that holds about `capacity` bytes; 0 holds nothing.
-    pub(super) fn new(capacity: usize) -> Self {
-        Self { capacity, entries: Mutex::default() }
+    /// A tier that holds at most `capacity` bytes, and none of its answers longer than `ttl`; 0
+    /// bytes: it holds nothing, a `ttl` of zero: for ever.
+    pub(super) fn new(capacity: usize, ttl: Duration, clock: &SharedClock) -> Self {
+        let cache = (capacity > 0).then(|| {
+            let builder = Cache::builder()
+                .capacity(capacity as u64)
+                .weigher(|_, held: &Held| held.bytes)
+                .clock(Arc::clone(clock));
+            if ttl.is_zero() { builder.build() } else { builder.ttl(ttl).build() }
+        });
+        Self { cache }
     }
 
     pub(super) fn get(&self, key: &[u8; 32]) -> Option<Arc<Completion>> {
-        let mut guard = self.entries.lock();
-        let entries = &mut *guard;
-        let entry = entries.by_key.get_mut(key)?;
-        entries.tick += 1;
-        entries.by_age.remove(&entry.used);
-        entries.by_age.insert(entries.tick, *key);
-        entry.used = entries.tick;
-        Some(Arc::clone(&entry.answer))
+        self.cache.as_ref()?.get(key).map(|held| held.answer)
     }
 
-    /// Holds `answer`, whose encoded form has `bytes` bytes.
-    pub(super) fn put(&self, key: [u8; 32], answer: Arc<Completion>, bytes: usize) {
-        let bytes = bytes.saturating_add(ENTRY_OVERHEAD);
-        if bytes > self.capacity {
-            return;
-        }
-        let mut guard = self.entries.lock();
-        let entries = &mut *guard;
-        entries.tick += 1;
-        let used = entries.tick;
-        if let Some(old) = entries.by_key.insert(key, Entry { answer, bytes, used }) {
-            entries.by_age.remove(&old.used);
-            entries.bytes -= old.bytes;
-        }
-        entries.by_age.insert(used, key);
-        entries.bytes += bytes;
-        while entries.bytes > self.capacity {
-            let Some((_, oldest)) = entries.by_age.pop_first() else { break };
-            if let Some(entry) = entries.by_key.remove(&oldest) {
-                entries.bytes -= entry.bytes;
-            }
-        }
+    /// Holds an answer whose encoded form has `bytes` bytes, for `ttl` if that is less than ever.
+    pub(super) fn put(
+        &self,
+        key: [u8; 32],
+        answer: Arc<Completion>,
+        bytes: usize,
+        ttl: Option<Duration>,
+    ) {
+        let Some(cache) = &self.cache else { return };
+        let bytes = (bytes as u64).saturating_add(ENTRY_OVERHEAD);
+        let options = InsertOptions { ttl, ..InsertOptions::default() };
+        cache.insert_with(key, Held { answer, bytes }, options);
     }
+
+    pub(super) fn cache(&self) -> Option<&Cache<[u8; 32], Held>> {
+        self.cache.as_ref()
+    }
+}
+
+/// An answer as the durable tier has it: a byte for the form, the time in milliseconds since 1970
+/// (8 bytes, little-endian), JSON.
+pub(super) fn encode(answer: &Completion, at: Timestamp) -> Result<Vec<u8>, serde_json::Error> {
+    let mut bytes = vec![WITH_TIME];
+    bytes.extend_from_slice(&at.as_millis().to_le_bytes());
+    serde_json::to_writer(&mut bytes, answer)?;
+    Ok(bytes)
+}
+
+/// Reads what [`encode`] wrote, or what earlier versions did, who did not note the time.
+pub(super) fn decode(bytes: &[u8]) -> Result<(Completion, Option<Timestamp>), serde_json::Error> {
+    let (at, json) = match bytes.split_first().map(|(form, rest)| (form, rest.split_at_checked(8)))
+    {
+        Some((&WITH_TIME, Some((at, json)))) => {
+            let at = at.first_chunk().map_or(0, |at| u64::from_le_bytes(*at));
+            (Some(Timestamp(at)), json)
+        }
+        _ => (None, bytes),
+    };
+    Ok((serde_json::from_slice(json)?, at))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::llm::{CacheTier, FinishReason, Usage};
+    use crate::time::{ManualClock, SystemClock};
 
     fn answer(text: &str) -> Arc<Completion> {
         Arc::new(Completion {
@@ -115,16 +128,40 @@ mod tests {
     }
 
     #[test]
-    fn the_least_recently_used_goes_first() {
-        let tier = MemoryTier::new(2 * (ENTRY_OVERHEAD + 10));
-        tier.put([1; 32], answer("one"), 10);
-        tier.put([2; 32], answer("two"), 10);
-        assert!(tier.get(&[1; 32]).is_some());
-        tier.put([3; 32], answer("three"), 10);
-        assert!(tier.get(&[2; 32]).is_none());
-        assert!(tier.get(&[1; 32]).is_some() && tier.get(&[3; 32]).is_some());
-        tier.put([4; 32], answer("too large"), 10 * ENTRY_OVERHEAD);
-        assert!(tier.get(&[4; 32]).is_none() && tier.get(&[3; 32]).is_some());
-        assert!(tier.entries.lock().bytes <= tier.capacity);
+    fn the_tier_is_bounded_in_bytes_and_refuses_what_would_fill_it() {
+        let tier = MemoryTier::new(10_000, Duration::ZERO, &SystemClock::shared());
+        for n in 0..100 {
+            tier.put([n; 32], answer("short"), 88, None);
+        }
+        tier.put([200; 32], answer("too large"), 5_000, None);
+        let stats = tier.cache().unwrap().stats();
+        assert_eq!((stats.entries, stats.weight, stats.refused), (16, 16 * 600, 1));
+        assert!(tier.get(&[200; 32]).is_none());
+    }
+
+    #[test]
+    fn an_answer_goes_at_its_own_time_or_the_tiers() {
+        let (clock, second) = (ManualClock::new(Timestamp(0)), Duration::from_secs(1));
+        let shared: SharedClock = clock.clone();
+        let tier = MemoryTier::new(1 << 20, 10 * second, &shared);
+        tier.put([1; 32], answer("of the tier"), 10, None);
+        tier.put([2; 32], answer("of its own"), 10, Some(second));
+        clock.advance(second);
+        assert!(tier.get(&[1; 32]).is_some() && tier.get(&[2; 32]).is_none());
+        clock.advance(9 * second);
+        assert!(tier.get(&[1; 32]).is_none());
+    }
+
+    #[test]
+    fn stored_answers_have_their_time_and_those_of_earlier_versions_are_read() {
+        let answer = answer("blue");
+        let bytes = encode(&answer, Timestamp(1_700_000_000_000)).unwrap();
+        let read = decode(&bytes).unwrap();
+        assert_eq!(read, ((*answer).clone(), Some(Timestamp(1_700_000_000_000))));
+        let before = serde_json::to_vec(&*answer).unwrap();
+        assert_eq!(decode(&before).unwrap(), ((*answer).clone(), None));
+        for length in 0..bytes.len() {
+            assert!(decode(&bytes[..length]).is_err(), "{length} bytes");
+        }
     }
 }

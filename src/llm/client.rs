@@ -12,7 +12,9 @@ use serde_json::Value;
 use url::Url;
 
 use super::builder::Builder;
-use super::cache::{MemoryTier, ResponseCache};
+#[cfg(feature = "engine")]
+use super::cache::Held;
+use super::cache::{self, MemoryTier, ResponseCache};
 use super::call::{Call, Continuation};
 use super::error::{LlmError, Served};
 use super::flight::{Flight, Flights, Landing, Leader, PutOff, Seat};
@@ -26,6 +28,7 @@ use super::signal::{Deadline, Signal};
 use super::stats::{LlmStats, Recorder};
 use super::transport::{SecretHeader, Transport};
 use super::wire::{Dialect, Wire};
+use crate::cache::{Cache, CacheStats};
 use crate::cancel::CancelToken;
 use crate::model::Headers;
 use crate::time::SharedClock;
@@ -77,6 +80,7 @@ pub(super) struct Settings {
     pub(super) timeout: Duration,
     pub(super) attempt_timeout: Duration,
     pub(super) memory_cache: usize,
+    pub(super) cache_ttl: Duration,
     pub(super) cache: Option<Arc<dyn ResponseCache>>,
     pub(super) clock: SharedClock,
     pub(super) pause: Arc<dyn Pause>,
@@ -97,6 +101,14 @@ pub(super) struct Inner {
     pub(super) schemas: SchemaBook,
     memory: MemoryTier,
     flights: Flights,
+}
+
+/// An answer of the durable tier.
+struct Stored {
+    answer: Completion,
+    bytes: usize,
+    /// How long it is still good; `None`: for ever.
+    ttl: Option<Duration>,
 }
 
 impl Client {
@@ -122,7 +134,7 @@ impl Client {
             random: Mutex::new(fastrand::Rng::with_seed(settings.seed)),
             stats: Recorder::new(),
             schemas: SchemaBook::default(),
-            memory: MemoryTier::new(settings.memory_cache),
+            memory: MemoryTier::new(settings.memory_cache, settings.cache_ttl, &settings.clock),
             flights: Flights::default(),
             settings,
         };
@@ -265,6 +277,17 @@ impl Client {
     pub fn stats(&self) -> LlmStats {
         self.inner.stats.snapshot()
     }
+
+    /// What the memory tier of the response cache has done; `None` where it is off.
+    pub fn memory_cache(&self) -> Option<CacheStats> {
+        self.inner.memory.cache().map(Cache::stats)
+    }
+
+    /// The memory tier of the response cache, for its upkeep.
+    #[cfg(feature = "engine")]
+    pub(crate) fn answers_cache(&self) -> Option<&Cache<[u8; 32], Held>> {
+        self.inner.memory.cache()
+    }
 }
 
 impl fmt::Debug for Client {
@@ -363,9 +386,9 @@ impl Inner {
             drop(leader.land(Ok(Arc::new(answer.clone()))));
             return Ok(answer);
         }
-        if let Some((answer, bytes)) = self.stored(key) {
+        if let Some(Stored { answer, bytes, ttl }) = self.stored(key) {
             let answer = Arc::new(answer);
-            self.memory.put(*key, Arc::clone(&answer), bytes);
+            self.memory.put(*key, Arc::clone(&answer), bytes, ttl);
             self.stats.count(|stats| stats.disk_hits += 1);
             let answer = leader.land(Ok(answer))?;
             return Ok(from_cache(&answer, CacheTier::Disk));
@@ -395,8 +418,9 @@ impl Inner {
         leader.land(fresh).map(|answer| (*answer).clone())
     }
 
-    /// The answer in the durable tier. What cannot be read counts as absent, and as a failure.
-    fn stored(&self, key: &[u8; 32]) -> Option<(Completion, usize)> {
+    /// The answer in the durable tier, if it is not too old; one whose time is not known is, where
+    /// age counts. What cannot be read counts as absent, and as a failure.
+    fn stored(&self, key: &[u8; 32]) -> Option<Stored> {
         let failed = |error: &dyn std::error::Error| {
             tracing::warn!(%error, "the durable response cache cannot be read");
             self.stats.count(|stats| stats.cache_failures += 1);
@@ -408,13 +432,20 @@ impl Inner {
                 return None;
             }
         };
-        match serde_json::from_slice(&bytes) {
-            Ok(answer) => Some((answer, bytes.len())),
+        let (answer, at) = match cache::decode(&bytes) {
+            Ok(decoded) => decoded,
             Err(error) => {
                 failed(&error);
-                None
+                return None;
             }
+        };
+        let bytes = bytes.len();
+        if self.settings.cache_ttl.is_zero() {
+            return Some(Stored { answer, bytes, ttl: None });
         }
+        let age = self.clock().wall().saturating_since(at?);
+        let left = self.settings.cache_ttl.saturating_sub(age);
+        (!left.is_zero()).then_some(Stored { answer, bytes, ttl: Some(left) })
     }
 
     /// Stores a good answer in both tiers. One that ended for a doubtful reason is not stored.
@@ -422,7 +453,7 @@ impl Inner {
         if !matches!(answer.finish_reason, FinishReason::Stop | FinishReason::Missing) {
             return;
         }
-        let bytes = match serde_json::to_vec(&**answer) {
+        let bytes = match cache::encode(answer, self.clock().wall()) {
             Ok(bytes) => bytes,
             Err(error) => {
                 tracing::warn!(%error, "an answer cannot be cached");
@@ -430,7 +461,7 @@ impl Inner {
                 return;
             }
         };
-        self.memory.put(*key, Arc::clone(answer), bytes.len());
+        self.memory.put(*key, Arc::clone(answer), bytes.len(), None);
         if let Some(Err(error)) = self.settings.cache.as_ref().map(|cache| cache.put(key, &bytes)) {
             tracing::warn!(%error, "the durable response cache cannot be written");
             self.stats.count(|stats| stats.cache_failures += 1);

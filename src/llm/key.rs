@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::request::ChatRequest;
 
-/// Changes when what is hashed or what is stored changes its form.
+/// Changes when what is hashed changes its form; stored answers tell theirs themselves.
 const FORMAT_VERSION: u8 = 1;
 
 /// What beside the request decides an answer.

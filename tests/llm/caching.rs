@@ -1,12 +1,12 @@
 //! Never pay twice: both tiers of the cache, and single flight.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Barrier, Condvar, Mutex};
 use std::time::Duration;
 
 use gristmill::cancel::CancelToken;
-use gristmill::llm::{CacheFailure, CacheTier, ChatRequest, LlmError, ResponseCache};
-use gristmill::time::{Clock, Timestamp};
+use gristmill::llm::{CacheFailure, CacheTier, ChatRequest, Client, LlmError, ResponseCache};
+use gristmill::time::{Clock, ManualClock, Timestamp};
 use serde_json::json;
 
 use crate::script::{Bench, error, finishes, says};
@@ -105,6 +105,64 @@ fn a_broken_or_garbled_tier_is_counted_and_gone_around() {
     assert_eq!((answer.value, client.stats().cache_failures), (Some(json!([2])), 1));
 }
 
+#[test]
+fn answers_age_alike_in_both_tiers() {
+    let (durable, second) = (Arc::new(Durable::default()), Duration::from_secs(1));
+    let clock = ManualClock::new(Timestamp(1_000_000));
+    let open = |steps: Vec<crate::script::Step>| {
+        let bench = Bench::new(steps);
+        let builder = bench.builder.cache(durable.clone()).cache_ttl(10 * second);
+        builder.clock(clock.clone()).build().unwrap()
+    };
+    let tier = |client: &Client| client.complete(&ask(), &CancelToken::new()).unwrap().cache;
+    let client = open(vec![says("[]")]);
+    assert_eq!(tier(&client), CacheTier::Miss);
+    clock.advance(6 * second);
+    // What comes from the durable tier brings its age along.
+    let client = open(vec![says("[1]")]);
+    assert_eq!((tier(&client), tier(&client)), (CacheTier::Disk, CacheTier::Memory));
+    clock.advance(4 * second);
+    assert_eq!(tier(&client), CacheTier::Miss);
+    assert_eq!(tier(&client), CacheTier::Memory);
+    // An answer of an earlier version has no age: good for ever, or not at all.
+    for value in durable.entries.lock().unwrap().values_mut() {
+        value.drain(..9);
+    }
+    assert_eq!(tier(&open(vec![says("[2]")])), CacheTier::Miss);
+}
+
+#[test]
+fn an_answer_of_an_earlier_version_is_good_where_age_does_not_count() {
+    let durable = Arc::new(Durable::default());
+    let fill = Bench::new([says("[]")]).builder.cache(durable.clone()).build().unwrap();
+    fill.complete(&ask(), &CancelToken::new()).unwrap();
+    for value in durable.entries.lock().unwrap().values_mut() {
+        value.drain(..9);
+    }
+    let client = Bench::new([]).builder.cache(durable).build().unwrap();
+    assert_eq!(client.complete(&ask(), &CancelToken::new()).unwrap().cache, CacheTier::Disk);
+}
+
+#[test]
+fn one_request_of_64_threads_costs_one_call() {
+    let durable = Arc::new(Durable::default());
+    let bench = Bench::with_default([], |_| says("[9]"));
+    let (script, client) = (bench.script.clone(), bench.builder.cache(durable).build().unwrap());
+    let start = Barrier::new(64);
+    std::thread::scope(|scope| {
+        for _ in 0..64 {
+            scope.spawn(|| {
+                start.wait();
+                let answer = client.complete(&ask(), &CancelToken::new()).unwrap();
+                assert_eq!(answer.value, Some(json!([9])));
+            });
+        }
+    });
+    let stats = client.stats();
+    assert_eq!((script.count(), stats.requests, stats.calls), (1, 1, 64));
+    assert_eq!(stats.cache_hits, 63);
+}
+
 /// A clock that stands still and tells how often it was read.
 #[derive(Debug, Default)]
 pub(crate) struct CountingClock {
@@ -173,7 +231,7 @@ fn equal_requests_under_way_are_asked_once() {
 fn a_cancelled_leader_leaves_the_flight_to_its_followers() {
     let bench = Bench::new([error(503, "{}"), says("[]")]);
     let (script, clock) = (bench.script.clone(), Arc::new(CountingClock::default()));
-    let client = bench.builder.clock(clock.clone()).build().unwrap();
+    let client = bench.builder.memory_cache(0).clock(clock.clone()).build().unwrap();
     script.close();
     let cancel = CancelToken::new();
     let leader = {

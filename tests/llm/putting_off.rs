@@ -185,7 +185,7 @@ fn a_pausing_call_that_joined_sits_the_wait_out() {
     let bench = Bench::new([error_with(503, "retry-after", "7")]);
     let (script, clock) = (bench.script.clone(), Arc::new(CountingClock::default()));
     let pause = bench.pause.clone();
-    let client = bench.builder.clock(clock.clone()).build().unwrap();
+    let client = bench.builder.memory_cache(0).clock(clock.clone()).build().unwrap();
     script.close();
     let leader = {
         let client = client.clone();
