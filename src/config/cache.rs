@@ -120,10 +120,10 @@ impl CacheConfig {
             )?;
         }
         check(
-            self.robots_ttl <= Duration::from_hours(24),
+            !self.robots_ttl.is_zero() && self.robots_ttl <= Duration::from_hours(24),
             "cache.robots_ttl",
             &format!("{:?}", self.robots_ttl),
-            "at most 24 hours (RFC 9309, 2.4)",
+            "longer than zero and at most 24 hours (RFC 9309, 2.4)",
         )
     }
 }
@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn rules_of_sites_cannot_do_without_memory_nor_outlive_a_day() {
-        for line in ["robots_bytes = 0", "robots_ttl = \"25h\""] {
+        for line in ["robots_bytes = 0", "robots_ttl = \"25h\"", "robots_ttl = \"0s\""] {
             let Err(ConfigError::Invalid { key, .. }) = read(line) else { panic!("{line}") };
             assert!(line.starts_with(key.trim_start_matches("cache.")), "{key}");
         }

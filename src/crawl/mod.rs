@@ -1,4 +1,6 @@
-//! What to fetch next, and when. Decisions only: no I/O, no threads, no clock; times come in.
+//! What to fetch next, and when. Decisions only: no I/O, no threads; times come in. (The cache of
+//! rules has a clock, by which it lets go of them; whether they hold is told by the times that come
+//! in.)
 //!
 //! ```text
 //!   links ──► admit ──► (engine stores them) ──► publish ──► queue of the host ──► next ──► lease
@@ -17,9 +19,11 @@
 //! 3. A URL is under at most one lease at a time, and is final at most once.
 //! 4. Every published URL ends in a [`Completion::Final`], a redirect or a [`Next::Refused`], if
 //!    leases are completed and time goes on.
-//! 5. Memory is bounded by the options: queues beyond it stay in the store, in the order of
+//! 5. Memory is bounded by the options, the rules of origins in bytes; queues beyond it stay in the store, in the order of
 //!    [`queue_key`], and are read back by [`Frontier::refill`].
-//! 6. Nothing is lost with the process: pending = stored and not final; leases live in memory.
+//! 6. A URL is held against the rules of its origin right before it is leased; rules that memory had
+//!    no room for are asked for again first.
+//! 7. Nothing is lost with the process: pending = stored and not final; leases live in memory.
 
 use std::time::Duration;
 
@@ -29,6 +33,7 @@ pub mod feed;
 mod frontier;
 mod record;
 pub mod robots;
+mod rules;
 mod schedule;
 mod scope;
 mod seen;
@@ -43,6 +48,7 @@ pub use frontier::{
 };
 pub use record::{DocumentKind, UrlRecord, Via, queue_host, queue_key, queue_prefix};
 pub use robots::{Robots, Verdict};
+pub use rules::RulesCache;
 pub use scope::{MAX_PATTERN_BYTES, MAX_SCOPE_ENTRIES, ScopeError, ScopeRules};
 pub use store::{FrontierStore, MemoryFrontierStore};
 pub use xml::DocumentError;

@@ -121,6 +121,25 @@ impl Robots {
     pub fn sitemaps(&self) -> &[String] {
         &self.sitemaps
     }
+
+    /// Takes the sitemaps out: they are needed once, the rules for each page.
+    pub(super) fn drop_sitemaps(&mut self) {
+        self.sitemaps = Vec::new();
+    }
+
+    /// About how many bytes it takes in memory.
+    pub(super) fn weight(&self) -> u64 {
+        let strings = |texts: &[String]| {
+            texts.iter().map(|text| size_of::<String>() + text.capacity()).sum::<usize>()
+        };
+        let rule = |rule: &Rule| {
+            let Pattern { head, pieces, .. } = &rule.pattern;
+            size_of::<Rule>() + rule.line.capacity() + head.capacity() + strings(pieces)
+        };
+        let rules: usize = self.rules.iter().map(rule).sum();
+        let reason = self.disallow_all.as_ref().map_or(0, String::capacity);
+        (size_of::<Self>() + rules + strings(&self.sitemaps) + reason) as u64
+    }
 }
 
 enum Key {

@@ -143,6 +143,54 @@ fn rules_run_out_and_the_old_ones_stay_where_no_new_ones_come() {
     assert_eq!(crawl.refused(), Reason::Robots { line: "disallow: /2".into() });
 }
 
+/// Rules that have gone from memory are asked for again, and every URL is held against them.
+#[test]
+fn rules_that_memory_has_no_room_for_come_before_each_page() {
+    const HOSTS: usize = 30;
+    let names: Vec<String> = (0..HOSTS).map(|n| format!("h{n}.example")).collect();
+    let hosts: Vec<Host> = names.iter().map(|name| Host::from(name.as_str())).collect();
+    let scope = ScopeRules::new(&Scope::default(), &hosts).unwrap();
+    // Room for the rules of a few hosts; an eighth of it is more than those of one.
+    let options = FrontierOptions { robots_bytes: 1 << 16, ..FrontierOptions::default() };
+    let (store, mut now) = (MemoryFrontierStore::new(), Now::default());
+    let mut frontier = Frontier::new(options, scope, now);
+    let urls: Vec<Url> = ["1", "private/2", "3"]
+        .iter()
+        .flat_map(|path| names.iter().map(move |name| format!("http://{name}/{path}")))
+        .map(|url| parse(&url).unwrap())
+        .collect();
+    let admitted = frontier.admit(&store, now, urls.iter().map(Candidate::seed)).unwrap();
+    frontier.publish(admitted.admissions);
+    let filler: String = (0..40).map(|n| format!("disallow: /unused/{n}\n")).collect();
+    let text = format!("user-agent: *\n{filler}disallow: /private/\n");
+    let (mut robots, mut pages, mut refused) = (0, 0, 0);
+    loop {
+        match frontier.next(now) {
+            Next::Ready(lease) if matches!(lease.kind, LeaseKind::Robots { .. }) => {
+                robots += 1;
+                frontier.robots_answer(lease.id, now, now.monotonic, body(&text));
+            }
+            Next::Ready(lease) => {
+                assert!(!lease.url.path().starts_with("/private/"), "{}", lease.url);
+                pages += 1;
+                let kind = OutcomeKind::Done;
+                let outcome = Outcome { kind, latency: Duration::ZERO, ended_at: now.monotonic };
+                let _final = frontier.complete(&store, lease.id, now, outcome).unwrap();
+            }
+            Next::Refused(record) => {
+                assert_eq!(record.reason, Reason::Robots { line: "disallow: /private/".into() });
+                refused += 1;
+            }
+            Next::NotBefore(at) => now.monotonic = at,
+            Next::Empty => break,
+            other @ Next::Refill => panic!("{other:?}"),
+        }
+    }
+    assert_eq!((pages, refused), (2 * HOSTS, HOSTS));
+    assert!(robots > HOSTS, "all rules found room: {robots} requests for {HOSTS} files");
+    assert!(robots <= 3 * HOSTS, "{robots} requests for rules, more than one a URL");
+}
+
 #[test]
 fn a_host_that_refuses_is_left_alone_as_long_as_it_asks() {
     let mut crawl = Crawl::new(&["http://a.example/1", "http://a.example/2"]);

@@ -152,7 +152,7 @@ fn who_joined_a_call_is_put_off_with_it_and_goes_on_with_its_backoff() {
     let bench = Bench::with_default([error_with(503, "retry-after", "7")], |_| error(500, "{}"));
     let (script, clock) = (bench.script.clone(), Arc::new(CountingClock::default()));
     let policy = RetryPolicy { max_attempts: 3, ..RetryPolicy::default() };
-    let client = bench.builder.retry(policy).clock(clock.clone()).build().unwrap();
+    let client = bench.builder.retry(policy).memory_cache(0).clock(clock.clone()).build().unwrap();
     script.close();
     let visit = || {
         let client = client.clone();

@@ -1,13 +1,18 @@
 //! One host: its queues, its robots rules and its schedule.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::crawl::UrlRecord;
 use crate::crawl::record::Order;
 use crate::crawl::robots::Robots;
+use crate::crawl::rules::RuleBook;
 use crate::crawl::schedule::Schedule;
 use crate::url::{Host, Origin, Url};
+
+/// How long a host waits that may not ask for its rules, as those of others fill the memory for them.
+const ROOM_WAIT: Duration = Duration::from_secs(1);
 
 /// A request for `robots.txt` that a redirect brought to this host.
 #[derive(Debug)]
@@ -18,15 +23,17 @@ pub(super) struct RobotsHop {
     pub(super) attempt: u32,
 }
 
-/// What is known of the rules of an origin.
+/// How it stands with the rules of an origin. The rules themselves are in the frontier's book.
 #[derive(Debug)]
 pub(super) enum Rules {
-    /// To be asked for, not before a time; `previous` are those that have run out.
-    Wanted { not_before: Duration, attempts: u32, previous: Option<Robots> },
+    /// There are none to obey.
+    Ignored,
+    /// To be asked for, not before a time.
+    Wanted { not_before: Duration, attempts: u32 },
     /// Being asked for.
-    Asked { previous: Option<Robots> },
-    /// Known, for a while.
-    Known { robots: Robots, until: Duration },
+    Asked,
+    /// They hold for a while, if they are still in the book.
+    Known { until: Duration },
 }
 
 /// The URLs of one origin.
@@ -62,8 +69,13 @@ pub(super) struct HostState {
 /// What a host offers.
 pub(super) enum Offer {
     Hop(RobotsHop),
-    Robots { origin: Origin, attempt: u32 },
-    Record(UrlRecord),
+    Robots {
+        origin: Origin,
+        attempt: u32,
+    },
+    /// With the rules that it is to be held against; `None` where none are obeyed, or the host was
+    /// given up.
+    Record(UrlRecord, Option<Arc<Robots>>),
     Refill,
     Nothing,
 }
@@ -110,9 +122,9 @@ impl HostState {
         }
         let queued = self.origins.iter().filter(|o| !o.queue.is_empty());
         let earliest = queued.filter_map(|origin| match &origin.rules {
-            Rules::Known { .. } => Some(Duration::ZERO),
+            Rules::Known { .. } | Rules::Ignored => Some(Duration::ZERO),
             Rules::Wanted { not_before, .. } => Some(*not_before),
-            Rules::Asked { .. } => None,
+            Rules::Asked => None,
         });
         let hop = (!self.hops.is_empty()).then_some(Duration::ZERO);
         let waiting = self.waiting.first_key_value().map(|((at, _), _)| *at);
@@ -133,7 +145,7 @@ impl HostState {
     }
 
     /// What to do for this host at `now`, which is when it is due or later.
-    pub(super) fn offer(&mut self, now: Duration) -> Offer {
+    pub(super) fn offer(&mut self, now: Duration, book: &mut RuleBook) -> Offer {
         // First, since this is due without regard to the gap.
         if self.hops.is_empty() && self.needs_refill() {
             return Offer::Refill;
@@ -143,9 +155,9 @@ impl HostState {
             return Offer::Hop(hop);
         }
         let ready = |origin: &OriginQueue| match &origin.rules {
-            Rules::Known { .. } => true,
+            Rules::Known { .. } | Rules::Ignored => true,
             Rules::Wanted { not_before, .. } => *not_before <= now,
-            Rules::Asked { .. } => false,
+            Rules::Asked => false,
         };
         let given_up = self.schedule.given_up();
         let first = self
@@ -154,7 +166,7 @@ impl HostState {
             .filter(|origin| given_up || ready(origin))
             .filter_map(|origin| Some((*origin.queue.first_key_value()?.0, origin)))
             .min_by_key(|(order, _)| *order);
-        first.map_or(Offer::Nothing, |(_, origin)| origin.offer(now, given_up))
+        first.map_or(Offer::Nothing, |(_, origin)| origin.offer(now, given_up, book))
     }
 
     /// Puts records whose time has come back into their queues.
@@ -166,11 +178,8 @@ impl HostState {
             let record = first.remove();
             let origin = Origin::of(&record.url);
             // The origin was made when the record was queued first.
-            let queue = self.origin(origin, || Rules::Wanted {
-                not_before: Duration::ZERO,
-                attempts: 0,
-                previous: None,
-            });
+            let queue =
+                self.origin(origin, || Rules::Wanted { not_before: Duration::ZERO, attempts: 0 });
             queue.queue.insert(record.order(), record);
         }
     }
@@ -185,7 +194,7 @@ impl HostState {
 
     /// Whether nothing here would be missed at `now`.
     pub(super) fn is_idle(&self, now: Duration) -> bool {
-        let asked = |o: &OriginQueue| matches!(o.rules, Rules::Asked { .. });
+        let asked = |o: &OriginQueue| matches!(o.rules, Rules::Asked);
         self.open == 0
             && self.queued() == 0
             && self.hops.is_empty()
@@ -196,22 +205,31 @@ impl HostState {
 }
 
 impl OriginQueue {
-    fn offer(&mut self, now: Duration, given_up: bool) -> Offer {
-        if !given_up {
-            match &mut self.rules {
-                Rules::Known { robots, until } if *until <= now => {
-                    let previous = Some(std::mem::take(robots));
-                    self.rules = Rules::Asked { previous };
-                    return Offer::Robots { origin: self.origin.clone(), attempt: 1 };
+    fn offer(&mut self, now: Duration, given_up: bool, book: &mut RuleBook) -> Offer {
+        let mut rules = None;
+        if given_up {
+            book.forget(&self.origin);
+        } else {
+            let attempt = match self.rules {
+                Rules::Ignored | Rules::Asked => None,
+                Rules::Wanted { attempts, .. } => Some(attempts + 1),
+                Rules::Known { until } => {
+                    rules = if until > now { book.judge(&self.origin) } else { None };
+                    // They have run out, or the book had no room for them.
+                    rules.is_none().then_some(1)
                 }
-                Rules::Wanted { attempts, previous, .. } => {
-                    let attempts = *attempts + 1;
-                    self.rules = Rules::Asked { previous: previous.take() };
-                    return Offer::Robots { origin: self.origin.clone(), attempt: attempts };
+            };
+            if let Some(attempt) = attempt {
+                if !book.has_room() {
+                    let (not_before, attempts) = (now + ROOM_WAIT, attempt - 1);
+                    self.rules = Rules::Wanted { not_before, attempts };
+                    return Offer::Nothing;
                 }
-                _ => {}
+                self.rules = Rules::Asked;
+                return Offer::Robots { origin: self.origin.clone(), attempt };
             }
         }
-        self.queue.pop_first().map_or(Offer::Nothing, |(_, record)| Offer::Record(record))
+        let first = self.queue.pop_first();
+        first.map_or(Offer::Nothing, |(_, record)| Offer::Record(record, rules))
     }
 }

@@ -11,9 +11,11 @@ use std::time::Duration;
 use foldhash::fast::RandomState;
 
 use super::record::Order;
+use super::rules::RuleBook;
 use super::schedule::Health;
 use super::seen::{RecentKeys, Spellings};
-use super::{FrontierStore, Now, ScopeRules, UrlRecord};
+use super::{FrontierStore, Now, RulesCache, ScopeRules, UrlRecord};
+use crate::time::SystemClock;
 use crate::url::{Host, Origin, UrlKey};
 
 mod admit;
@@ -84,6 +86,8 @@ pub struct Frontier {
     /// Hosts whose queue goes on in the store.
     refills: Vec<HostId>,
 
+    book: RuleBook,
+
     open: HashMap<LeaseId, Open, RandomState>,
     next_lease: u64,
     next_sequence: u64,
@@ -142,7 +146,21 @@ struct Counts {
 impl Frontier {
     /// A frontier that knows nothing yet; it asks the store on the first call that has one.
     pub fn new(options: FrontierOptions, scope: ScopeRules, now: Now) -> Self {
+        let ttl = options.robots_ttl.saturating_mul(2);
+        let rules = RulesCache::new(options.robots_bytes, ttl, SystemClock::shared());
+        Self::with_rules(options, scope, now, rules)
+    }
+
+    /// The same with the rules of origins in a cache that others may share; what they find counts
+    /// here once this frontier has asked for it too.
+    pub fn with_rules(
+        options: FrontierOptions,
+        scope: ScopeRules,
+        now: Now,
+        rules: RulesCache,
+    ) -> Self {
         Self {
+            book: RuleBook::new(rules),
             hosts: Vec::new(),
             free: Vec::new(),
             ids: HashMap::default(),
@@ -290,12 +308,12 @@ impl Frontier {
 
     /// Puts a record into the memory of its host.
     fn enqueue(&mut self, id: HostId, record: UrlRecord, not_before: Option<Duration>) {
-        let known = !self.options.respect_robots;
+        let ignored = !self.options.respect_robots;
         let rules = || {
-            if known {
-                Rules::Known { robots: super::Robots::allow_all(), until: Duration::MAX }
+            if ignored {
+                Rules::Ignored
             } else {
-                Rules::Wanted { not_before: Duration::ZERO, attempts: 0, previous: None }
+                Rules::Wanted { not_before: Duration::ZERO, attempts: 0 }
             }
         };
         let Some(host) = self.hosts.get_mut(id).and_then(Option::as_mut) else { return };

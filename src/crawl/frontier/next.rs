@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::host::{Offer, RobotsHop, Rules};
+use super::host::{Offer, RobotsHop};
 use super::{Frontier, HostId, Lease, LeaseKind, Next, Now, Open, RobotsAnswer, Work};
-use crate::crawl::{DocumentKind, UrlRecord};
+use crate::crawl::{DocumentKind, Robots, UrlRecord};
 use crate::model::{BudgetKind, Reason};
 use crate::url::{Host, Origin, Url};
 
@@ -52,10 +52,10 @@ impl Frontier {
     }
 
     fn step(&mut self, id: HostId, now: Now) -> Option<Next> {
-        let host = self.host_mut(id)?;
+        let host = self.hosts.get_mut(id)?.as_mut()?;
         let given_up = host.schedule.given_up();
         let name = host.host.clone();
-        match host.offer(now.monotonic) {
+        match host.offer(now.monotonic, &mut self.book) {
             Offer::Nothing => None,
             Offer::Refill => {
                 host.wants_refill = true;
@@ -80,9 +80,9 @@ impl Frontier {
                     None
                 }
             },
-            Offer::Record(record) => {
+            Offer::Record(record, rules) => {
                 self.queued = self.queued.saturating_sub(1);
-                Some(match self.objection(id, &record) {
+                Some(match self.objection(id, &record, rules.as_deref()) {
                     Some(reason) => Next::Refused(Box::new(self.refuse(record, reason, now))),
                     None => self.lease_document(id, name, record, now),
                 })
@@ -91,7 +91,7 @@ impl Frontier {
     }
 
     /// Why a record may not be fetched after all.
-    fn objection(&self, id: HostId, record: &UrlRecord) -> Option<Reason> {
+    fn objection(&self, id: HostId, record: &UrlRecord, rules: Option<&Robots>) -> Option<Reason> {
         let host = self.host(id)?;
         if host.schedule.given_up() {
             let cause = format!("host {} failed too often and was given up", host.host);
@@ -101,10 +101,7 @@ impl Frontier {
         if record.kind == DocumentKind::Page && most.is_some_and(|most| host.fetched >= most) {
             return Some(Reason::Budget { kind: BudgetKind::HostPages });
         }
-        let origin = Origin::of(&record.url);
-        let rules = host.origins.iter().find(|known| known.origin == origin)?;
-        let Rules::Known { robots, .. } = &rules.rules else { return None };
-        let verdict = robots.check(&record.url);
+        let verdict = rules?.check(&record.url);
         let line = verdict.line.unwrap_or_default();
         (!verdict.allowed).then_some(Reason::Robots { line })
     }

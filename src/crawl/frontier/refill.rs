@@ -109,6 +109,9 @@ impl Frontier {
             if let Some(at) = host.listed_at {
                 self.due.remove(&(at, *id));
             }
+            for known in &host.origins {
+                self.book.forget(&known.origin);
+            }
             self.ids.remove(&host.host);
             self.free.push(*id);
         }

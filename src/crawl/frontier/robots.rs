@@ -88,8 +88,9 @@ impl Frontier {
     ) -> RobotsOutcome {
         let failed = match answer {
             RobotsAnswer::Body(body) => {
-                let robots = Robots::parse(&body, &self.options.product_token);
+                let mut robots = Robots::parse(&body, &self.options.product_token);
                 let sitemaps = sitemaps(&robots, origin);
+                robots.drop_sitemaps();
                 self.know_robots(origin, robots, now);
                 return RobotsOutcome { sitemaps };
             }
@@ -109,8 +110,8 @@ impl Frontier {
         if attempt < self.options.robots_attempts {
             self.want_robots(origin, attempt + 1, now);
         } else {
-            let previous = self.take_previous(origin);
-            self.know_robots(origin, previous.unwrap_or(Robots::disallow_all(failed)), now);
+            let last = self.book.last(origin).map(|robots| (*robots).clone());
+            self.know_robots(origin, last.unwrap_or(Robots::disallow_all(failed)), now);
         }
         RobotsOutcome::default()
     }
@@ -124,8 +125,7 @@ impl Frontier {
             n => self.options.robots_retry.saturating_mul(1 << (n - 1).min(10)),
         };
         let not_before = now.monotonic + wait;
-        let previous = self.take_previous(origin);
-        self.set_rules(origin, Rules::Wanted { not_before, attempts, previous });
+        self.set_rules(origin, Rules::Wanted { not_before, attempts });
     }
 
     fn know_robots(&mut self, origin: &Origin, robots: Robots, now: Now) {
@@ -136,17 +136,8 @@ impl Frontier {
         {
             host.schedule.raise_floor(delay);
         }
-        self.set_rules(origin, Rules::Known { robots, until });
-    }
-
-    fn take_previous(&mut self, origin: &Origin) -> Option<Robots> {
-        let id = self.ids.get(origin.host()).copied()?;
-        let host = self.host_mut(id)?;
-        let known = host.origins.iter_mut().find(|known| known.origin == *origin)?;
-        match &mut known.rules {
-            Rules::Asked { previous, .. } | Rules::Wanted { previous, .. } => previous.take(),
-            Rules::Known { .. } => None,
-        }
+        self.book.know(origin, robots);
+        self.set_rules(origin, Rules::Known { until });
     }
 
     fn set_rules(&mut self, origin: &Origin, rules: Rules) {

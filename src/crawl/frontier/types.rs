@@ -30,6 +30,10 @@ pub struct FrontierOptions {
     pub respect_robots: bool,
     /// How long a `robots.txt` is good for. Default, and most by RFC 9309: 24 h.
     pub robots_ttl: Duration,
+    /// Bytes of rules held in memory, over all origins; what does not fit is asked for again before
+    /// the next page of its origin. Default 16 MiB. Counts for [`Frontier::new`](super::Frontier::new)
+    /// alone.
+    pub robots_bytes: u64,
     /// Requests for one `robots.txt` before its origin is given up for `robots_ttl`. Default 3.
     pub robots_attempts: u32,
     /// Wait before such a request is repeated; doubles each time. Default 5 s.
@@ -56,6 +60,7 @@ impl Default for FrontierOptions {
             product_token: "gristmill".to_owned(),
             respect_robots: true,
             robots_ttl: Duration::from_hours(24),
+            robots_bytes: 16 << 20,
             robots_attempts: 3,
             robots_retry: Duration::from_secs(5),
             crawl_delay_cap: Duration::from_secs(30),

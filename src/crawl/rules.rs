@@ -1,0 +1,146 @@
+//! The rules of origins: those of each `robots.txt` that was read, within a bound in bytes.
+//!
+//! A host's state in the frontier says until when the rules of its origins hold; the rules
+//! themselves lie in a cache, because a crawl of many hosts cannot keep them all. What the cache
+//! has lost is asked for again before the next page of its origin: an origin is never crawled
+//! without its rules.
+//!
+//! A cache that is far too small must not ask for ever without fetching a page: between the answer
+//! and the first page that is held against it, the rules of other hosts may push it out. So the
+//! rules that an answer brought are held beside the cache until they have judged one URL. While
+//! those take as much as the cache may, no further rules are asked for, and what is on its way is
+//! bounded by the exchanges under way. An origin's rules are so asked for once a URL at the most.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use foldhash::fast::RandomState;
+
+use super::Robots;
+use crate::cache::{Cache, CacheStats};
+use crate::time::SharedClock;
+use crate::url::Origin;
+
+/// Parsed `robots.txt` rules by origin. Clones share it, and so may frontiers of one product token.
+#[derive(Clone, Debug)]
+pub struct RulesCache {
+    rules: Cache<Origin, Arc<Robots>>,
+    bytes: u64,
+}
+
+impl RulesCache {
+    /// Room for `bytes` of rules; those of one origin may take an eighth of it. Rules go `ttl` after
+    /// they came, which should be longer than they hold
+    /// ([`FrontierOptions::robots_ttl`](super::FrontierOptions::robots_ttl)): where no new ones can
+    /// be fetched, the old ones go on if they are still there.
+    pub fn new(bytes: u64, ttl: Duration, clock: SharedClock) -> Self {
+        let rules = Cache::builder()
+            .capacity(bytes)
+            .weigher(|origin: &Origin, robots: &Arc<Robots>| {
+                robots.weight() + origin.host().as_str().len() as u64
+            })
+            .ttl(ttl)
+            .clock(clock)
+            .build();
+        Self { rules, bytes }
+    }
+
+    /// What the cache has done: a read is a page held against the rules of its origin.
+    pub fn stats(&self) -> CacheStats {
+        self.rules.stats()
+    }
+
+    /// The cache, for its upkeep.
+    #[cfg(feature = "engine")]
+    pub(crate) fn cache(&self) -> &Cache<Origin, Arc<Robots>> {
+        &self.rules
+    }
+}
+
+/// The rules as one frontier sees them.
+#[derive(Debug)]
+pub(super) struct RuleBook {
+    cache: RulesCache,
+    /// Rules that have judged no URL yet.
+    fresh: HashMap<Origin, Arc<Robots>, RandomState>,
+    fresh_bytes: u64,
+}
+
+impl RuleBook {
+    pub(super) fn new(cache: RulesCache) -> Self {
+        Self { cache, fresh: HashMap::default(), fresh_bytes: 0 }
+    }
+
+    /// Keeps the rules of an origin.
+    pub(super) fn know(&mut self, origin: &Origin, robots: Robots) {
+        self.forget(origin);
+        let robots = Arc::new(robots);
+        self.fresh_bytes += robots.weight();
+        self.fresh.insert(origin.clone(), Arc::clone(&robots));
+        self.cache.rules.insert(origin.clone(), robots);
+    }
+
+    /// Whether rules may be asked for.
+    pub(super) fn has_room(&self) -> bool {
+        self.fresh_bytes < self.cache.bytes
+    }
+
+    /// The rules to hold a URL against, if they are still here.
+    pub(super) fn judge(&mut self, origin: &Origin) -> Option<Arc<Robots>> {
+        let fresh = self.forget(origin);
+        self.cache.rules.get(origin).or(fresh)
+    }
+
+    /// The last rules known of an origin, whether they hold or not.
+    pub(super) fn last(&self, origin: &Origin) -> Option<Arc<Robots>> {
+        self.fresh.get(origin).cloned().or_else(|| self.cache.rules.get(origin))
+    }
+
+    /// Lets go of what is held beside the cache.
+    pub(super) fn forget(&mut self, origin: &Origin) -> Option<Arc<Robots>> {
+        let fresh = self.fresh.remove(origin)?;
+        self.fresh_bytes = self.fresh_bytes.saturating_sub(fresh.weight());
+        Some(fresh)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::SystemClock;
+    use crate::url::parse;
+
+    fn origin(n: usize) -> Origin {
+        Origin::of(&parse(&format!("http://host{n}.example/")).unwrap())
+    }
+
+    fn rules(n: usize) -> Robots {
+        let lines: String = (0..n).map(|line| format!("disallow: /{line}\n")).collect();
+        Robots::parse(format!("user-agent: *\n{lines}").as_bytes(), "gristmill")
+    }
+
+    #[test]
+    fn rules_are_bounded_in_bytes_and_each_judges_at_least_one_url() {
+        let (ttl, weight) = (Duration::from_hours(48), rules(10).weight());
+        let cache = RulesCache::new(40 * weight, ttl, SystemClock::shared());
+        let mut book = RuleBook::new(cache.clone());
+        let asked = (0..).take_while(|n| {
+            let room = book.has_room();
+            if room {
+                book.know(&origin(*n), rules(10));
+            }
+            room
+        });
+        assert_eq!(asked.count(), 40);
+        assert!(cache.stats().weight <= 40 * weight);
+        (0..40).for_each(|n| assert!(book.judge(&origin(n)).is_some()));
+        assert!(book.has_room() && book.fresh_bytes == 0);
+        // The names of the hosts count too, so the cache has lost some.
+        assert!((0..40).any(|n| book.judge(&origin(n)).is_none()));
+        // What is too heavy for the cache judges one URL all the same.
+        book.know(&origin(1000), rules(10_000));
+        assert_eq!((cache.stats().refused, book.has_room()), (1, false));
+        assert!(book.judge(&origin(1000)).is_some() && book.judge(&origin(1000)).is_none());
+    }
+}
