@@ -134,6 +134,17 @@ impl Keyspace {
         Ok(self.len()? == 0)
     }
 
+    /// A number that grows with every commit that writes to this keyspace, and with no other.
+    ///
+    /// It is the sequence of the group of the last such commit; for a keyspace that was not written
+    /// since the store was opened, that of the last group before. It shows before the commit is
+    /// acknowledged, together with what the commit wrote. So what was read of one state (see
+    /// [`Snapshot::generation`](super::Snapshot::generation)) is what stands there now if the
+    /// number is still the same. Deletions of keys that were not there count too. Costs no read.
+    pub fn generation(&self) -> Result<u64, StoreError> {
+        Ok(self.shared().view()?.figures.changed(self.id()))
+    }
+
     pub(super) fn id(&self) -> u32 {
         self.inner.id
     }

@@ -28,10 +28,22 @@ enum State {
     /// The range goes before the handle, which may close the store.
     Walking {
         range: Box<OwnedRange<&'static [u8], &'static [u8]>>,
-        handle: Arc<Handle>,
+        handle: Scanning,
     },
     Failed(StoreError),
     Ended,
+}
+
+/// Keeps the store open, and counts the rows of one iterator at its end.
+struct Scanning {
+    handle: Arc<Handle>,
+    rows: u64,
+}
+
+impl Drop for Scanning {
+    fn drop(&mut self) {
+        self.handle.shared.counters.scanned(self.rows);
+    }
 }
 
 impl std::fmt::Debug for State {
@@ -96,7 +108,10 @@ impl Rows {
                 range.map_err(|error| handle.shared.index_error(error))
             });
             match range {
-                Ok(range) => State::Walking { handle, range: Box::new(range) },
+                Ok(range) => {
+                    let handle = Scanning { handle, rows: 0 };
+                    State::Walking { handle, range: Box::new(range) }
+                }
                 Err(error) => State::Failed(error),
             }
         };
@@ -119,9 +134,10 @@ impl Rows {
         let result = match next {
             Some(Ok((key, row))) => {
                 let key = key.value().get(ID_BYTES..).unwrap_or_default().to_vec();
-                return Some(read(handle, row.value()).map(|value| (key, value)));
+                handle.rows += 1;
+                return Some(read(&handle.handle, row.value()).map(|value| (key, value)));
             }
-            Some(Err(error)) => Some(Err(handle.shared.index_error(error))),
+            Some(Err(error)) => Some(Err(handle.handle.shared.index_error(error))),
             None => None,
         };
         self.state = State::Ended;

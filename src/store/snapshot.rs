@@ -74,6 +74,21 @@ impl Snapshot {
         Ok(self.len(keyspace)? == 0)
     }
 
+    /// The [generation](Keyspace::generation) of the keyspace in this state.
+    pub fn generation(&self, keyspace: &Keyspace) -> Result<u64, StoreError> {
+        Ok(self.admit(keyspace)?.figures.changed(keyspace.id()))
+    }
+
+    /// Keys in a range of keys; the values are not touched.
+    pub fn range_keys<K: AsRef<[u8]>>(
+        &self,
+        keyspace: &Keyspace,
+        bounds: impl RangeBounds<K>,
+        direction: Direction,
+    ) -> Keys {
+        Keys::new(self.range(keyspace, bounds, direction))
+    }
+
     fn admit(&self, keyspace: &Keyspace) -> Result<Arc<View>, StoreError> {
         if !keyspace.belongs_to(&self.handle) {
             return Err(StoreError::ForeignKeyspace { name: keyspace.name().to_owned() });

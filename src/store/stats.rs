@@ -46,6 +46,9 @@ pub struct StoreStats {
     pub checkpoint_max_micros: u64,
     /// Values looked up by key since the store was opened.
     pub reads: u64,
+    /// Rows gone through in order of their keys since the store was opened, by iterators that were
+    /// dropped.
+    pub rows_scanned: u64,
     /// Bytes of batches that wait to become durable and visible.
     pub queued_bytes: u64,
 }
@@ -60,6 +63,7 @@ pub(super) struct Counters {
     flush_max: AtomicU64,
     flushes: [AtomicU64; CLASSES],
     reads: [CachePadded<AtomicU64>; STRIPES],
+    rows_scanned: AtomicU64,
 }
 
 impl Default for Counters {
@@ -72,6 +76,7 @@ impl Default for Counters {
             flush_max: AtomicU64::new(0),
             flushes: std::array::from_fn(|_| AtomicU64::new(0)),
             reads: std::array::from_fn(|_| CachePadded::default()),
+            rows_scanned: AtomicU64::new(0),
         }
     }
 }
@@ -111,6 +116,11 @@ impl Counters {
         }
     }
 
+    /// Counts the rows of one iterator.
+    pub(super) fn scanned(&self, rows: u64) {
+        self.rows_scanned.fetch_add(rows, Ordering::Relaxed);
+    }
+
     /// Writes the counters into `stats`.
     pub(super) fn fill(&self, stats: &mut StoreStats) {
         let counts: Vec<u64> =
@@ -119,6 +129,7 @@ impl Counters {
         stats.groups = self.groups.load(Ordering::Relaxed);
         stats.batches = self.batches.load(Ordering::Relaxed);
         stats.flushes = total;
+        stats.rows_scanned = self.rows_scanned.load(Ordering::Relaxed);
         stats.checkpoints = self.checkpoints.load(Ordering::Relaxed);
         stats.checkpoint_max_micros = self.checkpoint_max.load(Ordering::Relaxed);
         stats.flush_max_micros = self.flush_max.load(Ordering::Relaxed);

@@ -6,6 +6,7 @@ mod basics;
 mod concurrency;
 mod damage;
 mod failing_disk;
+mod generations;
 mod kill;
 mod model;
 mod opening;

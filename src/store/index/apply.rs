@@ -109,13 +109,18 @@ impl<'a> Apply<'a> {
             self.count_live(pointer, true);
         }
         self.count_keys(op.keyspace, had, row.is_some());
+        if let Some(keyspace) = self.meta.keyspaces.get_mut(&op.keyspace) {
+            // Operations come by key, so not in the order of their groups.
+            keyspace.changed = keyspace.changed.max(group.sequence);
+        }
         self.changed += self.key.len() as u64 + self.row.len() as u64 + ROW_OVERHEAD;
         Ok(())
     }
 
-    pub(super) fn define(&mut self, op: &Op<'_>) {
+    pub(super) fn define(&mut self, group: &FlushedGroup, op: &Op<'_>) {
         let name = String::from_utf8_lossy(op.key).into_owned();
-        self.meta.keyspaces.entry(op.keyspace).or_insert(KeyspaceRow { name, keys: 0 });
+        let row = KeyspaceRow { name, keys: 0, changed: group.sequence };
+        self.meta.keyspaces.entry(op.keyspace).or_insert(row);
         self.touched_keyspaces.insert(op.keyspace);
         self.changed += ROW_OVERHEAD;
     }

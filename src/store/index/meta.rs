@@ -40,6 +40,9 @@ pub(in crate::store) struct SegmentRow {
 pub(in crate::store) struct KeyspaceRow {
     pub(in crate::store) name: String,
     pub(in crate::store) keys: u64,
+    /// Sequence of the last group that changed it. Not stored: after an opening it is that of the
+    /// last group of all.
+    pub(in crate::store) changed: u64,
 }
 
 /// The content of the meta table.
@@ -108,9 +111,12 @@ fn decode_meta(rows: &HashMap<Vec<u8>, Vec<u8>>) -> Result<Meta, Damage> {
             } else if kind == META_KEYSPACE {
                 let keys = reader.u64()?;
                 let name = String::from_utf8(reader.0.to_vec()).map_err(|_| "name not UTF-8")?;
-                meta.keyspaces.insert(id, KeyspaceRow { name, keys });
+                meta.keyspaces.insert(id, KeyspaceRow { name, keys, changed: 0 });
             }
         }
+    }
+    for row in meta.keyspaces.values_mut() {
+        row.changed = meta.watermark.sequence;
     }
     Ok(meta)
 }

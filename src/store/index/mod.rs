@@ -47,15 +47,21 @@ pub(super) struct View {
 /// The counters of a state of the index.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Figures {
-    /// Number of keys by keyspace id.
-    keys: Vec<(u32, u64)>,
+    /// By keyspace id: number of keys, and sequence of the last group that changed it.
+    keyspaces: Vec<(u32, u64, u64)>,
     pub(super) totals: Totals,
 }
 
 impl Figures {
     /// Number of keys of a keyspace.
     pub(super) fn keys(&self, keyspace: u32) -> u64 {
-        self.keys.iter().find(|(id, _)| *id == keyspace).map_or(0, |(_, keys)| *keys)
+        self.keyspaces.iter().find(|(id, ..)| *id == keyspace).map_or(0, |(_, keys, _)| *keys)
+    }
+
+    /// Sequence of the last group that changed a keyspace.
+    pub(super) fn changed(&self, keyspace: u32) -> u64 {
+        let known = self.keyspaces.iter().find(|(id, ..)| *id == keyspace);
+        known.map_or(0, |(_, _, changed)| *changed)
     }
 }
 
@@ -132,8 +138,9 @@ impl Index {
             Ok((transaction.open_table(DATA)?, transaction.open_table(META)?))
         };
         let (table, meta) = open().map_err(|e| StoreError::index(&self.path, e))?;
-        let keys = self.meta.keyspaces.iter().map(|(id, row)| (*id, row.keys)).collect();
-        let figures = Arc::new(Figures { keys, totals: self.totals });
+        let keyspaces = self.meta.keyspaces.iter();
+        let keyspaces = keyspaces.map(|(id, row)| (*id, row.keys, row.changed)).collect();
+        let figures = Arc::new(Figures { keyspaces, totals: self.totals });
         Ok(View { table, meta, figures })
     }
 
@@ -150,8 +157,8 @@ impl Index {
         {
             let mut data = transaction.open_table(DATA).map_err(|e| error(e.into()))?;
             // First, so that the keys put by the same groups are counted.
-            ops.iter().filter(|(_, op)| op.action == Action::Define).for_each(|(_, op)| {
-                work.define(op);
+            ops.iter().filter(|(_, op)| op.action == Action::Define).for_each(|(group, op)| {
+                work.define(group, op);
             });
             let mut ops = ops.iter().filter(|(_, op)| op.action != Action::Define).peekable();
             while let Some((group, op)) = ops.next() {
