@@ -3,19 +3,17 @@
 use std::sync::Arc;
 
 use super::Error;
-use super::distill::{Distiller, Extractive, LlmDistiller, LlmDistillerOptions};
+use super::caches::{Caches, UPKEEP_EVERY};
+use super::distill::{Distiller, Extractive, Frames, LlmDistiller, LlmDistillerOptions};
 use super::tables::Tables;
-use crate::cache::Cache;
 use crate::config::{Config, ConfigError};
 use crate::extract::{ExtractOptions, Extractor};
 use crate::fetch::{FetchOptions, Fetcher, MediaTypes};
 use crate::http::{self, AddressPolicy, Resolve, Timeouts};
 use crate::llm::{self, CacheFailure, HttpTransport, ResponseCache};
-use crate::model::Content;
-use crate::pool::Pool;
+use crate::pool::{MemoryPressure, Periodic, Pool, Priority};
 use crate::store::{Keyspace, StoreError};
 use crate::time::SharedClock;
-use crate::url::UrlKey;
 
 /// Idle connections kept over all hosts, for each connection that may be in use.
 const IDLE_PER_ACTIVE: usize = 2;
@@ -74,35 +72,44 @@ pub(super) fn extractor(config: &Config) -> Extractor {
     Extractor::new(ExtractOptions { max_bytes, ..ExtractOptions::default() })
 }
 
-/// Contents by page, so that the distiller does not read back what was just stored.
-pub(super) fn content_cache(config: &Config, clock: &SharedClock) -> Cache<UrlKey, Arc<Content>> {
-    Cache::builder()
-        .capacity(config.cache.content_bytes)
-        .ttl(config.cache.content_ttl)
-        .weigher(|_, content: &Arc<Content>| content_weight(content))
-        .clock(Arc::clone(clock))
-        .build()
-}
-
-fn content_weight(content: &Content) -> u64 {
-    let blocks = content.blocks.len() * size_of::<crate::model::Block>();
-    (content.text.len() + content.markdown.len() + blocks + size_of::<Content>()) as u64
-}
-
 /// Tasks of the distiller at once: calls to the model, or pages ranked on the cores.
 pub(super) fn distil_workers(config: &Config) -> usize {
     if config.llm.url.is_some() { config.llm.concurrency } else { config.distil.concurrency }
 }
 
 /// A pool that starts with one worker and grows to `most`.
-pub(super) fn pool(name: &str, most: usize, config: &Config) -> Result<Pool, Error> {
-    Ok(Pool::builder()
+pub(super) fn pool(
+    name: &str,
+    most: usize,
+    config: &Config,
+    pressure: Option<&Arc<dyn MemoryPressure>>,
+) -> Result<Pool, Error> {
+    let builder = Pool::builder()
         .name(name)
         .min(1)
         .max(most)
         .idle_timeout(config.pool.idle_timeout)
-        .stack_size(config.pool.stack_bytes)
-        .build()?)
+        .stack_size(config.pool.stack_bytes);
+    Ok(match pressure {
+        Some(pressure) => builder.memory_pressure(Arc::clone(pressure)).build()?,
+        None => builder.build()?,
+    })
+}
+
+/// Has the caches gone through now and then, when nothing more urgent is to be done, as long as the
+/// pool lives.
+pub(super) fn upkeep(
+    pool: &Pool,
+    caches: &Arc<Caches>,
+    pressure: Option<Arc<dyn MemoryPressure>>,
+) -> Periodic {
+    let caches = Arc::clone(caches);
+    pool.task("upkeep of caches")
+        .priority(Priority::Low)
+        .after(UPKEEP_EVERY)
+        .every(UPKEEP_EVERY, move || {
+            caches.upkeep(pressure.as_ref().is_some_and(|pressure| pressure.is_high()))
+        })
 }
 
 /// The model's client, if a model is configured.
@@ -157,13 +164,17 @@ pub(super) fn llm_client(
 }
 
 /// The distiller that the configuration asks for.
-pub(super) fn distiller(config: &Config, llm: Option<llm::Client>) -> Arc<dyn Distiller> {
+pub(super) fn distiller(
+    config: &Config,
+    llm: Option<llm::Client>,
+    templates: Option<Frames>,
+) -> Arc<dyn Distiller> {
     let Some(client) = llm else { return Arc::new(Extractive::default()) };
     let options = LlmDistillerOptions {
         max_answer_tokens: Some(config.llm.max_output_tokens),
         ..LlmDistillerOptions::default()
     };
-    Arc::new(LlmDistiller::new(client, options))
+    Arc::new(LlmDistiller::with_frames(client, options, templates))
 }
 
 /// The durable tier of the model's answers.

@@ -12,6 +12,7 @@
 //!   text at its span; this is checked again right before it is stored.
 
 mod adapters;
+mod caches;
 pub mod distill;
 mod error;
 mod query;
@@ -25,20 +26,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use url::Url;
 
-use crate::cache::Cache;
 use crate::cancel::CancelToken;
 use crate::config::Config;
 use crate::extract::Extractor;
 use crate::fetch::Fetcher;
 use crate::http::{self, Resolve, SystemResolver};
-use crate::model::{Content, Job};
-use crate::pool::{Pool, ShutdownMode};
+use crate::model::Job;
+use crate::pool::{MemoryPressure, Pool, ShutdownMode};
 use crate::store::{CheckReport, Store};
 use crate::time::{SharedClock, SystemClock};
-use crate::url::UrlKey;
 
+use caches::Caches;
 use distill::Distiller;
 pub use error::Error;
 pub use query::{Explanation, InfoQuery, PageEntry, PageQuery, Quarantined, StoredPage};
@@ -53,10 +52,6 @@ const DROP_DEADLINE: Duration = Duration::from_secs(10);
 const QUEUE_BYTES: usize = 8 << 20;
 /// Bytes that the store flushes at once, at the most.
 const GROUP_BYTES: usize = 2 << 20;
-
-/// Texts whose holder is known in memory. A text may be held by a page whose batch is not visible
-/// yet, so this must be far more than the pages in flight.
-const HOLDERS: u64 = 1 << 16;
 
 /// An open directory with everything that works on it. Clones share it; dropping the last one
 /// closes it, like [`Engine::close`] with a deadline of ten seconds.
@@ -84,9 +79,7 @@ struct Shared {
     extractor: Extractor,
     distiller: Arc<dyn Distiller>,
     llm: Option<crate::llm::Client>,
-    contents: Cache<UrlKey, Arc<Content>>,
-    /// The page that holds a text, by the BLAKE3 of the text.
-    holders: Cache<[u8; 32], Url>,
+    caches: Arc<Caches>,
     crawl_pool: Pool,
     distil_pool: Pool,
     /// Cancels every run.
@@ -103,6 +96,7 @@ pub struct EngineBuilder {
     clock: Option<SharedClock>,
     resolver: Arc<dyn Resolve>,
     distiller: Option<Arc<dyn Distiller>>,
+    memory_pressure: Option<Arc<dyn MemoryPressure>>,
 }
 
 impl Engine {
@@ -122,6 +116,7 @@ impl Engine {
             clock: None,
             resolver: Arc::new(SystemResolver),
             distiller: None,
+            memory_pressure: None,
         }
     }
 
@@ -247,9 +242,18 @@ impl EngineBuilder {
         self
     }
 
+    /// Sets what tells whether memory is short. While it is, the pools start no worker beyond their
+    /// first one, and every ten seconds the caches give back half of their room. It is asked by both
+    /// pools, and each has it keep a function for the relief. The default: memory is never short.
+    #[must_use]
+    pub fn memory_pressure(mut self, pressure: Arc<dyn MemoryPressure>) -> Self {
+        self.memory_pressure = Some(pressure);
+        self
+    }
+
     /// Opens the directory and starts the engine.
     pub fn build(self) -> Result<Engine, Error> {
-        let Self { dir, config, clock, resolver, distiller } = self;
+        let Self { dir, config, clock, resolver, distiller, memory_pressure } = self;
         config.validate()?;
         let clock = clock.unwrap_or_else(SystemClock::shared);
         let store = Store::builder(&dir)
@@ -263,21 +267,30 @@ impl EngineBuilder {
         let tables = Tables::open(store, &config.store)?;
         let http = adapters::crawl_client(&config, &clock, &resolver)?;
         let llm = adapters::llm_client(&config, &clock, &resolver, &tables)?;
+        let mut caches = Caches::new(&config.cache, &clock);
+        caches.add("dns_cache", http.names_cache().cloned());
+        caches.add("response_cache", llm.as_ref().and_then(|llm| llm.answers_cache()).cloned());
         let distiller = match distiller {
             Some(distiller) => distiller,
-            None => adapters::distiller(&config, llm.clone()),
+            None => adapters::distiller(&config, llm.clone(), caches.templates.clone()),
         };
+        let pressure = memory_pressure.as_ref();
+        // One to spare for what is urgent.
+        let crawl_pool = adapters::pool("crawl", config.crawl.concurrency + 1, &config, pressure)?;
+        // None to spare: a worker more than the model takes calls would wait for its turn.
+        let workers = adapters::distil_workers(&config);
+        let distil_pool = adapters::pool("distil", workers, &config, pressure)?;
+        let caches = Arc::new(caches);
+        // It goes on with the pool.
+        drop(adapters::upkeep(&crawl_pool, &caches, memory_pressure));
         let shared = Shared {
             dir,
             fetcher: adapters::fetcher(http.clone(), &clock),
             listing_fetcher: adapters::listing_fetcher(http.clone(), &clock),
             extractor: adapters::extractor(&config),
-            contents: adapters::content_cache(&config, &clock),
-            holders: Cache::builder().capacity(HOLDERS).build(),
-            // One to spare for what is urgent.
-            crawl_pool: adapters::pool("crawl", config.crawl.concurrency + 1, &config)?,
-            // None to spare: a worker more than the model takes calls would wait for its turn.
-            distil_pool: adapters::pool("distil", adapters::distil_workers(&config), &config)?,
+            caches,
+            crawl_pool,
+            distil_pool,
             config,
             clock,
             tables,

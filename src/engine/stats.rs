@@ -159,7 +159,9 @@ pub(super) fn collect(shared: &Shared) -> Stats {
     add("http", serde_json::to_value(shared.http.stats()));
     add("crawl_pool", serde_json::to_value(shared.crawl_pool.stats()));
     add("distil_pool", serde_json::to_value(shared.distil_pool.stats()));
-    add("content_cache", serde_json::to_value(shared.contents.stats()));
+    for (name, stats) in shared.caches.stats() {
+        add(name, serde_json::to_value(stats));
+    }
     if let Some(llm) = &shared.llm {
         add("llm", serde_json::to_value(llm.stats()));
     }

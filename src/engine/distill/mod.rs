@@ -46,6 +46,7 @@ pub use extractive::{Extractive, ExtractiveOptions};
 pub use ground::{Grounder, ground};
 pub use key::InfoKey;
 pub use model::{LlmDistiller, LlmDistillerOptions};
+pub(super) use prompt::Frames;
 
 /// Makes infos of the content of one page.
 pub trait Distiller: Send + Sync + fmt::Debug {

@@ -6,7 +6,7 @@ use super::bm25::{Query, page_language};
 use super::chunk::{Chunk, ChunkSize, chunks, relevant};
 use super::claims::{Findings, Judge};
 use super::passage::blocks;
-use super::prompt::{Frame, Prompter};
+use super::prompt::{Frame, Frames, Prompter, frames};
 use super::{
     DistilError, DistilRequest, DistilUsage, Distilled, Distiller, NotRelevant, Resumption,
 };
@@ -92,8 +92,17 @@ impl LlmDistiller {
     ///
     /// Never: the templates of the prompt are constants, and a test compiles them.
     pub fn new(client: Client, options: LlmDistillerOptions) -> Self {
-        let prompter =
-            Prompter::new().expect("invariant: the templates are constants that a test compiles");
+        Self::with_frames(client, options, Some(frames()))
+    }
+
+    /// The same with the cache of what prompts have in common; `None`: it is made for each page.
+    pub(in crate::engine) fn with_frames(
+        client: Client,
+        options: LlmDistillerOptions,
+        frames: Option<Frames>,
+    ) -> Self {
+        let prompter = Prompter::new(frames)
+            .expect("invariant: the templates are constants that a test compiles");
         Self { client, options, prompter }
     }
 

@@ -1,7 +1,15 @@
 //! Reading what an engine has stored: infos, pages, bodies and reasons.
+//!
+//! Each query reads one state of the store, and its result is kept for those who ask the same again
+//! before anything that it came from is written ([`results`]).
+
+pub(super) mod results;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::ops::Bound;
+use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -9,19 +17,21 @@ use url::Url;
 
 use super::distill::RejectedWhy;
 use super::tables::{
-    JobId, JobRow, PageRow, Tables, decode_row, host_key, time_key, trailing_url_key,
+    JobId, JobRow, PageRow, Tables, UrlRow, decode_row, host_key, time_key, trailing_url_key,
 };
 use super::{Engine, Error};
 use crate::model::{Hop, Info, Reason};
-use crate::store::{Direction, Keyspace, Value};
+use crate::store::{Direction, Keyspace, Snapshot, Value};
 use crate::time::Timestamp;
 use crate::url::UrlKey;
+
+use results::{Asked, Reading, weight_of};
 
 /// A chain of redirects or duplicates longer than this is not followed.
 const MAX_ALIASES: usize = 10;
 
 /// Which infos to list. The default: all accepted ones, oldest first.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct InfoQuery {
     /// Only those of the focus with this text.
     pub focus: Option<String>,
@@ -30,7 +40,7 @@ pub struct InfoQuery {
 }
 
 /// Which pages to list. The default: all.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct PageQuery {
     /// Only those of this host (`example.com`, or `example.com:8080`).
     pub host: Option<String>,
@@ -178,6 +188,9 @@ impl fmt::Display for Explanation {
     }
 }
 
+/// A page as it was found: its key, what is known of it, its header fields.
+type FoundPage = (UrlKey, PageEntry, crate::model::Headers);
+
 impl Engine {
     /// The accepted infos, oldest first.
     pub fn infos(
@@ -185,7 +198,8 @@ impl Engine {
         query: &InfoQuery,
     ) -> Result<impl Iterator<Item = Result<Info, Error>> + use<>, Error> {
         let rows = &self.shared()?.tables.infos;
-        Ok(by_focus(rows, "infos", query, |info: &Info| &info.focus))
+        let reading = self.reading(Asked::Infos(query.clone()), &[rows])?;
+        Ok(by_focus(reading, rows, "infos", query, |info: &Info| &info.focus))
     }
 
     /// What was refused because it could not be grounded, oldest first.
@@ -194,7 +208,8 @@ impl Engine {
         query: &InfoQuery,
     ) -> Result<impl Iterator<Item = Result<Quarantined, Error>> + use<>, Error> {
         let rows = &self.shared()?.tables.quarantine;
-        Ok(by_focus(rows, "quarantine", query, |refused: &Quarantined| &refused.focus))
+        let reading = self.reading(Asked::Quarantined(query.clone()), &[rows])?;
+        Ok(by_focus(reading, rows, "quarantine", query, |refused: &Quarantined| &refused.focus))
     }
 
     /// The stored pages: by time where `since` is given, else by host.
@@ -202,66 +217,31 @@ impl Engine {
         &self,
         query: &PageQuery,
     ) -> Result<impl Iterator<Item = Result<PageEntry, Error>> + use<>, Error> {
-        let tables = self.shared()?.tables.clone();
-        let keys: Box<dyn Iterator<Item = Result<Vec<u8>, _>> + Send> =
-            match (query.since, &query.host) {
-                (Some(since), _) => Box::new(
-                    tables.by_time.range_keys(since_bounds(Some(since)), Direction::Forward),
-                ),
-                (None, Some(host)) => {
-                    let mut prefix = host_key(&host.to_ascii_lowercase(), UrlKey([0; 16]));
-                    prefix.truncate(prefix.len() - 16);
-                    Box::new(tables.by_host.keys_prefix(&prefix))
-                }
-                (None, None) => Box::new(tables.by_host.keys_prefix([])),
-            };
-        let host = query.host.as_ref().map(|host| host.to_ascii_lowercase());
-        let wanted = move |page: &PageEntry| match &host {
-            Some(host) => crate::url::Host::of(&page.url).as_str() == host,
-            None => true,
-        };
-        Ok(keys
-            .filter_map(move |key| {
-                let key = match key {
-                    Ok(key) => key,
-                    Err(error) => return Some(Err(Error::from(error))),
-                };
-                // A row of an index without its page means that the page was replaced between
-                // the two reads; its newer row follows or has been given.
-                trailing_url_key(&key).and_then(|key| tables.page(key).transpose())
-            })
-            .map(|row| row.map(PageEntry::from))
-            .filter(move |page| page.as_ref().map_or(true, &wanted)))
+        let tables = &self.shared()?.tables;
+        let keyspaces = [&tables.pages, &tables.by_host, &tables.by_time];
+        let reading = self.reading(Asked::Pages(query.clone()), &keyspaces)?;
+        let (tables, query) = (tables.clone(), query.clone());
+        Ok(reading.rows(move |snapshot| page_rows(tables, snapshot.clone(), &query)))
     }
 
     /// The page stored under `url`, or under the URL that it redirected to.
     pub fn get(&self, url: &str) -> Result<Option<StoredPage>, Error> {
         let tables = &self.shared()?.tables;
-        let mut key = UrlKey::from_url(&parse_url(url)?);
-        for _ in 0..MAX_ALIASES {
-            if let Some(mut row) = tables.page(key)? {
-                let headers = std::mem::take(&mut row.headers);
-                let (entry, tables) = (row.into(), tables.clone());
-                return Ok(Some(StoredPage { entry, headers, key, tables }));
+        let key = UrlKey::from_url(&parse_url(url)?);
+        let keyspaces = [&tables.pages, &tables.jobs, &tables.urls];
+        let reading = self.reading(Asked::Page(key), &keyspaces)?;
+        let found = match reading.kept::<FoundPage>() {
+            Some(found) => found,
+            None => {
+                let (found, weight) = find_page(tables, &reading.snapshot, key)?;
+                let found = Arc::new(found.into_iter().collect::<Vec<_>>());
+                reading.keep(Arc::clone(&found), weight);
+                found
             }
-            match self.alias_of(key)? {
-                Some(next) if next != key => key = next,
-                _ => return Ok(None),
-            }
-        }
-        Ok(None)
-    }
-
-    /// Where a URL without a page of its own redirected to.
-    fn alias_of(&self, key: UrlKey) -> Result<Option<UrlKey>, Error> {
-        let tables = &self.shared()?.tables;
-        for (_, job) in self.jobs()? {
-            let Some(row) = tables.url(job.id, key)? else { continue };
-            if let Reason::DuplicateOf { url } = row.record.reason {
-                return Ok(Some(UrlKey::from_url(&url)));
-            }
-        }
-        Ok(None)
+        };
+        let page = found.first().cloned();
+        let tables = tables.clone();
+        Ok(page.map(|(key, entry, headers)| StoredPage { entry, headers, key, tables }))
     }
 
     /// Why `url` was or was not fetched and kept: one explanation for each job that met it, none
@@ -269,12 +249,17 @@ impl Engine {
     pub fn why(&self, url: &str) -> Result<Vec<Explanation>, Error> {
         let tables = &self.shared()?.tables;
         let key = UrlKey::from_url(&parse_url(url)?);
-        let mut explanations = Vec::new();
-        for (name, job) in self.jobs()? {
-            let Some(row) = tables.url(job.id, key)? else { continue };
+        let reading = self.reading(Asked::Why(key), &[&tables.jobs, &tables.urls])?;
+        if let Some(kept) = reading.kept::<Explanation>() {
+            return Ok((*kept).clone());
+        }
+        let (mut explanations, mut weight) = (Vec::new(), 0);
+        for row in url_rows(tables, &reading.snapshot, key) {
+            let (job, row, bytes) = row?;
+            weight += weight_of::<Explanation>(&bytes);
             explanations.push(Explanation {
                 url: row.record.url,
-                job: name,
+                job,
                 reason: row.record.reason,
                 at: row.record.updated_at,
                 depth: row.record.depth,
@@ -282,21 +267,20 @@ impl Engine {
                 hops: row.record.hops,
             });
         }
-        Ok(explanations)
+        let explanations = Arc::new(explanations);
+        reading.keep(Arc::clone(&explanations), weight);
+        Ok(Arc::unwrap_or_clone(explanations))
     }
 
     /// The jobs that the directory knows.
     pub(super) fn jobs(&self) -> Result<Vec<(String, JobRow)>, Error> {
         let tables = &self.shared()?.tables;
-        tables
-            .jobs
-            .prefix([])
-            .map(|row| {
-                let (key, value) = row?;
-                let job = decode_row("jobs", &key, &value)?;
-                Ok((String::from_utf8_lossy(&key).into_owned(), job))
-            })
-            .collect()
+        job_rows(tables, &tables.store.snapshot()).collect()
+    }
+
+    fn reading(&self, asked: Asked, keyspaces: &[&Keyspace]) -> Result<Reading, Error> {
+        let shared = self.shared()?;
+        Reading::begin(&shared.tables.store, shared.caches.queries.as_ref(), asked, keyspaces)
     }
 }
 
@@ -310,22 +294,126 @@ fn parse_url(url: &str) -> Result<Url, Error> {
 }
 
 /// The rows that a query asks for; `focus_of` gives the focus of a row.
-fn by_focus<T: DeserializeOwned>(
-    rows: &Keyspace,
+fn by_focus<T: DeserializeOwned + Clone + Send + Sync + 'static>(
+    reading: Reading,
+    keyspace: &Keyspace,
     name: &'static str,
     query: &InfoQuery,
     focus_of: fn(&T) -> &str,
 ) -> impl Iterator<Item = Result<T, Error>> + use<T> {
-    let focus = query.focus.clone();
-    rows.range(since_bounds(query.since), Direction::Forward)
-        .map(move |row| {
-            let (key, value) = row?;
-            decode_row::<T>(name, &key, &value)
-        })
-        .filter(move |row| match (row, &focus) {
-            (Ok(row), Some(focus)) => focus_of(row) == focus,
-            _ => true,
-        })
+    let (focus, since) = (query.focus.clone(), query.since);
+    reading.rows(move |snapshot| {
+        snapshot
+            .range(keyspace, since_bounds(since), Direction::Forward)
+            .map(move |row| {
+                let (key, value) = row?;
+                Ok((decode_row::<T>(name, &key, &value)?, weight_of::<T>(&value)))
+            })
+            .filter(move |row| match (row, &focus) {
+                (Ok((row, _)), Some(focus)) => focus_of(row) == focus,
+                _ => true,
+            })
+    })
+}
+
+fn page_rows(
+    tables: Tables,
+    snapshot: Snapshot,
+    query: &PageQuery,
+) -> impl Iterator<Item = Result<(PageEntry, u64), Error>> + use<> {
+    let host = query.host.as_ref().map(|host| host.to_ascii_lowercase());
+    let keys = match (query.since, &host) {
+        (Some(since), _) => {
+            let bounds = since_bounds(Some(since));
+            snapshot.range_keys(&tables.by_time, bounds, Direction::Forward)
+        }
+        (None, Some(host)) => {
+            let mut prefix = host_key(host, UrlKey([0; 16]));
+            prefix.truncate(prefix.len() - 16);
+            snapshot.keys_prefix(&tables.by_host, &prefix)
+        }
+        (None, None) => snapshot.keys_prefix(&tables.by_host, []),
+    };
+    let wanted = move |page: &PageEntry| match &host {
+        Some(host) => crate::url::Host::of(&page.url).as_str() == host,
+        None => true,
+    };
+    keys.filter_map(move |key| {
+        let key = match key {
+            Ok(key) => trailing_url_key(&key)?,
+            Err(error) => return Some(Err(Error::from(error))),
+        };
+        page_row(&tables, &snapshot, key).transpose()
+    })
+    .map(|row| row.map(|(row, weight)| (PageEntry::from(row), weight)))
+    .filter(move |page| page.as_ref().map_or(true, |(page, _)| wanted(page)))
+}
+
+/// A page's row and its weight.
+fn page_row(
+    tables: &Tables,
+    snapshot: &Snapshot,
+    key: UrlKey,
+) -> Result<Option<(PageRow, u64)>, Error> {
+    let Some(value) = snapshot.get(&tables.pages, key.0)? else { return Ok(None) };
+    Ok(Some((decode_row("pages", &key.0, &value)?, weight_of::<FoundPage>(&value))))
+}
+
+/// The page stored under a key or under what it redirected to, and its weight.
+fn find_page(
+    tables: &Tables,
+    snapshot: &Snapshot,
+    mut key: UrlKey,
+) -> Result<(Option<FoundPage>, u64), Error> {
+    for _ in 0..MAX_ALIASES {
+        if let Some((mut row, weight)) = page_row(tables, snapshot, key)? {
+            let headers = std::mem::take(&mut row.headers);
+            return Ok((Some((key, row.into(), headers)), weight));
+        }
+        match alias_of(tables, snapshot, key)? {
+            Some(next) if next != key => key = next,
+            _ => break,
+        }
+    }
+    Ok((None, 0))
+}
+
+/// Where a URL without a page of its own redirected to.
+fn alias_of(tables: &Tables, snapshot: &Snapshot, key: UrlKey) -> Result<Option<UrlKey>, Error> {
+    for row in url_rows(tables, snapshot, key) {
+        if let Reason::DuplicateOf { url } = row?.1.record.reason {
+            return Ok(Some(UrlKey::from_url(&url)));
+        }
+    }
+    Ok(None)
+}
+
+/// What each job knows of a URL: the name of the job, the row, and its bytes.
+fn url_rows<'a>(
+    tables: &'a Tables,
+    snapshot: &'a Snapshot,
+    key: UrlKey,
+) -> impl Iterator<Item = Result<(String, UrlRow, Value), Error>> + 'a {
+    job_rows(tables, snapshot).filter_map(move |job| {
+        let read = || {
+            let (name, job) = job?;
+            let key = job.id.url_key(key);
+            let Some(value) = snapshot.get(&tables.urls, key)? else { return Ok(None) };
+            Ok(Some((name, UrlRow::decode(&key, &value)?, value)))
+        };
+        read().transpose()
+    })
+}
+
+fn job_rows<'a>(
+    tables: &'a Tables,
+    snapshot: &'a Snapshot,
+) -> impl Iterator<Item = Result<(String, JobRow), Error>> + 'a {
+    snapshot.prefix(&tables.jobs, []).map(|row| {
+        let (key, value) = row?;
+        let job = decode_row("jobs", &key, &value)?;
+        Ok((String::from_utf8_lossy(&key).into_owned(), job))
+    })
 }
 
 fn since_bounds(since: Option<Timestamp>) -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {

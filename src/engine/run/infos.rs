@@ -79,7 +79,7 @@ impl RunState {
         // not both take it for new.
         let mut recent = self.distil.recent.lock();
         if !self.is_current(&recent, item.page, content)? {
-            self.shared.contents.invalidate(&item.page);
+            self.shared.caches.contents.invalidate(&item.page);
             return Ok(Ended::Outdated);
         }
         for info in infos {

@@ -79,7 +79,7 @@ impl RunState {
         self.count_page(&row, links.len());
         if distil {
             if let Some(content) = content {
-                self.shared.contents.insert(key, Arc::new(content));
+                self.shared.caches.contents.insert(key, Arc::new(content));
             }
             self.distil_wake();
         }
@@ -163,7 +163,7 @@ impl RunState {
             // A page without a row is being stored. One of another text was taken for the holder
             // while its new text was being stored.
             if page.is_some_and(|page| !holds(&page, hash)) {
-                self.shared.holders.invalidate(&hash);
+                self.shared.caches.holders.invalidate(&hash);
                 holder = self.claim(hash, own)?;
             }
         }
@@ -183,7 +183,7 @@ impl RunState {
             }
             Ok::<Url, Error>(own.clone())
         };
-        match self.shared.holders.get_or_load(&hash, CLAIM_TIMEOUT, find) {
+        match self.shared.caches.holders.get_or_load(&hash, CLAIM_TIMEOUT, find) {
             Ok(holder) => Ok(holder),
             Err(crate::cache::LoadError::Loader(error)) => Err(error),
             // Nothing is lost by storing a text twice.
@@ -194,12 +194,12 @@ impl RunState {
     /// Deletes what was stored of a content that is no more, save its infos.
     fn forget_content(&self, batch: &mut Batch, key: UrlKey, stored: Option<&PageRow>) {
         let Some(stored) = stored else { return };
-        self.shared.contents.invalidate(&key);
+        self.shared.caches.contents.invalidate(&key);
         let hash = stored.content_hash.as_deref().and_then(|hex| blake3::Hash::from_hex(hex).ok());
         if let Some(hash) = hash {
             batch.delete(&self.shared.tables.by_hash, hash_key(*hash.as_bytes(), key));
-            if self.shared.holders.get(hash.as_bytes()).as_ref() == Some(&stored.url) {
-                self.shared.holders.invalidate(hash.as_bytes());
+            if self.shared.caches.holders.get(hash.as_bytes()).as_ref() == Some(&stored.url) {
+                self.shared.caches.holders.invalidate(hash.as_bytes());
             }
         }
     }

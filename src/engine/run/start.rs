@@ -99,6 +99,8 @@ fn state(
     for host in &row.hosts {
         scope.allow_host(&Host::from(host.as_str()));
     }
+    let rules = shared.caches.rules.clone();
+    let frontier = Frontier::with_rules(frontier_options(config), scope, now, rules);
     let focuses = job.focuses.iter().map(|focus| (FocusId::of(focus), focus.clone())).collect();
     Ok(RunState {
         shared: Arc::clone(shared),
@@ -111,7 +113,7 @@ fn state(
         row: Mutex::new(row),
         focuses,
         counters: Counters::default(),
-        frontier: Mutex::new(Frontier::new(frontier_options(config), scope, now)),
+        frontier: Mutex::new(frontier),
         flow: Mutex::new(Flow::default()),
         ended: Condvar::new(),
         distil: Distil::new(super::super::adapters::distil_workers(config)),

@@ -94,7 +94,7 @@ impl RunState {
 
     /// The content of a page, from the cache or the store.
     fn content(&self, key: UrlKey) -> Result<Option<Arc<Content>>, Error> {
-        if let Some(content) = self.shared.contents.get(&key) {
+        if let Some(content) = self.shared.caches.contents.get(&key) {
             return Ok(Some(content));
         }
         let tables = &self.shared.tables;
@@ -104,7 +104,7 @@ impl RunState {
         let Some(text) = tables.text.get(key.0)? else { return Ok(None) };
         content.text = String::from_utf8_lossy(&text).into_owned();
         let content = Arc::new(content);
-        self.shared.contents.insert(key, Arc::clone(&content));
+        self.shared.caches.contents.insert(key, Arc::clone(&content));
         Ok(Some(content))
     }
 }

@@ -1,0 +1,227 @@
+//! The engine's caches: where they are made, and what is done with all of them alike.
+//!
+//! | part of the figures | from | to | goes when |
+//! | --- | --- | --- | --- |
+//! | `content_cache` | page | its content | the page's text is replaced; its time; unread for a while |
+//! | `query_cache` | query and generations of what it reads | its result | its time: a commit leaves it unfindable |
+//! | `template_cache` | focus | its part of a prompt | its time |
+//! | `response_cache` | request to a model | answer | its time, if it has one |
+//! | `dns_cache` | name | addresses, or a failure | its time, which is shorter for failures |
+//! | `robots_cache` | origin | rules | its time |
+//!
+//! All of them may lose anything at any moment, for each can be made again from the store or the
+//! network; so a size of 0 turns any of them off, save `robots_cache`, which is asked before each
+//! page. The holders of texts are no such thing, though a [`Cache`] keeps them: a text may be held
+//! by a page whose batch is not visible yet. They have a fixed size and no time, and memory pressure
+//! leaves them alone.
+
+use std::fmt;
+use std::hash::Hash;
+use std::sync::Arc;
+use std::time::Duration;
+
+use url::Url;
+
+use super::distill::Frames;
+use super::query::results::{Kept, QueryKey, Results};
+use crate::cache::{Cache, CacheBuilder, CacheStats};
+use crate::config::CacheConfig;
+use crate::crawl::RulesCache;
+use crate::model::Content;
+use crate::time::SharedClock;
+use crate::url::UrlKey;
+
+/// Texts whose holder is known in memory. A text may be held by a page whose batch is not visible
+/// yet, so this must be far more than the pages in flight.
+const HOLDERS: u64 = 1 << 16;
+/// How often the caches are gone through.
+pub(super) const UPKEEP_EVERY: Duration = Duration::from_secs(10);
+/// Expired entries that one pass takes out of one cache, at the most.
+const SWEEP_ENTRIES: usize = 10_000;
+/// What is left of each cache, at the most, while memory is short.
+const UNDER_PRESSURE: f64 = 0.5;
+
+/// A cache that a size of 0 has turned off, or not.
+pub(super) struct Switched<K, V>(Option<Cache<K, V>>);
+
+/// What the caches share, whatever they hold.
+trait AnyCache: Send + Sync {
+    fn stats(&self) -> CacheStats;
+    fn shrink_to(&self, fraction: f64);
+    fn sweep(&self, most: usize) -> usize;
+}
+
+/// The caches of an engine.
+pub(super) struct Caches {
+    /// Contents by page, so that the distiller does not read back what was just stored.
+    pub(super) contents: Switched<UrlKey, Arc<Content>>,
+    /// The page that holds a text, by the BLAKE3 of the text.
+    pub(super) holders: Cache<[u8; 32], Url>,
+    pub(super) queries: Option<Results>,
+    pub(super) templates: Option<Frames>,
+    pub(super) rules: RulesCache,
+    /// Those that are on, by the name of their figures.
+    all: Vec<(&'static str, Box<dyn AnyCache>)>,
+}
+
+impl Caches {
+    /// The caches that the engine itself fills.
+    pub(super) fn new(config: &CacheConfig, clock: &SharedClock) -> Self {
+        let contents = (config.content_bytes > 0).then(|| {
+            let builder = sized(config.content_bytes, config.content_ttl, clock)
+                .weigher(|_, content: &Arc<Content>| content_weight(content));
+            let idle = config.content_idle;
+            if idle.is_zero() { builder.build() } else { builder.idle(idle).build() }
+        });
+        let queries = (config.query_bytes > 0).then(|| {
+            sized(config.query_bytes, config.query_ttl, clock)
+                .weigher(|_: &QueryKey, kept: &Kept| kept.weight())
+                .build()
+        });
+        let templates: Option<Frames> = (config.template_entries > 0)
+            .then(|| sized(config.template_entries as u64, config.template_ttl, clock).build());
+        let stays = config.robots_ttl.saturating_add(config.robots_stale);
+        let rules = RulesCache::new(config.robots_bytes, stays, Arc::clone(clock));
+        let mut caches = Self {
+            contents: Switched(contents.clone()),
+            holders: Cache::builder().capacity(HOLDERS).build(),
+            queries: queries.clone().map(|cache| Results::new(cache, config.query_bytes)),
+            templates: templates.clone(),
+            rules: rules.clone(),
+            all: Vec::new(),
+        };
+        caches.add("content_cache", contents);
+        caches.add("query_cache", queries);
+        caches.add("template_cache", templates);
+        caches.add("robots_cache", Some(rules.cache().clone()));
+        caches
+    }
+
+    /// Adds a cache that a part of the engine made, or the engine for itself.
+    pub(super) fn add<K, V>(&mut self, name: &'static str, cache: Option<Cache<K, V>>)
+    where
+        K: Hash + Eq + Clone + Send + Sync + 'static,
+        V: Clone + Send + Sync + 'static,
+    {
+        if let Some(cache) = cache {
+            self.all.push((name, Box::new(cache)));
+        }
+    }
+
+    /// The figures of those that are on.
+    pub(super) fn stats(&self) -> impl Iterator<Item = (&'static str, CacheStats)> {
+        self.all.iter().map(|(name, cache)| (*name, cache.stats()))
+    }
+
+    /// One pass over all caches: what has expired is taken out, and while memory is short, half of
+    /// the rest too.
+    pub(super) fn upkeep(&self, memory_is_short: bool) {
+        for (name, cache) in &self.all {
+            let swept = cache.sweep(SWEEP_ENTRIES);
+            if memory_is_short {
+                cache.shrink_to(UNDER_PRESSURE);
+            }
+            tracing::trace!(cache = name, swept, memory_is_short, "went through a cache");
+        }
+    }
+}
+
+impl fmt::Debug for Caches {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.all.iter().map(|(name, _)| name)).finish()
+    }
+}
+
+impl<K, V> AnyCache for Cache<K, V>
+where
+    K: Hash + Eq + Clone + Send + Sync,
+    V: Clone + Send + Sync,
+{
+    fn stats(&self) -> CacheStats {
+        Self::stats(self)
+    }
+
+    fn shrink_to(&self, fraction: f64) {
+        Self::shrink_to(self, fraction);
+    }
+
+    /// Filled in when the cache has a `sweep`: until then, writes take out what has expired.
+    fn sweep(&self, _most: usize) -> usize {
+        0
+    }
+}
+
+impl<K: Hash + Eq + Clone, V: Clone> Switched<K, V> {
+    pub(super) fn get(&self, key: &K) -> Option<V> {
+        self.0.as_ref()?.get(key)
+    }
+
+    pub(super) fn insert(&self, key: K, value: V) {
+        if let Some(cache) = &self.0 {
+            cache.insert(key, value);
+        }
+    }
+
+    pub(super) fn invalidate(&self, key: &K) {
+        if let Some(cache) = &self.0 {
+            cache.invalidate(key);
+        }
+    }
+}
+
+fn sized<K: Hash + Eq + Clone, V: Clone>(
+    capacity: u64,
+    ttl: Duration,
+    clock: &SharedClock,
+) -> CacheBuilder<K, V> {
+    Cache::builder().capacity(capacity).ttl(ttl).clock(Arc::clone(clock))
+}
+
+fn content_weight(content: &Content) -> u64 {
+    let blocks = content.blocks.len() * size_of::<crate::model::Block>();
+    (content.text.len() + content.markdown.len() + blocks + size_of::<Content>()) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::SystemClock;
+
+    fn caches(config: &CacheConfig) -> Caches {
+        Caches::new(config, &SystemClock::shared())
+    }
+
+    fn names(caches: &Caches) -> Vec<&'static str> {
+        caches.stats().map(|(name, _)| name).collect()
+    }
+
+    #[test]
+    fn a_size_of_zero_turns_a_cache_off_and_nothing_else() {
+        let config = CacheConfig::default();
+        let all = ["content_cache", "query_cache", "template_cache", "robots_cache"];
+        assert_eq!(names(&caches(&config)), all);
+        let off = CacheConfig { content_bytes: 0, query_bytes: 0, template_entries: 0, ..config };
+        let caches = caches(&off);
+        assert_eq!(names(&caches), ["robots_cache"]);
+        caches.contents.insert(UrlKey([1; 16]), Arc::default());
+        assert!(caches.contents.get(&UrlKey([1; 16])).is_none());
+    }
+
+    #[test]
+    fn short_memory_halves_what_can_be_made_again_and_spares_the_holders() {
+        let config = CacheConfig { content_bytes: 1 << 20, ..CacheConfig::default() };
+        let caches = caches(&config);
+        for n in 0..200_u8 {
+            let content = Content { text: "x".repeat(20_000), ..Content::default() };
+            caches.contents.insert(UrlKey([n; 16]), Arc::new(content));
+            caches.holders.insert([n; 32], Url::parse("http://a.example/").unwrap());
+        }
+        let weight = || caches.stats().next().unwrap().1.weight;
+        let full = weight();
+        caches.upkeep(false);
+        assert!(full > 900_000 && weight() == full, "{full}");
+        caches.upkeep(true);
+        assert!(weight() <= 1 << 19 && weight() > 400_000, "{}", weight());
+        assert_eq!(caches.holders.len(), 200);
+    }
+}
