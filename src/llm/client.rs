@@ -323,11 +323,21 @@ impl Inner {
     ) -> Result<Completion, LlmError> {
         // Each turn ends the call, leads a flight, or waits for one under the deadline.
         loop {
+            let ended = self.flights.ended();
             if let Some(answer) = self.remembered(key) {
                 return Ok(answer);
             }
             match self.flights.join(*key) {
-                Seat::Leader(leader) => return self.lead(leader, key, request, call),
+                Seat::Leader(leader) => {
+                    // The flight before this one may have landed between the look and the join.
+                    if self.flights.ended() != ended
+                        && let Some(answer) = self.remembered(key)
+                    {
+                        drop(leader.land(Ok(Arc::new(answer.clone()))));
+                        return Ok(answer);
+                    }
+                    return self.lead(leader, key, request, call);
+                }
                 Seat::Follower(flight) => match self.landing(&flight, call)? {
                     Landing::Answer(answer) => {
                         self.stats.count(|stats| stats.joined += 1);
@@ -381,11 +391,6 @@ impl Inner {
         request: &ChatRequest,
         call: &mut Call<'_>,
     ) -> Result<Completion, LlmError> {
-        // The flight before this one may have landed between the look into memory and the join.
-        if let Some(answer) = self.remembered(key) {
-            drop(leader.land(Ok(Arc::new(answer.clone()))));
-            return Ok(answer);
-        }
         if let Some(Stored { answer, bytes, ttl }) = self.stored(key) {
             let answer = Arc::new(answer);
             self.memory.put(*key, Arc::clone(&answer), bytes, ttl);

@@ -9,6 +9,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -22,6 +23,8 @@ type Key = [u8; 32];
 #[derive(Debug, Default)]
 pub(super) struct Flights {
     flying: Mutex<HashMap<Key, Arc<Signal<Flight>>>>,
+    /// Counts the flights that have ended.
+    ended: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -82,6 +85,14 @@ pub(super) struct Leader<'a> {
 }
 
 impl Flights {
+    /// How many flights have ended. If it is the same before a look into memory and after joining,
+    /// no flight has brought an answer in between.
+    pub(super) fn ended(&self) -> u64 {
+        // Acquire pairs with the Release in `close`: who sees a flight ended sees its answer in
+        // memory. A flight that ends before this one is joined is seen by the lock of `join`.
+        self.ended.load(Ordering::Acquire)
+    }
+
     pub(super) fn join(&self, key: Key) -> Seat<'_> {
         let mut flying = self.flying.lock();
         if let Some(flight) = flying.get(&key) {
@@ -134,7 +145,11 @@ impl Leader<'_> {
     /// Takes the flight out under the lock of `join`: from here on nobody can follow. Gives whether
     /// somebody does.
     fn close(&mut self) -> bool {
-        self.flights.flying.lock().remove(&self.key);
+        {
+            let mut flying = self.flights.flying.lock();
+            flying.remove(&self.key);
+            self.flights.ended.fetch_add(1, Ordering::Release);
+        }
         self.landed = true;
         self.flight.with(|flight| flight.followers > 0)
     }

@@ -18,6 +18,36 @@ fn the_demo_prints_infos_with_their_citations() {
     }
 }
 
+/// Every cache of the engine is used by what the demo does, and finds what was put in.
+#[test]
+fn every_cache_shows_hits_after_the_demo() {
+    let data = Data::new();
+    let output = data.run(&["demo"]).output();
+    let copied = "The Harrow Bridge was built between 1611 and 1617 by the mason Tobias Renwick.";
+    assert!(output.contains(copied), "{output}");
+    assert!(output.contains("another job that wants the same: 0 calls, "), "{output}");
+    let stats = data.run(&["stats", "--json"]).json().remove(0);
+    let parts = stats["parts"].as_object().unwrap();
+    let caches: Vec<_> = parts.keys().filter(|part| part.ends_with("_cache")).collect();
+    let expected = [
+        "content_cache",
+        "dns_cache",
+        "query_cache",
+        "response_cache",
+        "robots_cache",
+        "template_cache",
+    ];
+    assert_eq!(caches, expected);
+    for name in expected {
+        let cache = &parts[name];
+        assert!(cache["hits"].as_u64() > Some(0), "{name}: {cache}");
+        assert!(cache["weight"].as_u64() <= cache["capacity"].as_u64(), "{name}: {cache}");
+    }
+    // One answer was looked for once for each call, one focus was written out once.
+    assert_eq!(parts["response_cache"]["misses"], parts["llm"]["requests"]);
+    assert_eq!(parts["template_cache"]["misses"], 1);
+}
+
 #[test]
 fn the_demo_keeps_its_data_where_it_is_told_to() {
     let data = Data::new();

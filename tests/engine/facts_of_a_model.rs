@@ -19,7 +19,7 @@ const TOKENS: u64 = 100;
 const BEGINNING: &str = "The toll at gate ";
 
 /// A site of pages with one fact each, and one that makes the model rave.
-fn site() -> Server {
+pub(crate) fn site() -> Server {
     Server::start(|request: &Request| {
         let path = request.path();
         let text = match path.strip_prefix("/gate/") {
@@ -36,7 +36,7 @@ fn site() -> Server {
 }
 
 /// The model: finds the sentence of a gate and quotes it; makes things up about the keeper.
-fn model(calls: &Arc<AtomicU64>) -> Server {
+pub(crate) fn model(calls: &Arc<AtomicU64>) -> Server {
     let calls = Arc::clone(calls);
     Server::start(move |request: &Request| {
         assert_eq!((request.method.as_str(), request.path()), ("POST", "/v1/chat/completions"));
@@ -72,14 +72,14 @@ fn model(calls: &Arc<AtomicU64>) -> Server {
     .unwrap()
 }
 
-fn config(address: &str) -> Config {
+pub(crate) fn config(address: &str) -> Config {
     let mut config = eager();
     config.llm.url = Some(format!("http://{address}/v1"));
     config.llm.model = Some("tiny".to_owned());
     config
 }
 
-fn job(site: &Server) -> Job {
+pub(crate) fn job(site: &Server) -> Job {
     Job::new("tolls").site(site.url("/")).focus(Focus::new("toll at the gate"))
 }
 

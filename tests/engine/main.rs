@@ -16,6 +16,7 @@ mod support;
 mod answers_of_servers;
 mod budgets_hold;
 mod bundled_site;
+mod caches_can_be_off;
 mod closing_in_mid_crawl;
 mod distillers_of_others;
 mod distillers_that_wait;

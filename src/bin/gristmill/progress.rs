@@ -26,6 +26,17 @@ pub(crate) fn watch<T>(
     visible: bool,
     after: impl FnOnce(&Report) -> Result<T, Error>,
 ) -> Result<(Report, T), Error> {
+    let outcome = follow(engine, job, stop, visible);
+    close(engine, outcome.and_then(|report| after(&report).map(|told| (report, told))))
+}
+
+/// The same without closing the engine.
+pub(crate) fn follow(
+    engine: &Engine,
+    job: Job,
+    stop: &CancelToken,
+    visible: bool,
+) -> Result<Report, Error> {
     let run = Arc::new(engine.run(job)?);
     let stopper = Arc::clone(&run);
     let guard = stop.on_cancel(move || stopper.cancel());
@@ -33,11 +44,15 @@ pub(crate) fn watch<T>(
     let outcome = wait(&run, &line);
     drop(guard);
     line.finish_and_clear();
-    let result = outcome.and_then(|report| Ok((after(&report)?, report)));
+    outcome
+}
+
+/// Closes the engine, and gives the result back. Its error is the more telling one.
+pub(crate) fn close<T>(engine: &Engine, result: Result<T, Error>) -> Result<T, Error> {
     let closed = engine.close(CLOSE_WITHIN);
-    let (told, report) = result?;
+    let result = result?;
     closed?;
-    Ok((report, told))
+    Ok(result)
 }
 
 fn wait(run: &Run, line: &ProgressBar) -> Result<Report, Error> {

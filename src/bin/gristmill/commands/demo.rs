@@ -1,14 +1,21 @@
 //! `gristmill demo`: the whole job on the bundled site, on the loopback interface.
+//!
+//! First without a model, as most will begin; then [with one](super::demo_model).
 
 use std::cmp::Ordering;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use gristmill::Config;
 use gristmill::engine::{Engine, Error, InfoQuery, Report, StopReason};
+use gristmill::http::Resolve;
 use gristmill::model::{Budget, Focus, Info, Job, Scope};
 
 use super::crawl::summary;
+use super::demo_model;
 use super::infos::citation;
 use crate::arguments::Place;
 use crate::demo::server::Server;
@@ -21,7 +28,7 @@ use crate::{interrupt, progress};
 const FOCUSES: [&str; 4] =
     ["mill wheel restoration", "flood of 1784", "Restaurierung des Mühlrads", "水轮修复"];
 /// Infos shown for each of them.
-const SHOWN: usize = 3;
+pub(super) const SHOWN: usize = 3;
 /// URLs of the site whose fate is told.
 const TOLD: [&str; 6] = [
     "/mills/ashgate-wheel.html",
@@ -38,42 +45,70 @@ const MAX_DEPTH: u32 = 6;
 const MAX_PAGES: u64 = 300;
 
 /// What is read from the engine before it is closed.
-struct Findings {
+pub(super) struct Findings {
     infos: Vec<(&'static str, Vec<Info>)>,
     reasons: Vec<String>,
+}
+
+impl Findings {
+    /// How many questions to the engine it came from.
+    pub(super) fn questions(&self) -> usize {
+        self.infos.len() + TOLD.len()
+    }
+}
+
+/// The demo's directory of names: the site is here, whatever the system says of `localhost`, and
+/// no other name is asked of the network.
+#[derive(Debug)]
+pub(super) struct Here;
+
+impl Resolve for Here {
+    fn resolve(&self, host: &str) -> io::Result<Vec<IpAddr>> {
+        match host {
+            "localhost" => Ok(vec![Ipv4Addr::LOCALHOST.into()]),
+            _ => Err(io::Error::new(io::ErrorKind::NotFound, "the demo knows its own site only")),
+        }
+    }
 }
 
 pub(crate) fn run(place: &Place, verbose: u8) -> Result<Outcome, Failure> {
     let server =
         Server::start(Site::new()).map_err(|e| Failure::system("start the demo's server", e))?;
     let dir = Directory::of(place)?;
-    let engine = Engine::builder(dir.path()).config(settings()).build()?;
+    let engine = Engine::builder(dir.path()).config(settings()).resolver(Arc::new(Here)).build()?;
     let stop = interrupt::token()?;
-    let job = job(&server);
+    let job = job(&server, FOCUSES);
     let mut output = Output::stdout();
     output.line(&format!(
         "The bundled site is served at {}. Crawling it and looking for {} things ...",
-        server.url("/"),
+        url(&server, "/"),
         FOCUSES.len()
     ))?;
     std::io::Write::flush(&mut output).map_err(Failure::Output)?;
     let (report, findings) =
         progress::watch(&engine, job, &stop, verbose == 0, |_| findings(&engine, &server))?;
-    print(&mut output, &report, &findings, &dir)?;
+    print(&mut output, &report, &findings)?;
+    let outcome = if report.stopped == Some(StopReason::Cancelled) {
+        Outcome::Interrupted
+    } else if findings.infos.iter().any(|(_, infos)| infos.is_empty()) {
+        return Err(Failure::Failed("the demo did not find what its site holds".to_owned()));
+    } else {
+        demo_model::run(&mut output, &server, dir.path(), &stop, verbose == 0)?
+    };
+    print_end(&mut output, &dir)?;
     output.finish()?;
     dir.remove()?;
     drop(server);
-    if report.stopped == Some(StopReason::Cancelled) {
-        return Ok(Outcome::Interrupted);
-    }
-    if findings.infos.iter().any(|(_, infos)| infos.is_empty()) {
-        return Err(Failure::Failed("the demo did not find what its site holds".to_owned()));
-    }
-    Ok(Outcome::Done)
+    Ok(outcome)
+}
+
+/// Where a path of the site is, by name.
+fn url(server: &Server, path: &str) -> String {
+    format!("http://localhost:{}{path}", server.address().port())
 }
 
 /// The site is ours and on this machine: no pause is owed to it.
-fn settings() -> Config {
+pub(super) fn settings() -> Config {
     let mut config = Config::default();
     config.crawl.allow_private = true;
     config.crawl.delay = Duration::ZERO;
@@ -81,15 +116,15 @@ fn settings() -> Config {
     config
 }
 
-fn job(server: &Server) -> Job {
+pub(super) fn job(server: &Server, focuses: impl IntoIterator<Item = &'static str>) -> Job {
     let job = Job::new("demo")
-        .site(server.url("/"))
+        .site(url(server, "/"))
         .scope(Scope { max_depth: Some(MAX_DEPTH), ..Scope::default() })
         .budget(Budget { max_pages: Some(MAX_PAGES), ..Budget::default() });
-    FOCUSES.into_iter().fold(job, |job, focus| job.focus(Focus::new(focus)))
+    focuses.into_iter().fold(job, |job, focus| job.focus(Focus::new(focus)))
 }
 
-fn findings(engine: &Engine, server: &Server) -> Result<Findings, Error> {
+pub(super) fn findings(engine: &Engine, server: &Server) -> Result<Findings, Error> {
     let mut infos = Vec::new();
     for focus in FOCUSES {
         let query = InfoQuery { focus: Some(focus.to_owned()), since: None };
@@ -100,19 +135,14 @@ fn findings(engine: &Engine, server: &Server) -> Result<Findings, Error> {
     }
     let mut reasons = Vec::new();
     for path in TOLD {
-        for explanation in engine.why(&server.url(path))? {
+        for explanation in engine.why(&url(server, path))? {
             reasons.push(format!("{path}: {}", plain(&explanation.reason.to_string())));
         }
     }
     Ok(Findings { infos, reasons })
 }
 
-fn print(
-    output: &mut Output,
-    report: &Report,
-    findings: &Findings,
-    dir: &Directory,
-) -> Result<(), Failure> {
+fn print(output: &mut Output, report: &Report, findings: &Findings) -> Result<(), Failure> {
     output.line(&summary(report))?;
     for (focus, infos) in &findings.infos {
         output.line(&format!("\n{focus}"))?;
@@ -124,6 +154,10 @@ fn print(
     for reason in &findings.reasons {
         output.line(&format!("- {reason}"))?;
     }
+    Ok(())
+}
+
+fn print_end(output: &mut Output, dir: &Directory) -> Result<(), Failure> {
     if let Directory::Kept(path) = dir {
         let path = path.display();
         output.line(&format!("\nAll of it is in {path}: try `gristmill infos --data {path}`."))?;

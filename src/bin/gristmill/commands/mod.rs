@@ -4,6 +4,7 @@ pub(crate) mod check;
 pub(crate) mod config;
 pub(crate) mod crawl;
 pub(crate) mod demo;
+mod demo_model;
 pub(crate) mod extract;
 pub(crate) mod get;
 pub(crate) mod infos;
