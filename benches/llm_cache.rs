@@ -15,6 +15,7 @@ use gristmill::llm::{
     CacheFailure, CacheTier, ChatRequest, Client, HttpReply, HttpRequest, ResponseCache, Transport,
     TransportError,
 };
+use gristmill::model::Headers;
 use gristmill::store::{Keyspace, KeyspaceOptions, Store, StoreError};
 
 /// Different requests; they are asked in turn.
@@ -28,7 +29,7 @@ struct Canned(Vec<u8>);
 
 impl Transport for Canned {
     fn post(&self, _: &HttpRequest<'_>, _: &CancelToken) -> Result<HttpReply, TransportError> {
-        Ok(HttpReply { status: 200, headers: Default::default(), body: self.0.clone() })
+        Ok(HttpReply { status: 200, headers: Headers::default(), body: self.0.clone() })
     }
 }
 
@@ -90,15 +91,19 @@ fn hits(criterion: &mut Criterion) {
     let mut next = || turn.next().expect("a cycle has no end");
 
     let memory = client(None, 64 << 20);
-    requests.iter().for_each(|request| ask(&memory, request, CacheTier::Miss));
+    for request in &requests {
+        ask(&memory, request, CacheTier::Miss);
+    }
     group.bench_function("memory_hit", |b| b.iter(|| ask(&memory, next(), CacheTier::Memory)));
 
     let dir = tempfile::tempdir().expect("a temporary directory");
     let (store, cache) = rows(dir.path());
     let fill = client(Some(cache), 0);
-    requests.iter().for_each(|request| ask(&fill, request, CacheTier::Miss));
+    for request in &requests {
+        ask(&fill, request, CacheTier::Miss);
+    }
     drop(fill);
-    store.close(Duration::from_secs(60)).expect("the store closes");
+    store.close(Duration::from_mins(1)).expect("the store closes");
     drop(store);
     let (_store, cache) = rows(dir.path());
     let disk = client(Some(cache), 0);

@@ -104,12 +104,12 @@ pub(super) fn upkeep(
     pressure: Option<Arc<dyn MemoryPressure>>,
 ) -> Periodic {
     let caches = Arc::clone(caches);
-    pool.task("upkeep of caches")
-        .priority(Priority::Low)
-        .after(UPKEEP_EVERY)
-        .every(UPKEEP_EVERY, move || {
-            caches.upkeep(pressure.as_ref().is_some_and(|pressure| pressure.is_high()))
-        })
+    pool.task("upkeep of caches").priority(Priority::Low).after(UPKEEP_EVERY).every(
+        UPKEEP_EVERY,
+        move || {
+            caches.upkeep(pressure.as_ref().is_some_and(|pressure| pressure.is_high()));
+        },
+    )
 }
 
 /// The model's client, if a model is configured.

@@ -25,7 +25,7 @@ use url::Url;
 use super::distill::Frames;
 use super::query::results::{Kept, QueryKey, Results};
 use crate::cache::{Cache, CacheBuilder, CacheStats};
-use crate::config::CacheConfig;
+use crate::config::Config;
 use crate::crawl::RulesCache;
 use crate::model::Content;
 use crate::time::SharedClock;
@@ -66,7 +66,9 @@ pub(super) struct Caches {
 
 impl Caches {
     /// The caches that the engine itself fills.
-    pub(super) fn new(config: &CacheConfig, clock: &SharedClock) -> Self {
+    pub(super) fn new(config: &Config, clock: &SharedClock) -> Self {
+        let has_model = config.llm.url.is_some();
+        let config = &config.cache;
         let contents = (config.content_bytes > 0).then(|| {
             let builder = sized(config.content_bytes, config.content_ttl, clock)
                 .weigher(|_, content: &Arc<Content>| content_weight(content));
@@ -78,7 +80,7 @@ impl Caches {
                 .weigher(|_: &QueryKey, kept: &Kept| kept.weight())
                 .build()
         });
-        let templates: Option<Frames> = (config.template_entries > 0)
+        let templates: Option<Frames> = (has_model && config.template_entries > 0)
             .then(|| sized(config.template_entries as u64, config.template_ttl, clock).build());
         let stays = config.robots_ttl.saturating_add(config.robots_stale);
         let rules = RulesCache::new(config.robots_bytes, stays, Arc::clone(clock));
@@ -185,10 +187,13 @@ fn content_weight(content: &Content) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::CacheConfig;
     use crate::time::SystemClock;
 
-    fn caches(config: &CacheConfig) -> Caches {
-        Caches::new(config, &SystemClock::shared())
+    fn caches(config: CacheConfig) -> Caches {
+        let mut config = Config { cache: config, ..Config::default() };
+        config.llm.url = Some("http://127.0.0.1:9/v1".to_owned());
+        Caches::new(&config, &SystemClock::shared())
     }
 
     fn names(caches: &Caches) -> Vec<&'static str> {
@@ -199,18 +204,27 @@ mod tests {
     fn a_size_of_zero_turns_a_cache_off_and_nothing_else() {
         let config = CacheConfig::default();
         let all = ["content_cache", "query_cache", "template_cache", "robots_cache"];
-        assert_eq!(names(&caches(&config)), all);
+        assert_eq!(names(&caches(config.clone())), all);
         let off = CacheConfig { content_bytes: 0, query_bytes: 0, template_entries: 0, ..config };
-        let caches = caches(&off);
+        let caches = caches(off);
         assert_eq!(names(&caches), ["robots_cache"]);
         caches.contents.insert(UrlKey([1; 16]), Arc::default());
         assert!(caches.contents.get(&UrlKey([1; 16])).is_none());
     }
 
     #[test]
+    fn an_engine_has_its_caches_gone_through() {
+        let dir = tempfile::tempdir().unwrap();
+        let engine = crate::engine::Engine::open(dir.path()).unwrap();
+        let tasks = engine.shared().unwrap().crawl_pool.tasks();
+        let upkeep = tasks.iter().find(|task| task.name == "upkeep of caches").unwrap();
+        assert_eq!(upkeep.priority, crate::pool::Priority::Low);
+    }
+
+    #[test]
     fn short_memory_halves_what_can_be_made_again_and_spares_the_holders() {
         let config = CacheConfig { content_bytes: 1 << 20, ..CacheConfig::default() };
-        let caches = caches(&config);
+        let caches = caches(config);
         for n in 0..200_u8 {
             let content = Content { text: "x".repeat(20_000), ..Content::default() };
             caches.contents.insert(UrlKey([n; 16]), Arc::new(content));

@@ -267,7 +267,7 @@ impl EngineBuilder {
         let tables = Tables::open(store, &config.store)?;
         let http = adapters::crawl_client(&config, &clock, &resolver)?;
         let llm = adapters::llm_client(&config, &clock, &resolver, &tables)?;
-        let mut caches = Caches::new(&config.cache, &clock);
+        let mut caches = Caches::new(&config, &clock);
         caches.add("dns_cache", http.names_cache().cloned());
         caches.add("response_cache", llm.as_ref().and_then(|llm| llm.answers_cache()).cloned());
         let distiller = match distiller {

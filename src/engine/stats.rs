@@ -29,8 +29,10 @@ pub struct Stats {
     pub pid: u32,
     /// The runs under way or ended in this process, by the name of their job.
     pub runs: Vec<(String, Progress)>,
-    /// The figures of the parts: `store`, `http`, `crawl_pool`, `distil_pool`, `content_cache`,
-    /// `llm` where a model is configured, and `frontier/NAME` for each run.
+    /// The figures of the parts: `store`, `http`, `crawl_pool`, `distil_pool`; of the caches that are
+    /// on, `content_cache`, `query_cache`, `robots_cache` and `dns_cache` (the names of the crawl's
+    /// client); where a model is configured, `llm`, `template_cache` and `response_cache`; and
+    /// `frontier/NAME` for each run.
     pub parts: serde_json::Map<String, Value>,
 }
 

@@ -76,7 +76,7 @@ impl Client {
     }
 
     /// What the cache of names has done; `None` where it is off.
-    pub fn names(&self) -> Option<CacheStats> {
+    pub fn dns_stats(&self) -> Option<CacheStats> {
         self.shared.resolver.cache().map(Cache::stats)
     }
 

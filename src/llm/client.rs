@@ -279,7 +279,7 @@ impl Client {
     }
 
     /// What the memory tier of the response cache has done; `None` where it is off.
-    pub fn memory_cache(&self) -> Option<CacheStats> {
+    pub fn cache_stats(&self) -> Option<CacheStats> {
         self.inner.memory.cache().map(Cache::stats)
     }
 

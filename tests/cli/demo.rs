@@ -23,9 +23,10 @@ fn the_demo_prints_infos_with_their_citations() {
 fn every_cache_shows_hits_after_the_demo() {
     let data = Data::new();
     let output = data.run(&["demo"]).output();
-    let copied = "The Harrow Bridge was built between 1611 and 1617 by the mason Tobias Renwick.";
-    assert!(output.contains(copied), "{output}");
     assert!(output.contains("another job that wants the same: 0 calls, "), "{output}");
+    let copied = "The Harrow Bridge was built between 1611 and 1617 by the mason Tobias Renwick.";
+    let facts = data.run(&["infos", "--focus", "arches of the Harrow Bridge", "--json"]).json();
+    assert!(facts.iter().any(|info| info["fact"] == copied), "{facts:?}");
     let stats = data.run(&["stats", "--json"]).json().remove(0);
     let parts = stats["parts"].as_object().unwrap();
     let caches: Vec<_> = parts.keys().filter(|part| part.ends_with("_cache")).collect();
@@ -43,9 +44,9 @@ fn every_cache_shows_hits_after_the_demo() {
         assert!(cache["hits"].as_u64() > Some(0), "{name}: {cache}");
         assert!(cache["weight"].as_u64() <= cache["capacity"].as_u64(), "{name}: {cache}");
     }
-    // One answer was looked for once for each call, one focus was written out once.
-    assert_eq!(parts["response_cache"]["misses"], parts["llm"]["requests"]);
-    assert_eq!(parts["template_cache"]["misses"], 1);
+    assert_eq!(parts["response_cache"]["hits"], parts["llm"]["memory_hits"]);
+    // One focus, which all workers may have met at once.
+    assert!(parts["template_cache"]["misses"].as_u64() <= Some(4), "{}", parts["template_cache"]);
 }
 
 #[test]

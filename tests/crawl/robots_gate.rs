@@ -161,7 +161,7 @@ fn rules_that_memory_has_no_room_for_come_before_each_page() {
         .collect();
     let admitted = frontier.admit(&store, now, urls.iter().map(Candidate::seed)).unwrap();
     frontier.publish(admitted.admissions);
-    let filler: String = (0..40).map(|n| format!("disallow: /unused/{n}\n")).collect();
+    let filler = "disallow: /unused\n".repeat(40);
     let text = format!("user-agent: *\n{filler}disallow: /private/\n");
     let (mut robots, mut pages, mut refused) = (0, 0, 0);
     loop {

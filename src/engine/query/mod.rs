@@ -230,14 +230,13 @@ impl Engine {
         let key = UrlKey::from_url(&parse_url(url)?);
         let keyspaces = [&tables.pages, &tables.jobs, &tables.urls];
         let reading = self.reading(Asked::Page(key), &keyspaces)?;
-        let found = match reading.kept::<FoundPage>() {
-            Some(found) => found,
-            None => {
-                let (found, weight) = find_page(tables, &reading.snapshot, key)?;
-                let found = Arc::new(found.into_iter().collect::<Vec<_>>());
-                reading.keep(Arc::clone(&found), weight);
-                found
-            }
+        let found = if let Some(kept) = reading.kept::<FoundPage>() {
+            kept
+        } else {
+            let (found, weight) = find_page(tables, &reading.snapshot, key)?;
+            let found = Arc::new(found.into_iter().collect::<Vec<_>>());
+            reading.keep(Arc::clone(&found), weight);
+            found
         };
         let page = found.first().cloned();
         let tables = tables.clone();

@@ -28,7 +28,7 @@ use crate::{interrupt, progress};
 const FOCUSES: [&str; 4] =
     ["mill wheel restoration", "flood of 1784", "Restaurierung des Mühlrads", "水轮修复"];
 /// Infos shown for each of them.
-pub(super) const SHOWN: usize = 3;
+const SHOWN: usize = 3;
 /// URLs of the site whose fate is told.
 const TOLD: [&str; 6] = [
     "/mills/ashgate-wheel.html",
@@ -128,10 +128,7 @@ pub(super) fn findings(engine: &Engine, server: &Server) -> Result<Findings, Err
     let mut infos = Vec::new();
     for focus in FOCUSES {
         let query = InfoQuery { focus: Some(focus.to_owned()), since: None };
-        let mut found = engine.infos(&query)?.collect::<Result<Vec<_>, _>>()?;
-        found.sort_by(|a, b| b.score.partial_cmp(&a.score).unwrap_or(Ordering::Equal));
-        found.truncate(SHOWN);
-        infos.push((focus, found));
+        infos.push((focus, best(engine.infos(&query)?)?));
     }
     let mut reasons = Vec::new();
     for path in TOLD {
@@ -140,6 +137,14 @@ pub(super) fn findings(engine: &Engine, server: &Server) -> Result<Findings, Err
         }
     }
     Ok(Findings { infos, reasons })
+}
+
+/// The infos that are shown: those with the highest scores.
+pub(super) fn best(infos: impl Iterator<Item = Result<Info, Error>>) -> Result<Vec<Info>, Error> {
+    let mut found = infos.collect::<Result<Vec<_>, _>>()?;
+    found.sort_by(|a, b| b.score.partial_cmp(&a.score).unwrap_or(Ordering::Equal));
+    found.truncate(SHOWN);
+    Ok(found)
 }
 
 fn print(output: &mut Output, report: &Report, findings: &Findings) -> Result<(), Failure> {

@@ -7,7 +7,7 @@ use gristmill::cancel::CancelToken;
 use gristmill::engine::{Engine, Error, InfoQuery, Report, StopReason};
 use gristmill::model::{Info, Job};
 
-use super::demo::{self, Here, SHOWN};
+use super::demo::{self, Here};
 use super::infos::citation;
 use crate::demo::model::StandIn;
 use crate::demo::server::Server;
@@ -73,7 +73,7 @@ fn findings(
     let first = progress::follow(engine, job("demo with a model".to_owned()), stop, visible)?;
     let second = progress::follow(engine, job("demo once more".to_owned()), stop, visible)?;
     let query = InfoQuery { focus: Some(FOCUS.to_owned()), since: None };
-    let infos = engine.infos(&query)?.collect::<Result<Vec<_>, _>>()?;
+    let infos = demo::best(engine.infos(&query)?)?;
     let (questions, from_store) = ask_all(engine, site)?;
     let (_, from_memory) = ask_all(engine, site)?;
     Ok(Findings { first, second, infos, questions, from_store, from_memory })
@@ -97,7 +97,7 @@ fn print(output: &mut Output, found: &Findings) -> Result<(), Failure> {
         second.calls,
         second.cache_hits,
     ))?;
-    for info in found.infos.iter().take(SHOWN) {
+    for info in &found.infos {
         output.line(&citation(info))?;
     }
     output.line(&format!(
