@@ -14,18 +14,19 @@ use url::Url;
 use super::builder::Builder;
 #[cfg(feature = "engine")]
 use super::cache::Held;
-use super::cache::{self, MemoryTier, ResponseCache};
+use super::cache::{MemoryTier, ResponseCache};
 use super::call::{Call, Continuation};
 use super::error::{LlmError, Served};
 use super::flight::{Flight, Flights, Landing, Leader, PutOff, Seat};
 use super::key::{Scope, request_key};
 use super::pause::Pause;
 use super::permits::Permits;
-use super::request::{CacheTier, ChatRequest, Completion, FinishReason};
+use super::request::{CacheTier, ChatRequest, Completion};
 use super::retry::RetryPolicy;
 use super::schema::SchemaBook;
 use super::signal::{Deadline, Signal};
 use super::stats::{LlmStats, Recorder};
+use super::tiers::{Stored, from_cache};
 use super::transport::{SecretHeader, Transport};
 use super::wire::{Dialect, Wire};
 use crate::cache::{Cache, CacheStats};
@@ -89,7 +90,7 @@ pub(super) struct Settings {
 }
 
 pub(super) struct Inner {
-    settings: Settings,
+    pub(super) settings: Settings,
     /// The URL without query, for errors: a query may hold a key.
     pub(super) endpoint: String,
     pub(super) headers: Headers,
@@ -99,16 +100,8 @@ pub(super) struct Inner {
     pub(super) random: Mutex<fastrand::Rng>,
     pub(super) stats: Recorder,
     pub(super) schemas: SchemaBook,
-    memory: MemoryTier,
+    pub(super) memory: MemoryTier,
     flights: Flights,
-}
-
-/// An answer of the durable tier.
-struct Stored {
-    answer: Completion,
-    bytes: usize,
-    /// How long it is still good; `None`: for ever.
-    ttl: Option<Duration>,
 }
 
 impl Client {
@@ -378,12 +371,6 @@ impl Inner {
         self.settings.pause.pause(wait, call.cancel).map_err(|_| LlmError::Cancelled)
     }
 
-    fn remembered(&self, key: &[u8; 32]) -> Option<Completion> {
-        let answer = self.memory.get(key)?;
-        self.stats.count(|stats| stats.memory_hits += 1);
-        Some(from_cache(&answer, CacheTier::Memory))
-    }
-
     fn lead(
         &self,
         leader: Leader<'_>,
@@ -421,56 +408,6 @@ impl Inner {
             self.remember(key, answer);
         }
         leader.land(fresh).map(|answer| (*answer).clone())
-    }
-
-    /// The answer in the durable tier, if it is not too old; one whose time is not known is, where
-    /// age counts. What cannot be read counts as absent, and as a failure.
-    fn stored(&self, key: &[u8; 32]) -> Option<Stored> {
-        let failed = |error: &dyn std::error::Error| {
-            tracing::warn!(%error, "the durable response cache cannot be read");
-            self.stats.count(|stats| stats.cache_failures += 1);
-        };
-        let bytes = match self.settings.cache.as_ref()?.get(key) {
-            Ok(bytes) => bytes?,
-            Err(error) => {
-                failed(&error);
-                return None;
-            }
-        };
-        let (answer, at) = match cache::decode(&bytes) {
-            Ok(decoded) => decoded,
-            Err(error) => {
-                failed(&error);
-                return None;
-            }
-        };
-        let bytes = bytes.len();
-        if self.settings.cache_ttl.is_zero() {
-            return Some(Stored { answer, bytes, ttl: None });
-        }
-        let age = self.clock().wall().saturating_since(at?);
-        let left = self.settings.cache_ttl.saturating_sub(age);
-        (!left.is_zero()).then_some(Stored { answer, bytes, ttl: Some(left) })
-    }
-
-    /// Stores a good answer in both tiers. One that ended for a doubtful reason is not stored.
-    fn remember(&self, key: &[u8; 32], answer: &Arc<Completion>) {
-        if !matches!(answer.finish_reason, FinishReason::Stop | FinishReason::Missing) {
-            return;
-        }
-        let bytes = match cache::encode(answer, self.clock().wall()) {
-            Ok(bytes) => bytes,
-            Err(error) => {
-                tracing::warn!(%error, "an answer cannot be cached");
-                self.stats.count(|stats| stats.cache_failures += 1);
-                return;
-            }
-        };
-        self.memory.put(*key, Arc::clone(answer), bytes.len(), None);
-        if let Some(Err(error)) = self.settings.cache.as_ref().map(|cache| cache.put(key, &bytes)) {
-            tracing::warn!(%error, "the durable response cache cannot be written");
-            self.stats.count(|stats| stats.cache_failures += 1);
-        }
     }
 
     pub(super) fn url(&self) -> &Url {
@@ -516,8 +453,4 @@ impl Inner {
     pub(super) fn max_prompt_bytes(&self) -> usize {
         self.settings.max_prompt_bytes
     }
-}
-
-fn from_cache(answer: &Completion, tier: CacheTier) -> Completion {
-    Completion { cache: tier, requests: 0, ..answer.clone() }
 }

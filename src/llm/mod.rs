@@ -41,6 +41,7 @@ mod retry;
 mod schema;
 mod signal;
 mod stats;
+mod tiers;
 mod transport;
 mod wire;
 
