@@ -31,4 +31,5 @@ mod one_engine_a_directory;
 mod politeness_is_measured;
 mod reruns_revalidate;
 mod retries_hold_no_worker;
+mod short_memory;
 mod workshop;
