@@ -55,7 +55,12 @@ fn zipf_keys() -> Vec<u64> {
 }
 
 fn cache(capacity: u64) -> Cache<u64, u64> {
-    Cache::builder().capacity(capacity).shards(64).ttl(TTL).build()
+    Cache::builder()
+        .capacity(capacity)
+        .shards(64)
+        .ttl(TTL)
+        .build()
+        .expect("invariant: the options are sound")
 }
 
 /// The time in which `threads` threads together go through all keys.

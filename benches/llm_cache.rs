@@ -10,10 +10,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use gristmill::cache::{Tier, TierError};
 use gristmill::cancel::CancelToken;
 use gristmill::llm::{
-    CacheFailure, CacheTier, ChatRequest, Client, HttpReply, HttpRequest, ResponseCache, Transport,
-    TransportError,
+    CacheTier, ChatRequest, Client, HttpReply, HttpRequest, Transport, TransportError,
 };
 use gristmill::model::Headers;
 use gristmill::store::{Keyspace, KeyspaceOptions, Store, StoreError};
@@ -35,22 +35,26 @@ impl Transport for Canned {
 
 struct Rows(Keyspace);
 
-impl ResponseCache for Rows {
-    fn get(&self, key: &[u8; 32]) -> Result<Option<Vec<u8>>, CacheFailure> {
+impl Tier<[u8; 32], Vec<u8>> for Rows {
+    fn get(&self, key: &[u8; 32]) -> Result<Option<Vec<u8>>, TierError> {
         let value = self.0.get(key).map_err(|error| failure("read", error))?;
         Ok(value.map(|value| value.to_vec()))
     }
 
-    fn put(&self, key: &[u8; 32], value: &[u8]) -> Result<(), CacheFailure> {
+    fn put(&self, key: &[u8; 32], value: &Vec<u8>) -> Result<(), TierError> {
         self.0.put(key, value).map_err(|error| failure("write", error))
+    }
+
+    fn remove(&self, key: &[u8; 32]) -> Result<(), TierError> {
+        self.0.delete(key).map_err(|error| failure("remove", error))
     }
 }
 
-fn failure(operation: &'static str, error: StoreError) -> CacheFailure {
-    CacheFailure { operation, source: Box::new(error) }
+fn failure(operation: &'static str, error: StoreError) -> TierError {
+    TierError { operation, source: Box::new(error) }
 }
 
-fn client(cache: Option<Arc<dyn ResponseCache>>, memory: usize) -> Client {
+fn client(cache: Option<Arc<dyn Tier<[u8; 32], Vec<u8>>>>, memory: usize) -> Client {
     let text = "x".repeat(ANSWER_BYTES);
     let body = format!(r#"{{"choices": [{{"message": {{"content": "{text}"}}}}]}}"#).into_bytes();
     let builder = Client::builder()
@@ -72,7 +76,7 @@ fn requests() -> Vec<ChatRequest> {
         .collect()
 }
 
-fn rows(dir: &Path) -> (Store, Arc<dyn ResponseCache>) {
+fn rows(dir: &Path) -> (Store, Arc<dyn Tier<[u8; 32], Vec<u8>>>) {
     let store = Store::open(dir).expect("the store opens");
     let rows = store.keyspace("answers", KeyspaceOptions::default()).expect("the keyspace opens");
     (store, Arc::new(Rows(rows)))

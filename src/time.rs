@@ -90,6 +90,11 @@ pub trait Clock: Send + Sync + fmt::Debug {
         self.monotonic()
     }
 
+    /// [`coarse`](Self::coarse) in whole milliseconds, for those who ask very often.
+    fn coarse_millis(&self) -> u64 {
+        u64::try_from(self.coarse().as_millis()).unwrap_or(u64::MAX)
+    }
+
     /// The date and time of day; may jump either way.
     fn wall(&self) -> Timestamp;
 }
@@ -104,6 +109,9 @@ pub struct SystemClock {
     /// The system's own reading at `start`.
     #[cfg(target_os = "linux")]
     start_raw: Duration,
+    /// The same in milliseconds, rounded up, so that no reading is ahead of the exact one.
+    #[cfg(target_os = "linux")]
+    start_millis: i64,
 }
 
 /// Linux keeps the monotonic time of the last timer tick, 1 to 10 ms ago, in memory.
@@ -117,11 +125,16 @@ fn reading(id: rustix::time::ClockId) -> Duration {
 impl SystemClock {
     /// A clock whose monotonic reading starts at zero now.
     pub fn new() -> Self {
-        Self {
-            start: Instant::now(),
-            #[cfg(target_os = "linux")]
-            start_raw: reading(rustix::time::ClockId::Monotonic),
+        let start = Instant::now();
+        #[cfg(target_os = "linux")]
+        {
+            let start_raw = reading(rustix::time::ClockId::Monotonic);
+            let millis = start_raw.as_nanos().div_ceil(1_000_000);
+            let start_millis = i64::try_from(millis).unwrap_or(i64::MAX);
+            Self { start, start_raw, start_millis }
         }
+        #[cfg(not(target_os = "linux"))]
+        Self { start }
     }
 
     /// [`SystemClock::new`] as a [`SharedClock`].
@@ -144,6 +157,14 @@ impl Clock for SystemClock {
     #[cfg(target_os = "linux")]
     fn coarse(&self) -> Duration {
         reading(rustix::time::ClockId::MonotonicCoarse).saturating_sub(self.start_raw)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn coarse_millis(&self) -> u64 {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse);
+        let millis = time.tv_sec * 1000 + time.tv_nsec / 1_000_000 - self.start_millis;
+        // Negative in the first milliseconds: the last tick was before the start.
+        u64::try_from(millis).unwrap_or(0)
     }
 
     fn wall(&self) -> Timestamp {
@@ -204,8 +225,12 @@ mod tests {
             assert!(clock.monotonic() < Duration::from_mins(1), "it stands still");
         }
         for _ in 0..1000 {
-            let (coarse, exact) = (clock.coarse(), clock.monotonic());
+            let (coarse, millis) = (clock.coarse(), clock.coarse_millis());
+            let exact = clock.monotonic();
             assert!(coarse <= exact, "{coarse:?} is ahead of {exact:?}");
+            let millis = Duration::from_millis(millis);
+            assert!(millis <= exact, "{millis:?} is ahead of {exact:?}");
+            assert!(coarse < millis + Duration::from_millis(12), "{millis:?} is behind {coarse:?}");
         }
     }
 

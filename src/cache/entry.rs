@@ -1,20 +1,42 @@
-//! What the map holds.
+//! What the map holds under a key.
 
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde::Serialize;
 
-/// Reads beyond this number are not counted; S3-FIFO needs two bits.
+use super::slab::Line;
+
+/// Reads beyond this number are not counted.
 const MAX_READS: u8 = 3;
+/// The bits of [`Entry::state`] that count reads; the next one says that it stands in the main
+/// queue.
+const READS: u8 = 0b0011;
+const IN_MAIN: u8 = 0b0100;
 
 /// Options of one insertion.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InsertOptions {
-    /// How long the entry lives, in place of the cache's own.
+    /// How long the entry lives, in place of the cache's own time.
     pub ttl: Option<Duration>,
-    /// Groups entries for [`invalidate_tag`](super::Cache::invalidate_tag).
-    pub tag: Option<String>,
+    /// Groups entries for [`invalidate_tag`](super::Cache::invalidate_tag). Default: none.
+    pub tags: Vec<String>,
+}
+
+impl InsertOptions {
+    /// The entry lives for `ttl`, whatever the cache's own time to live.
+    #[must_use]
+    pub fn ttl(mut self, ttl: Duration) -> Self {
+        self.ttl = Some(ttl);
+        self
+    }
+
+    /// The entry goes when this tag is invalidated.
+    #[must_use]
+    pub fn tag(mut self, tag: impl Into<String>) -> Self {
+        self.tags.push(tag.into());
+        self
+    }
 }
 
 /// Why an entry left.
@@ -34,84 +56,177 @@ pub enum EvictionCause {
     Shrunk,
 }
 
-/// The queue an entry stands in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Queue {
-    Small,
-    Main,
+/// Milliseconds of the cache's clock.
+pub(super) type Millis = u64;
+
+/// The expiry of an entry that does not expire.
+pub(super) const NEVER: Millis = Millis::MAX;
+
+pub(super) fn millis(time: Duration) -> Millis {
+    Millis::try_from(time.as_millis()).unwrap_or(NEVER)
 }
 
+/// A value and what reads leave for the policy to see. It stands in the map itself, so that a hit
+/// touches no memory beside the map's.
+///
+/// The atomics are hints for the policy and the idle time. None orders anything, so all accesses
+/// are relaxed; a lost update among concurrent reads does no harm.
 #[derive(Debug)]
 pub(super) struct Entry<V> {
-    pub(super) value: V,
-    pub(super) weight: u64,
-    /// Tells this entry from others under the same key.
-    pub(super) generation: u64,
-    pub(super) expires: Option<Duration>,
-    /// Microseconds of the monotonic clock.
-    last_read: AtomicU64,
-    reads: AtomicU8,
-    /// 0 small, 1 main; changed only under the policy lock.
-    queue: AtomicU8,
+    /// Absent in a negative entry: it is known that there is no value.
+    pub(super) value: Option<V>,
+    /// When it may no longer be returned at all.
+    pub(super) expires: Millis,
+    /// The last read or the insertion, kept where the cache has an idle time.
+    read_at: AtomicU64,
+    /// The policy's time of the last read or the insertion.
+    last: AtomicU32,
+    /// Its node in the policy; tells it from other entries under the same key, too.
+    pub(super) slot: u32,
+    /// Reads since the insertion or since the policy last counted them off, and the queue.
+    state: AtomicU8,
 }
 
 impl<V> Entry<V> {
-    pub(super) fn new(
-        value: V,
-        weight: u64,
-        generation: u64,
-        expires: Option<Duration>,
-        now: Duration,
-        queue: Queue,
-    ) -> Self {
+    pub(super) fn new(value: Option<V>, expires: Millis, now: Millis) -> Self {
         Self {
             value,
-            weight,
-            generation,
             expires,
-            last_read: AtomicU64::new(micros(now)),
-            reads: AtomicU8::new(0),
-            queue: AtomicU8::new(queue as u8),
+            read_at: AtomicU64::new(now),
+            last: AtomicU32::new(0),
+            slot: u32::MAX,
+            state: AtomicU8::new(0),
         }
     }
 
-    pub(super) fn is_expired(&self, now: Duration, idle: Option<Duration>) -> bool {
-        self.expires.is_some_and(|at| now >= at)
-            || idle.is_some_and(|idle| {
-                let last = self.last_read.load(Ordering::Relaxed);
-                micros(now).saturating_sub(last) >= micros(idle)
-            })
+    /// When it was put, before anybody has read it.
+    pub(super) fn put_at(&mut self) -> Millis {
+        *self.read_at.get_mut()
     }
 
-    /// Notes a read. A lost update among concurrent reads does no harm: the counter is a hint.
-    pub(super) fn touch(&self, now: Duration) {
-        self.last_read.store(micros(now), Ordering::Relaxed);
-        let reads = self.reads.load(Ordering::Relaxed);
-        if reads < MAX_READS {
-            self.reads.store(reads + 1, Ordering::Relaxed);
+    /// Enters a queue at `time` of the policy.
+    pub(super) fn enter(&self, line: Line, time: u32) {
+        self.last.store(time, Ordering::Relaxed);
+        if line == Line::Main {
+            self.move_to_main();
         }
+    }
+
+    /// Takes the standing over of the entry that it has replaced. That counts as a read of it.
+    pub(super) fn succeed(&self, old: &Self, time: u32, correlated: u32) {
+        self.state.store(old.state.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.last.store(old.last(), Ordering::Relaxed);
+        self.note_read(time, correlated);
+    }
+
+    #[inline]
+    pub(super) fn is_expired(&self, now: Millis, idle: Option<Millis>) -> bool {
+        now >= self.expires || idle.is_some_and(|idle| now >= self.idle_end(idle))
+    }
+
+    /// When it goes if nobody reads it.
+    pub(super) fn deadline(&self, idle: Option<Millis>) -> Millis {
+        idle.map_or(self.expires, |idle| self.expires.min(self.idle_end(idle)))
+    }
+
+    fn idle_end(&self, idle: Millis) -> Millis {
+        self.read_at.load(Ordering::Relaxed).saturating_add(idle)
+    }
+
+    #[inline]
+    pub(super) fn note_read_at(&self, now: Millis) {
+        if self.read_at.load(Ordering::Relaxed) != now {
+            self.read_at.store(now, Ordering::Relaxed);
+        }
+    }
+
+    /// Notes a read at `time` of the policy, which may be a little late.
+    ///
+    /// Reads of an entry in the small queue that are not further apart than `correlated` are one: a
+    /// program that has just put something tends to read it at once, which says nothing about
+    /// later (Johnson and Shasha, "2Q", VLDB '94).
+    #[inline]
+    pub(super) fn note_read(&self, time: u32, correlated: u32) {
+        let last = self.last.load(Ordering::Relaxed);
+        let since = time.wrapping_sub(last).cast_signed();
+        if since > 0 {
+            self.last.store(time, Ordering::Relaxed);
+        }
+        let state = self.state.load(Ordering::Relaxed);
+        if state & READS == MAX_READS {
+            return;
+        }
+        let apart = correlated == 0 || i64::from(since) > i64::from(correlated);
+        if apart || state & IN_MAIN != 0 {
+            self.state.store(state + 1, Ordering::Relaxed);
+        }
+    }
+
+    /// The policy's time of the last read or the insertion.
+    pub(super) fn last(&self) -> u32 {
+        self.last.load(Ordering::Relaxed)
     }
 
     /// Takes one read away; false if there was none.
     pub(super) fn spend_read(&self) -> bool {
-        let reads = self.reads.load(Ordering::Relaxed);
-        self.reads.store(reads.saturating_sub(1), Ordering::Relaxed);
-        reads > 0
-    }
-
-    pub(super) fn queue(&self) -> Queue {
-        if self.queue.load(Ordering::Relaxed) == Queue::Small as u8 {
-            Queue::Small
-        } else {
-            Queue::Main
+        let state = self.state.load(Ordering::Relaxed);
+        if state & READS == 0 {
+            return false;
         }
+        self.state.store(state - 1, Ordering::Relaxed);
+        true
     }
 
+    /// In the main queue, with no read to its name.
     pub(super) fn move_to_main(&self) {
-        self.queue.store(Queue::Main as u8, Ordering::Relaxed);
+        self.state.store(IN_MAIN, Ordering::Relaxed);
+    }
+
+    #[cfg(test)]
+    pub(super) fn was_read(&self) -> bool {
+        self.state.load(Ordering::Relaxed) & READS != 0
     }
 }
 
-fn micros(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_at_once_after_the_insertion_are_one_with_it() {
+        let entry = Entry::new(Some(1), NEVER, 0);
+        entry.enter(Line::Small, 100);
+        entry.note_read(105, 5);
+        assert!(!entry.was_read());
+        assert_eq!(entry.last(), 105);
+        entry.note_read(111, 5);
+        assert!(entry.was_read());
+        entry.move_to_main();
+        assert!(!entry.was_read());
+        for _ in 0..10 {
+            entry.note_read(111, 5);
+        }
+        for _ in 0..MAX_READS {
+            assert!(entry.spend_read());
+        }
+        assert!(!entry.spend_read());
+    }
+
+    #[test]
+    fn time_of_the_policy_wraps() {
+        let entry = Entry::new(Some(1), NEVER, 0);
+        entry.enter(Line::Small, u32::MAX);
+        entry.note_read(3, 5);
+        assert!(!entry.was_read());
+    }
+
+    #[test]
+    fn an_entry_expires_at_its_time_and_when_idle() {
+        let entry = Entry::new(Some(1), 1000, 100);
+        assert!(!entry.is_expired(999, None) && entry.is_expired(1000, None));
+        assert!(!entry.is_expired(299, Some(200)) && entry.is_expired(300, Some(200)));
+        entry.note_read_at(900);
+        assert_eq!((entry.deadline(Some(50)), entry.deadline(Some(200))), (950, 1000));
+        assert_eq!(Entry::new(Some(1), NEVER, 0).deadline(None), NEVER);
+    }
 }

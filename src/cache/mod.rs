@@ -1,63 +1,79 @@
-//! A bounded cache with expiry, single-flight loading and weights.
+//! A bounded cache: strict weight, expiry, single-flight loading, and a policy that adapts.
 //!
 //! ```
 //! use std::time::Duration;
 //! use gristmill::cache::Cache;
 //!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let pages: Cache<String, String> = Cache::builder()
 //!     .capacity(1 << 20)
 //!     .weigher(|url: &String, body: &String| (url.len() + body.len()) as u64)
 //!     .ttl(Duration::from_secs(60))
-//!     .build();
-//! let page = pages
-//!     .get_or_load(&"a".to_owned(), Duration::from_secs(5), || Ok::<_, std::io::Error>("A".to_owned()))
-//!     .unwrap();
+//!     .build()?;
+//! let page = pages.get_or_load(&"a".to_owned(), Duration::from_secs(5), || {
+//!     Ok::<_, std::io::Error>("A".to_owned())
+//! })?;
 //! assert_eq!(page, "A");
 //! assert_eq!(pages.get("a"), Some("A".to_owned()));
+//! # Ok(())
+//! # }
 //! ```
 //!
-//! A hit takes the read lock of one shard of the map and nothing else. A write takes the policy
-//! lock, changes the map and the queues under it, and drops values and runs the listener after it.
-//! Lock order: policy, then map; no code of the user runs under either.
+//! # What it holds to
 //!
-//! Eviction is S3-FIFO (Yang et al., "FIFO queues are all you need for cache eviction", SOSP '23):
-//! new entries pass through a small queue of a tenth of the capacity, those that were read in it
-//! move to the main queue, and a queue of ghosts remembers what left too early. Expired entries go
-//! before live ones.
+//! - **Weight.** When `insert` has returned, all entries together weigh no more than the capacity.
+//!   An entry heavier than an eighth of it is refused, and counted.
+//! - **Time.** No read gives what has expired, by the clock's coarse reading: on Linux that is up to
+//!   10 ms late. Expired entries are swept by writes and by [`Cache::sweep`], a bounded number at a
+//!   time, and go before live ones when room is needed.
+//! - **Loads.** Of all who ask [`Cache::get_or_load`] for a key at once, one loads. What was put or
+//!   invalidated after a load began is not replaced by it.
+//! - **Locks.** A hit takes the read lock of one shard of the map. A write takes a lock of the policy
+//!   and then of the map. Values are dropped, listeners, weighers and loaders run outside of both. `Hash`, `Eq` and `Clone` of keys and `Clone` of values run inside, so these
+//!   must not use the cache.
+//!
+//! # How it is made
+//!
+//! `table` is the map (`dashmap`), with the entries in it. A `shard` guards a part of the
+//! hashes with its lock: `policy` (queues, ghosts, adaption) over a `slab` of nodes, the timer
+//! `wheel`, the tags, and the loads under way. `inner` keeps both in step, `room` the weight in bounds;
+//! `load` and `flight` are the single flight; `tier` puts a slower cache below. DESIGN.md has the measurements behind it.
 
 mod builder;
+#[cfg(test)]
+mod check;
 mod entry;
 mod flight;
+mod ghosts;
+mod held;
+mod inner;
+mod load;
+#[cfg(test)]
+mod model;
 mod policy;
+mod room;
+mod shard;
+mod slab;
 mod stats;
+mod table;
 #[cfg(test)]
 mod tests;
+mod tier;
+mod wheel;
 
 use std::borrow::Borrow;
 use std::fmt;
-use std::hash::{BuildHasher, Hash};
+use std::hash::Hash;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
-use dashmap::DashMap;
-use foldhash::fast::RandomState;
-use parking_lot::Mutex;
-
-use crate::time::SharedClock;
-
-pub use builder::CacheBuilder;
+pub use builder::{CacheBuilder, CacheError};
 pub use entry::{EvictionCause, InsertOptions};
-pub use flight::LoadError;
+pub use load::{LoadError, LoadOptions, Loaded};
 pub use stats::CacheStats;
+pub use tier::{Tier, TierError, TierStats, Tiered};
 
-use entry::Entry;
-use flight::Flights;
-use policy::{Policy, Victim};
-use stats::Counters;
-
-/// Expired entries that one write sweeps out at the most.
-const SWEEP_PER_WRITE: usize = 8;
+use inner::{Inner, Put};
+use load::Approach;
 
 pub(crate) type Weigher<K, V> = dyn Fn(&K, &V) -> u64 + Send + Sync;
 pub(crate) type Listener<K, V> = dyn Fn(&K, &V, EvictionCause) + Send + Sync;
@@ -68,19 +84,23 @@ pub struct Cache<K, V> {
     inner: Arc<Inner<K, V>>,
 }
 
-struct Inner<K, V> {
-    map: DashMap<K, Arc<Entry<V>>, RandomState>,
-    hasher: RandomState,
-    policy: Mutex<Policy<K>>,
-    flights: Flights<K, V>,
-    counters: Counters,
-    clock: SharedClock,
-    capacity: u64,
-    ttl: Option<Duration>,
-    idle: Option<Duration>,
-    weigher: Option<Box<Weigher<K, V>>>,
-    listener: Option<Box<Listener<K, V>>>,
+/// What a cache has under a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Lookup<V> {
+    /// A value within its time.
+    Fresh(V),
+    /// A value past its time to live, within the window for stale values.
+    Stale(V),
+    /// The word that there is no value.
+    Absent,
+    /// Nothing.
+    Missing,
 }
+
+/// How often something was written under a key, for [`Cache::insert_if`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Generation(u32);
 
 impl<K, V> Clone for Cache<K, V> {
     fn clone(&self) -> Self {
@@ -90,37 +110,40 @@ impl<K, V> Clone for Cache<K, V> {
 
 impl<K, V> fmt::Debug for Cache<K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Cache").field("capacity", &self.inner.capacity).finish_non_exhaustive()
+        f.debug_struct("Cache").field("settings", &self.inner.settings).finish_non_exhaustive()
     }
 }
 
-impl<K: Hash + Eq + Clone, V: Clone> Cache<K, V> {
+impl<K: Hash + Eq, V: Clone> Cache<K, V> {
     /// Begins to set a cache up.
     pub fn builder() -> CacheBuilder<K, V> {
         CacheBuilder::new()
     }
 
-    /// The value under `key`, if it is there and has not expired.
+    /// The value under `key`, if it is there and fresh.
+    #[inline]
     pub fn get<Q>(&self, key: &Q) -> Option<V>
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        let inner = &*self.inner;
-        let now = inner.clock.monotonic();
-        let entry = inner.map.get(key).map(|found| Arc::clone(found.value()));
-        let Some(entry) = entry else {
-            inner.counters.misses.fetch_add(1, Ordering::Relaxed);
-            return None;
-        };
-        if entry.is_expired(now, inner.idle) {
-            inner.counters.misses.fetch_add(1, Ordering::Relaxed);
-            inner.remove(key, Some(&entry), EvictionCause::Expired);
-            return None;
+        match self.lookup(key) {
+            Lookup::Fresh(value) => Some(value),
+            Lookup::Stale(_) | Lookup::Absent | Lookup::Missing => None,
         }
-        entry.touch(now);
-        inner.counters.hits.fetch_add(1, Ordering::Relaxed);
-        Some(entry.value.clone())
+    }
+
+    /// What is under `key`, stale values and the word that there is none included. A stale value
+    /// counts as a miss: the caller is expected to bring a fresh one.
+    #[inline]
+    pub fn lookup<Q>(&self, key: &Q) -> Lookup<V>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        let found = self.inner.lookup(self.inner.table.hash(key), key);
+        self.inner.count(&found);
+        found
     }
 
     /// Puts a value with the cache's own expiry. Refused, and counted, if it is heavier than an
@@ -131,53 +154,66 @@ impl<K: Hash + Eq + Clone, V: Clone> Cache<K, V> {
 
     /// Puts a value with options of its own.
     pub fn insert_with(&self, key: K, value: V, options: InsertOptions) {
-        self.inner.flights.supersede(&key);
-        self.inner.insert(key, value, options, None);
+        let hash = self.inner.table.hash(&key);
+        self.inner.put(hash, key, Put { value: Some(value), options }, |_, _| true);
     }
 
-    /// The value under `key`, or what `load` gives, which is then stored.
-    ///
-    /// Of all callers that miss at once, one loads; the others wait for it, at most `timeout`. If
-    /// the load fails or panics, its caller gets the error or the panic and one of the others loads
-    /// in its place. A value that was put or invalidated under the key meanwhile is not replaced
-    /// by what was loaded.
-    pub fn get_or_load<E>(
-        &self,
-        key: &K,
-        timeout: Duration,
-        load: impl FnOnce() -> Result<V, E>,
-    ) -> Result<V, LoadError<E>> {
-        if let Some(value) = self.get(key) {
-            return Ok(value);
-        }
-        flight::load(self, key, timeout, load)
+    /// Remembers that there is no value under `key`, for the negative time to live or that of the
+    /// options.
+    pub fn insert_absent(&self, key: K, options: InsertOptions) {
+        let hash = self.inner.table.hash(&key);
+        self.inner.put(hash, key, Put { value: None, options }, |_, _| true);
     }
 
-    /// Takes the value under `key` out. What is being loaded under it is not stored.
+    /// The generation of `key` now. A loader that asks before it begins, and puts what it brings
+    /// with [`insert_if`](Self::insert_if), loses against all who wrote since.
+    pub fn generation<Q>(&self, key: &Q) -> Generation
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        let hash = self.inner.table.hash(key);
+        let mut shard = self.inner.shards[self.inner.shard_of(hash)].state.lock();
+        Generation(shard.generation(hash))
+    }
+
+    /// Puts a value if nothing was put or invalidated under `key` since `generation`; gives whether
+    /// it did. What leaves by itself does not count. Keys share 4,096 generations in each shard, so
+    /// now and then a value is refused for a write under another key.
+    pub fn insert_if(&self, key: K, value: V, generation: Generation) -> bool {
+        let hash = self.inner.table.hash(&key);
+        let put = Put { value: Some(value), options: InsertOptions::default() };
+        self.inner.put(hash, key, put, |shard, _| shard.generation(hash) == generation.0)
+    }
+
+    /// Takes the value under `key` out, or the word that there is none. What is being loaded under it
+    /// is not stored, and who asks from now on does not get it.
     pub fn invalidate<Q>(&self, key: &Q)
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        self.inner.flights.supersede(key);
-        self.inner.remove(key, None, EvictionCause::Invalidated);
+        self.inner.remove(self.inner.table.hash(key), key);
     }
 
-    /// Takes out every value that was put with this tag.
+    /// Takes out every value that was put with this tag. Nothing that is being loaded is stored.
     pub fn invalidate_tag(&self, tag: &str) {
-        let keys = self.inner.policy.lock().take_tag(tag);
-        for key in keys {
-            self.invalidate(&key);
-        }
+        self.inner.remove_tag(tag);
     }
 
-    /// Takes everything out.
+    /// Takes everything out. Nothing that is being loaded is stored.
     pub fn clear(&self) {
-        self.inner.flights.supersede_all();
-        self.inner.evict_to(0, EvictionCause::Invalidated);
+        self.inner.clear();
     }
 
-    /// Evicts until at most `fraction` (0 to 1) of the capacity is in use, as memory pressure asks.
+    /// Takes out up to `most` expired entries; how many it was. Writes do this by themselves, a few
+    /// each: this is for caches that nobody writes to.
+    pub fn sweep(&self, most: usize) -> usize {
+        self.inner.sweep(most)
+    }
+
+    /// Evicts until at most `fraction` (0 to 1) of the capacity is in use, as memory pressure asks,
+    /// and gives back what the map needs no longer. The capacity stays.
     #[expect(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
@@ -185,145 +221,71 @@ impl<K: Hash + Eq + Clone, V: Clone> Cache<K, V> {
         reason = "a fraction of a weight is a rough figure, clamped to its range"
     )]
     pub fn shrink_to(&self, fraction: f64) {
-        let target = (self.inner.capacity as f64 * fraction.clamp(0.0, 1.0)) as u64;
-        self.inner.evict_to(target, EvictionCause::Shrunk);
+        let target = (self.inner.settings.capacity as f64 * fraction.clamp(0.0, 1.0)) as u64;
+        self.inner.shrink(target, EvictionCause::Shrunk);
+        self.inner.table.release();
     }
 
     /// Number of entries, expired ones that were not swept yet included.
     pub fn len(&self) -> usize {
-        self.inner.map.len()
+        self.inner.entries()
     }
 
     /// Whether there is no entry.
     pub fn is_empty(&self) -> bool {
-        self.inner.map.is_empty()
+        self.len() == 0
     }
 
     /// Weight of all entries; never above the capacity.
     pub fn weight(&self) -> u64 {
-        self.inner.policy.lock().weight()
+        self.inner.weight()
     }
 
-    /// What the cache has done so far.
+    /// What the cache has done so far. Takes the locks of the policy, one after the other.
     pub fn stats(&self) -> CacheStats {
-        let (weight, ghosts) = {
-            let policy = self.inner.policy.lock();
-            (policy.weight(), policy.ghosts())
-        };
-        self.inner.counters.snapshot(self.len(), weight, self.inner.capacity, ghosts)
+        self.inner.stats()
     }
 }
 
-impl<K: Hash + Eq + Clone, V: Clone> Inner<K, V> {
-    /// The value under `key` without counting a read.
-    fn peek(&self, key: &K) -> Option<V> {
-        let entry = self.map.get(key).map(|found| Arc::clone(found.value()))?;
-        let expired = entry.is_expired(self.clock.monotonic(), self.idle);
-        (!expired).then(|| entry.value.clone())
-    }
-
-    /// Puts a value, unless `superseded` says that a newer one was put or the key invalidated.
+impl<K: Hash + Eq + Clone, V: Clone> Cache<K, V> {
+    /// The value under `key`, or what `load` gives, which is then stored.
     ///
-    /// Whoever supersedes a load sets the flag first and changes the map under the policy lock
-    /// afterwards. So either the flag is seen here under that lock, or that change comes later and
-    /// undoes this one.
-    fn insert(&self, key: K, value: V, options: InsertOptions, superseded: Option<&AtomicBool>) {
-        let weight = self.weigher.as_ref().map_or(1, |weigher| weigher(&key, &value));
-        if weight > (self.capacity / 8).max(1) {
-            self.counters.refused.fetch_add(1, Ordering::Relaxed);
-            self.remove(&key, None, EvictionCause::Replaced);
-            return;
-        }
-        let now = self.clock.monotonic();
-        let expires = options.ttl.or(self.ttl).map(|ttl| now + ttl);
-        let hash = self.hasher.hash_one(&key);
-        let mut gone = Vec::new();
-        {
-            let mut policy = self.policy.lock();
-            if superseded.is_some_and(|flag| flag.load(Ordering::Acquire)) {
-                return;
-            }
-            let generation = policy.next_generation();
-            let queue = policy.admit(hash);
-            let entry = Arc::new(Entry::new(value, weight, generation, expires, now, queue));
-            if let Some(old) = self.map.insert(key.clone(), Arc::clone(&entry)) {
-                policy.forget(&key, &old);
-                gone.push((key.clone(), old, EvictionCause::Replaced));
-            }
-            policy.add(key, hash, &entry, options.tag);
-            self.sweep(&mut policy, now, &mut gone);
-            self.evict(&mut policy, self.capacity, EvictionCause::Capacity, &mut gone);
-        }
-        self.counters.inserts.fetch_add(1, Ordering::Relaxed);
-        self.dismiss(gone);
-    }
-
-    /// Removes the entry under `key`; with `only`, only if it still is that one.
-    fn remove<Q>(&self, key: &Q, only: Option<&Arc<Entry<V>>>, cause: EvictionCause)
-    where
-        K: Borrow<Q>,
-        Q: Hash + Eq + ?Sized,
-    {
-        let removed = {
-            let mut policy = self.policy.lock();
-            let removed = self
-                .map
-                .remove_if(key, |_, entry| only.is_none_or(|only| Arc::ptr_eq(entry, only)));
-            if let Some((key, entry)) = &removed {
-                policy.forget(key, entry);
-            }
-            removed
-        };
-        if let Some((key, entry)) = removed {
-            self.dismiss(vec![(key, entry, cause)]);
-        }
-    }
-
-    fn evict_to(&self, target: u64, cause: EvictionCause) {
-        let mut gone = Vec::new();
-        self.evict(&mut self.policy.lock(), target, cause, &mut gone);
-        self.dismiss(gone);
-    }
-
-    /// Takes victims out until the weight is at most `target`.
-    fn evict(
+    /// Of all callers that miss at once, one loads, on its own thread; the others wait for it, each
+    /// as long as its [`LoadOptions`] say (a `Duration` will do). If the load fails or panics, its
+    /// caller gets the error or the panic and one of the others loads in its place.
+    ///
+    /// In the window for stale values, one caller loads and the others get the stale value at once.
+    /// That one gets it too if its load fails.
+    ///
+    /// The word that there is no value ([`Lookup::Absent`]) is no value: the loader is asked again.
+    /// Use [`get_or_load_with`](Self::get_or_load_with) to have it respected.
+    pub fn get_or_load<'a, E>(
         &self,
-        policy: &mut Policy<K>,
-        target: u64,
-        cause: EvictionCause,
-        gone: &mut Vec<(K, Arc<Entry<V>>, EvictionCause)>,
-    ) {
-        while policy.weight() > target {
-            let lookup = |key: &K| self.map.get(key).map(|found| Arc::clone(found.value()));
-            let Some(Victim { key, entry }) = policy.victim(lookup) else { break };
-            self.map.remove(&key);
-            policy.forget(&key, &entry);
-            gone.push((key, entry, cause));
-        }
+        key: &K,
+        options: impl Into<LoadOptions<'a>>,
+        load: impl FnOnce() -> Result<V, E>,
+    ) -> Result<V, LoadError<E>> {
+        self.load_present(key, &options.into(), |_| load())
     }
 
-    /// Takes a bounded number of expired entries out.
-    fn sweep(
+    fn load_present<E>(
         &self,
-        policy: &mut Policy<K>,
-        now: Duration,
-        gone: &mut Vec<(K, Arc<Entry<V>>, EvictionCause)>,
-    ) {
-        for _ in 0..SWEEP_PER_WRITE {
-            let Some(key) = policy.first_expired(now) else { return };
-            let Some((key, entry)) = self.map.remove(&key) else { continue };
-            policy.forget(&key, &entry);
-            gone.push((key, entry, EvictionCause::Expired));
-        }
+        key: &K,
+        options: &LoadOptions<'_>,
+        load: impl FnOnce(&Approach<'_, K, V>) -> Result<V, E>,
+    ) -> Result<V, LoadError<E>> {
+        let load = |approach: &Approach<'_, K, V>| load(approach).map(Loaded::value);
+        let loaded = self.inner.get_or_load(key, options, false, load)?;
+        Ok(loaded.expect("invariant: absence is no answer unless asked for"))
     }
 
-    /// Counts what has gone, tells the listener, and drops it, outside all locks.
-    fn dismiss(&self, gone: Vec<(K, Arc<Entry<V>>, EvictionCause)>) {
-        for (key, entry, cause) in gone {
-            self.counters.count_eviction(cause);
-            if let Some(listener) = &self.listener {
-                listener(&key, &entry.value, cause);
-            }
-        }
+    /// The same for loaders that may find that there is no value, or that tell how to keep it.
+    pub fn get_or_load_with<'a, E>(
+        &self,
+        key: &K,
+        options: impl Into<LoadOptions<'a>>,
+        load: impl FnOnce() -> Result<Loaded<V>, E>,
+    ) -> Result<Option<V>, LoadError<E>> {
+        self.inner.get_or_load(key, &options.into(), true, |_| load())
     }
 }

@@ -1,65 +1,111 @@
-//! Which entry goes next: two queues, ghosts, and the order of expiry.
+//! Which entry goes next.
 //!
-//! Nodes of entries that have left stay in their queue until they come to its head; a queue is
-//! swept when they outnumber the live ones.
+//! Two queues, as in S3-FIFO (Yang et al., "FIFO queues are all you need for cache eviction",
+//! SOSP '23): what is new waits in the small one, and moves to the main one if it was read there;
+//! the main one gives those that were read another round. Ghosts remember what left. Three things
+//! are different:
+//!
+//! - **A ghost that comes back is weighed against the main queue's next victim**, by LIRS's rule
+//!   (Jiang and Zhang, SIGMETRICS '02): it takes the victim's place only if it came back sooner
+//!   than the victim has been silent. So a loop larger than the cache, in which all come back after
+//!   the same time, leaves the main queue as it is, and most of it keeps hitting.
+//! - **The small queue's size adapts**, as in ARC (Megiddo and Modha, FAST '03): a ghost that would
+//!   have been a hit if the queue it left had been a little longer lengthens that queue. Only those
+//!   that left within a narrow window count, the same for both queues; that makes the two counts
+//!   comparable.
+//! - **Reads at once after an insertion do not count** ([`Entry::note_read`]).
+//!
+//! Time is the weight that was put so far: distances measured with it compare to queue lengths.
+//!
+//! [`Entry::note_read`]: super::entry::Entry::note_read
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
-use std::hash::Hash;
-use std::sync::Arc;
-use std::time::Duration;
+use super::entry::Millis;
+use super::ghosts::{Ghost, Ghosts};
+use super::slab::{Ends, InLine, Line, Node, Slab};
+use super::wheel::Wheel;
 
-use super::entry::{Entry, Queue};
+/// The small queue may take from one part in this many of the capacity ...
+const MIN_SMALL: u64 = 1024;
+/// ... to one part in this many, and begins at the least.
+const MAX_SMALL: u64 = 2;
+/// A ghost tells of its queue's length if it left within one part in this many of the capacity.
+const WINDOW: u64 = 32;
+/// Reads of a new entry within one part in this many of the small queue's length are one.
+const CORRELATED: u64 = 4;
+/// ... if that part has so many steps of the clock; less is not worth telling apart.
+const MIN_CORRELATED: u32 = 8;
+/// Where only silences are measured, readers may be late by one part in this many of the capacity.
+const LATENESS: u64 = 256;
+/// How many times sooner than the victim's silence a ghost must be back that left the small queue.
+/// One that left the main queue has proven itself before, and need only be sooner.
+const SMALL_GHOST_HASTE: u64 = 2;
+/// Ghosts for each live entry, and some more: small caches need a longer memory than their size.
+const GHOSTS_PER_ENTRY: usize = 2;
+const MIN_GHOSTS: usize = 64;
+/// Entries that get another round in the main queue in one search for a victim.
+const MAX_ROUNDS: usize = 64;
+/// The policy's clock has at least this many steps for the capacity, if that is not smaller.
+const CLOCK_BITS: u32 = 20;
 
-/// The small queue's share of the capacity: one part in this many.
-const SMALL_SHARE: u64 = 10;
-/// Queues shorter than this are not swept.
-const MIN_SWEEP: usize = 64;
-
-pub(super) struct Policy<K> {
-    small: Line<K>,
-    main: Line<K>,
-    ghosts: VecDeque<u64>,
-    ghost_set: HashMap<u64, u32, foldhash::fast::FixedState>,
-    /// Entries by expiry and generation.
-    expiries: BTreeMap<(Duration, u64), K>,
-    tags: HashMap<String, HashSet<K>>,
-    tag_of: HashMap<u64, String>,
-    small_capacity: u64,
-    generation: u64,
+/// What the policy must know and change of the entries in the map.
+pub(super) trait Entries {
+    /// The policy's time of the entry's last read or insertion; absent if reads of it count, one of
+    /// which is taken away then.
+    fn unread_or_spend(&self, hash: u64, slot: u32) -> Option<u32>;
+    /// The same, but what is unread is taken out of the map.
+    fn evict_or_spend(&mut self, hash: u64, slot: u32) -> Option<u32>;
+    /// Takes the entry out of the map; the policy's time of its last read or insertion.
+    fn evict(&mut self, hash: u64, slot: u32) -> u32;
+    /// Marks the entry as one of the main queue, without reads.
+    fn move_to_main(&self, hash: u64, slot: u32);
 }
 
-/// One queue.
-struct Line<K> {
-    nodes: VecDeque<Node<K>>,
-    live: usize,
+#[derive(Debug)]
+pub(super) struct Policy {
+    pub(super) slab: Slab,
+    pub(super) wheel: Wheel,
+    small: Queue,
+    main: Queue,
+    ghosts: Ghosts,
+    /// This shard's part of the capacity.
+    share: u64,
+    small_target: u64,
+    /// Weight put so far.
+    put: u64,
+    /// The weight of one step of the clock, as a power of two.
+    step: u32,
+}
+
+#[derive(Debug)]
+struct Queue {
+    ends: Ends,
+    entries: usize,
     weight: u64,
+    /// Weight evicted from it so far.
+    evicted: u64,
 }
 
-struct Node<K> {
-    key: K,
-    hash: u64,
-    generation: u64,
+fn ghosts_for(entries: usize) -> usize {
+    GHOSTS_PER_ENTRY * entries + MIN_GHOSTS
 }
 
-/// The entry that goes next.
-pub(super) struct Victim<K, V> {
-    pub(super) key: K,
-    pub(super) entry: Arc<Entry<V>>,
-}
-
-impl<K: Hash + Eq + Clone> Policy<K> {
-    pub(super) fn new(capacity: u64) -> Self {
+impl Policy {
+    pub(super) fn new(share: u64) -> Self {
         Self {
-            small: Line::new(),
-            main: Line::new(),
-            ghosts: VecDeque::new(),
-            ghost_set: HashMap::default(),
-            expiries: BTreeMap::new(),
-            tags: HashMap::new(),
-            tag_of: HashMap::new(),
-            small_capacity: (capacity / SMALL_SHARE).max(1),
-            generation: 0,
+            slab: Slab::default(),
+            wheel: Wheel::default(),
+            small: Queue::new(),
+            main: Queue::new(),
+            ghosts: Ghosts::default(),
+            share,
+            small_target: (share / MIN_SMALL).max(1),
+            put: 0,
+            step: (u64::BITS - share.leading_zeros()).saturating_sub(CLOCK_BITS),
         }
+    }
+
+    pub(super) fn entries(&self) -> usize {
+        self.small.entries + self.main.entries
     }
 
     pub(super) fn weight(&self) -> u64 {
@@ -70,128 +116,275 @@ impl<K: Hash + Eq + Clone> Policy<K> {
         self.ghosts.len()
     }
 
-    pub(super) fn next_generation(&mut self) -> u64 {
-        self.generation += 1;
-        self.generation
+    pub(super) fn forget_ghosts(&mut self) {
+        self.ghosts.clear();
     }
 
-    /// The queue for a new entry: the main one if it left the small one not long ago.
-    pub(super) fn admit(&self, hash: u64) -> Queue {
-        if self.ghost_set.contains_key(&hash) { Queue::Main } else { Queue::Small }
+    /// The policy's time.
+    pub(super) fn now(&self) -> u32 {
+        self.steps(self.put)
     }
 
-    /// Takes up an entry that was put into the map.
-    pub(super) fn add<V>(&mut self, key: K, hash: u64, entry: &Entry<V>, tag: Option<String>) {
-        if let Some(at) = entry.expires {
-            self.expiries.insert((at, entry.generation), key.clone());
-        }
-        if let Some(tag) = tag {
-            self.tags.entry(tag.clone()).or_default().insert(key.clone());
-            self.tag_of.insert(entry.generation, tag);
-        }
-        let line = match entry.queue() {
-            Queue::Small => &mut self.small,
-            Queue::Main => &mut self.main,
-        };
-        line.push(Node { key, hash, generation: entry.generation }, entry.weight);
+    /// Reads of a new entry that are not further apart than this are one; 0 means that all count.
+    pub(super) fn correlated(&self) -> u32 {
+        let correlated = self.steps(self.small_target / CORRELATED);
+        if correlated < MIN_CORRELATED { 0 } else { correlated }
     }
 
-    /// Lets go of an entry that was taken from the map.
-    pub(super) fn forget<V>(&mut self, key: &K, entry: &Entry<V>) {
-        let line = match entry.queue() {
-            Queue::Small => &mut self.small,
-            Queue::Main => &mut self.main,
-        };
-        line.weight -= entry.weight;
-        line.live -= 1;
-        if let Some(at) = entry.expires {
-            self.expiries.remove(&(at, entry.generation));
-        }
-        if let Some(tag) = self.tag_of.remove(&entry.generation)
-            && let Some(keys) = self.tags.get_mut(&tag)
-        {
-            keys.remove(key);
-            if keys.is_empty() {
-                self.tags.remove(&tag);
-            }
+    /// How late readers may see the time: as much as makes no difference to its uses.
+    pub(super) fn lateness(&self) -> u32 {
+        match self.correlated() {
+            0 => self.steps(self.share / LATENESS),
+            correlated => correlated / MIN_CORRELATED,
         }
     }
 
-    pub(super) fn take_tag(&mut self, tag: &str) -> HashSet<K> {
-        self.tags.get(tag).cloned().unwrap_or_default()
+    /// Weight in steps of the clock. The clock wraps after 2^32 steps, at least 2^12 capacities.
+    #[expect(clippy::cast_possible_truncation, reason = "differences are taken modulo 2^32")]
+    fn steps(&self, weight: u64) -> u32 {
+        (weight >> self.step) as u32
     }
 
-    /// The key of an entry that has expired by `now`.
-    pub(super) fn first_expired(&mut self, now: Duration) -> Option<K> {
-        let first = self.expiries.first_entry()?;
-        (first.key().0 <= now).then(|| first.remove())
+    /// Steps as ghosts keep them.
+    fn marks(steps: u32) -> u32 {
+        steps & (u32::MAX >> 1)
     }
 
-    /// Chooses the entry to evict. `lookup` finds the entry that is under a key now.
-    pub(super) fn victim<V>(
+    fn queue(&mut self, line: Line) -> &mut Queue {
+        match line {
+            Line::Small => &mut self.small,
+            Line::Main => &mut self.main,
+        }
+    }
+
+    /// The queue for an entry that is put now. `full` says that something has to leave for it.
+    pub(super) fn admit(
         &mut self,
-        lookup: impl Fn(&K) -> Option<Arc<Entry<V>>>,
-    ) -> Option<Victim<K, V>> {
-        self.small.sweep(&lookup);
-        self.main.sweep(&lookup);
-        loop {
-            let from_small = self.small.weight > self.small_capacity || self.main.live == 0;
-            let line = if from_small { &mut self.small } else { &mut self.main };
-            let node = line.nodes.pop_front()?;
-            let Some(entry) = lookup(&node.key).filter(|e| e.generation == node.generation) else {
-                continue;
-            };
-            if entry.spend_read() {
-                if from_small {
-                    self.small.weight -= entry.weight;
-                    self.small.live -= 1;
-                    entry.move_to_main();
-                    self.main.push(node, entry.weight);
-                } else {
-                    line.nodes.push_back(node);
-                }
-                continue;
-            }
-            if from_small {
-                self.remember(node.hash);
-            }
-            return Some(Victim { key: node.key, entry });
+        hash: u64,
+        weight: u64,
+        full: bool,
+        entries: &impl Entries,
+    ) -> Line {
+        self.put = self.put.wrapping_add(weight);
+        let main_has_room = self.main.weight.saturating_add(weight)
+            <= self.share - self.small_target.min(self.share);
+        let Some(ghost) = self.ghosts.take(hash) else {
+            return if main_has_room && !full { Line::Main } else { Line::Small };
+        };
+        self.adapt(ghost);
+        if main_has_room || self.is_sooner_than_victim(ghost, entries) {
+            Line::Main
+        } else {
+            Line::Small
         }
     }
 
-    /// Remembers that an entry left the small queue; as many as there are entries in the main one.
-    fn remember(&mut self, hash: u64) {
-        self.ghosts.push_back(hash);
-        *self.ghost_set.entry(hash).or_insert(0) += 1;
-        while self.ghosts.len() > self.main.live.max(1) {
-            let Some(oldest) = self.ghosts.pop_front() else { break };
-            if let Some(count) = self.ghost_set.get_mut(&oldest) {
-                *count -= 1;
-                if *count == 0 {
-                    self.ghost_set.remove(&oldest);
-                }
+    fn is_sooner_than_victim(&mut self, ghost: Ghost, entries: &impl Entries) -> bool {
+        let Some(last) = self.silent_since(entries) else { return true };
+        let now = self.now();
+        let silence = now.wrapping_sub(last);
+        let back_after = u64::from(now.wrapping_sub(ghost.last));
+        let haste = match ghost.line {
+            Line::Small => SMALL_GHOST_HASTE,
+            Line::Main => 1,
+        };
+        back_after * haste < u64::from(silence)
+    }
+
+    /// Moves the border between the queues by about one entry.
+    fn adapt(&mut self, ghost: Ghost) {
+        let window = self.steps(self.share / WINDOW).max(1);
+        let evicted = self.queue(ghost.line).evicted;
+        if Self::marks(self.steps(evicted).wrapping_sub(ghost.left_at)) > window {
+            return;
+        }
+        let average = (self.weight() / (self.entries() as u64).max(1)).max(1);
+        let target = match ghost.line {
+            Line::Small => self.small_target.saturating_add(average),
+            Line::Main => self.small_target.saturating_sub(average),
+        };
+        let least = (self.share / MIN_SMALL).max(1);
+        self.small_target = target.clamp(least, (self.share / MAX_SMALL).max(least));
+    }
+
+    /// Takes up an entry in `line`; `None` if there are too many.
+    pub(super) fn add(&mut self, hash: u64, weight: u64, line: Line, tagged: bool) -> Option<u32> {
+        let slot = self.slab.add(hash, weight, line, tagged)?;
+        self.enqueue(slot, line);
+        Some(slot)
+    }
+
+    /// Lets go of an entry; its node as it was.
+    pub(super) fn remove(&mut self, slot: u32) -> Node {
+        self.dequeue(slot);
+        let node = self.slab.get(slot).clone();
+        self.slab.free(slot);
+        node
+    }
+
+    /// Sees to it that `slot` comes up when it expires, or before. It is left where it stands in the
+    /// wheel if that comes up soon enough: then it is looked at, and moved if it must be.
+    pub(super) fn expire_at(&mut self, slot: u32, deadline: Millis, now: Millis) {
+        let node = self.slab.get(slot);
+        if node.bucket.is_none() || node.deadline > deadline {
+            self.wheel.schedule(&mut self.slab, slot, deadline, now);
+        }
+    }
+
+    /// An entry whose time may be up; what is gone through costs `moves`.
+    pub(super) fn take_due(&mut self, now: Millis, moves: &mut usize) -> Option<u32> {
+        loop {
+            let slot = self.wheel.take_due(&mut self.slab, now, moves)?;
+            if self.slab.get(slot).live {
+                return Some(slot);
             }
         }
+    }
+
+    /// Remembers an entry that goes because it has expired: if it is put again, it is not new. No
+    /// queue's length had a part in that.
+    pub(super) fn remember_expired(&mut self, slot: u32, last: u32) {
+        let &Node { hash, line, .. } = self.slab.get(slot);
+        let evicted = self.queue(line).evicted;
+        // As if long ago.
+        let left_at = Self::marks(self.steps(evicted).wrapping_add(1 << 30));
+        self.ghosts.add(hash, Ghost { last, line, left_at }, ghosts_for(self.entries()));
+    }
+
+    /// Puts an entry into the queue of the one it has replaced.
+    pub(super) fn move_to(&mut self, slot: u32, line: Line) {
+        self.dequeue(slot);
+        self.enqueue(slot, line);
+    }
+
+    /// The entry that stands longest in its queue, of either.
+    pub(super) fn oldest(&self) -> Option<u32> {
+        self.small.oldest().or_else(|| self.main.oldest())
+    }
+
+    /// Takes an entry other than `newest` out of the map, and remembers its ghost; `None` if there
+    /// is none. It is still to be removed here.
+    pub(super) fn evict(&mut self, newest: u32, entries: &mut impl Entries) -> Option<u32> {
+        loop {
+            let crowded = self.small.weight > self.small_target && self.small.entries > 1;
+            if !crowded && let Some((slot, last)) = self.evict_from_main(newest, entries) {
+                self.remember(slot, last);
+                return Some(slot);
+            }
+            let slot = self.small.oldest().filter(|slot| *slot != newest)?;
+            let hash = self.slab.get(slot).hash;
+            if let Some(last) = entries.evict_or_spend(hash, slot) {
+                self.remember(slot, last);
+                return Some(slot);
+            }
+            entries.move_to_main(hash, slot);
+            self.move_to(slot, Line::Main);
+        }
+    }
+
+    /// Turns the main queue until its oldest entry has no reads, and takes that out of the map;
+    /// gives when it was last read, too.
+    fn evict_from_main(&mut self, newest: u32, entries: &mut impl Entries) -> Option<(u32, u32)> {
+        for round in 0.. {
+            let slot = self.main.oldest()?;
+            let hash = self.slab.get(slot).hash;
+            if slot != newest {
+                if round >= MAX_ROUNDS {
+                    return Some((slot, entries.evict(hash, slot)));
+                }
+                if let Some(last) = entries.evict_or_spend(hash, slot) {
+                    return Some((slot, last));
+                }
+            } else if self.main.entries == 1 {
+                return None;
+            }
+            self.turn();
+        }
+        None
+    }
+
+    /// Turns the main queue until its oldest entry has no reads; when that was last read.
+    fn silent_since(&mut self, entries: &impl Entries) -> Option<u32> {
+        for _ in 0..MAX_ROUNDS {
+            let slot = self.main.oldest()?;
+            let last = entries.unread_or_spend(self.slab.get(slot).hash, slot);
+            if last.is_some() {
+                return last;
+            }
+            self.turn();
+        }
+        Some(self.now())
+    }
+
+    /// Gives the oldest entry of the main queue another round.
+    fn turn(&mut self) {
+        let slot = self.main.ends.oldest;
+        self.main.ends.remove::<InLine>(&mut self.slab, slot);
+        self.main.ends.push::<InLine>(&mut self.slab, slot);
+    }
+
+    fn remember(&mut self, slot: u32, last: u32) {
+        let &Node { hash, weight, line, .. } = self.slab.get(slot);
+        let queue = self.queue(line);
+        queue.evicted = queue.evicted.wrapping_add(weight);
+        let evicted = queue.evicted;
+        let left_at = Self::marks(self.steps(evicted));
+        self.ghosts.add(hash, Ghost { last, line, left_at }, ghosts_for(self.entries()));
+    }
+
+    fn enqueue(&mut self, slot: u32, line: Line) {
+        let node = self.slab.get_mut(slot);
+        node.line = line;
+        let weight = node.weight;
+        let queue = match line {
+            Line::Small => &mut self.small,
+            Line::Main => &mut self.main,
+        };
+        queue.ends.push::<InLine>(&mut self.slab, slot);
+        queue.entries += 1;
+        queue.weight += weight;
+    }
+
+    fn dequeue(&mut self, slot: u32) {
+        let &Node { line, weight, .. } = self.slab.get(slot);
+        let queue = match line {
+            Line::Small => &mut self.small,
+            Line::Main => &mut self.main,
+        };
+        queue.ends.remove::<InLine>(&mut self.slab, slot);
+        queue.entries -= 1;
+        queue.weight -= weight;
     }
 }
 
-impl<K> Line<K> {
+impl Queue {
     fn new() -> Self {
-        Self { nodes: VecDeque::new(), live: 0, weight: 0 }
+        Self { ends: Ends::EMPTY, entries: 0, weight: 0, evicted: 0 }
     }
 
-    fn push(&mut self, node: Node<K>, weight: u64) {
-        self.nodes.push_back(node);
-        self.live += 1;
-        self.weight += weight;
+    fn oldest(&self) -> Option<u32> {
+        (self.entries > 0).then_some(self.ends.oldest)
     }
+}
 
-    /// Drops the nodes of entries that have left, once they outnumber the live ones.
-    fn sweep<V>(&mut self, lookup: &impl Fn(&K) -> Option<Arc<Entry<V>>>) {
-        if self.nodes.len() < MIN_SWEEP || self.nodes.len() < 2 * self.live {
-            return;
+#[cfg(test)]
+impl Policy {
+    /// Goes through both queues, and looks at every bound.
+    pub(super) fn check(&self, capacity: u64) {
+        for (line, queue) in [(Line::Small, &self.small), (Line::Main, &self.main)] {
+            let (mut slot, mut held, mut weight) = (queue.ends.oldest, 0, 0);
+            let mut older = super::slab::NIL;
+            while slot != super::slab::NIL {
+                let node = self.slab.get(slot);
+                assert_eq!((node.line, node.in_line.older), (line, older));
+                (held, weight) = (held + 1, weight + node.weight);
+                (older, slot) = (slot, node.in_line.newer);
+            }
+            assert_eq!((held, weight), (queue.entries, queue.weight), "the accounts of {line:?}");
         }
-        self.nodes
-            .retain(|node| lookup(&node.key).is_some_and(|e| e.generation == node.generation));
+        assert_eq!(self.slab.used(), self.entries(), "nodes that stand in no queue");
+        let least = (self.share / MIN_SMALL).max(1);
+        assert!((least..=(self.share / MAX_SMALL).max(least)).contains(&self.small_target));
+        self.ghosts.check(ghosts_for(usize::try_from(capacity).unwrap()));
     }
 }

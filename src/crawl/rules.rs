@@ -42,7 +42,8 @@ impl RulesCache {
             })
             .ttl(ttl)
             .clock(clock)
-            .build();
+            .build()
+            .expect("invariant: the options go together");
         Self { rules, bytes }
     }
 

@@ -6,11 +6,12 @@ use super::Error;
 use super::caches::{Caches, UPKEEP_EVERY};
 use super::distill::{Distiller, Extractive, Frames, LlmDistiller, LlmDistillerOptions};
 use super::tables::Tables;
+use crate::cache::{Tier, TierError};
 use crate::config::{Config, ConfigError};
 use crate::extract::{ExtractOptions, Extractor};
 use crate::fetch::{FetchOptions, Fetcher, MediaTypes};
 use crate::http::{self, AddressPolicy, Resolve, Timeouts};
-use crate::llm::{self, CacheFailure, HttpTransport, ResponseCache};
+use crate::llm::{self, HttpTransport};
 use crate::pool::{MemoryPressure, Periodic, Pool, Priority};
 use crate::store::{Keyspace, StoreError};
 use crate::time::SharedClock;
@@ -182,17 +183,21 @@ struct StoredAnswers {
     rows: Keyspace,
 }
 
-impl ResponseCache for StoredAnswers {
-    fn get(&self, key: &[u8; 32]) -> Result<Option<Vec<u8>>, CacheFailure> {
+impl Tier<[u8; 32], Vec<u8>> for StoredAnswers {
+    fn get(&self, key: &[u8; 32]) -> Result<Option<Vec<u8>>, TierError> {
         let value = self.rows.get(key).map_err(|source| failure("read", source))?;
         Ok(value.map(|value| value.to_vec()))
     }
 
-    fn put(&self, key: &[u8; 32], value: &[u8]) -> Result<(), CacheFailure> {
+    fn put(&self, key: &[u8; 32], value: &Vec<u8>) -> Result<(), TierError> {
         self.rows.put(key, value).map_err(|source| failure("write", source))
+    }
+
+    fn remove(&self, key: &[u8; 32]) -> Result<(), TierError> {
+        self.rows.delete(key).map_err(|source| failure("remove", source))
     }
 }
 
-fn failure(operation: &'static str, source: StoreError) -> CacheFailure {
-    CacheFailure { operation, source: Box::new(source) }
+fn failure(operation: &'static str, source: StoreError) -> TierError {
+    TierError { operation, source: Box::new(source) }
 }

@@ -73,20 +73,19 @@ impl Caches {
             let builder = sized(config.content_bytes, config.content_ttl, clock)
                 .weigher(|_, content: &Arc<Content>| content_weight(content));
             let idle = config.content_idle;
-            if idle.is_zero() { builder.build() } else { builder.idle(idle).build() }
+            made(if idle.is_zero() { builder } else { builder.idle(idle) })
         });
         let queries = (config.query_bytes > 0).then(|| {
-            sized(config.query_bytes, config.query_ttl, clock)
-                .weigher(|_: &QueryKey, kept: &Kept| kept.weight())
-                .build()
+            let builder = sized(config.query_bytes, config.query_ttl, clock);
+            made(builder.weigher(|_: &QueryKey, kept: &Kept| kept.weight()))
         });
         let templates: Option<Frames> = (has_model && config.template_entries > 0)
-            .then(|| sized(config.template_entries as u64, config.template_ttl, clock).build());
+            .then(|| made(sized(config.template_entries as u64, config.template_ttl, clock)));
         let stays = config.robots_ttl.saturating_add(config.robots_stale);
         let rules = RulesCache::new(config.robots_bytes, stays, Arc::clone(clock));
         let mut caches = Self {
             contents: Switched(contents.clone()),
-            holders: Cache::builder().capacity(HOLDERS).build(),
+            holders: made(Cache::builder().capacity(HOLDERS)),
             queries: queries.clone().map(|cache| Results::new(cache, config.query_bytes)),
             templates: templates.clone(),
             rules: rules.clone(),
@@ -147,9 +146,8 @@ where
         Self::shrink_to(self, fraction);
     }
 
-    /// Filled in when the cache has a `sweep`: until then, writes take out what has expired.
-    fn sweep(&self, _most: usize) -> usize {
-        0
+    fn sweep(&self, most: usize) -> usize {
+        Self::sweep(self, most)
     }
 }
 
@@ -169,6 +167,11 @@ impl<K: Hash + Eq + Clone, V: Clone> Switched<K, V> {
             cache.invalidate(key);
         }
     }
+}
+
+/// A cache whose options can only go together: no jitter, no window without a time.
+fn made<K: Hash + Eq, V: Clone>(builder: CacheBuilder<K, V>) -> Cache<K, V> {
+    builder.build().expect("invariant: the options go together")
 }
 
 fn sized<K: Hash + Eq + Clone, V: Clone>(

@@ -12,6 +12,7 @@ macro_rules! tags {
             pub(super) const COUNT: usize = Tag::Other as usize + 1;
 
             /// The element that `name` (any case) stands for.
+            #[inline]
             pub(super) fn of(name: &str) -> Self {
                 match pack(name.as_bytes()) { $(packed::$variant => Self::$variant,)* _ => Self::Other }
             }

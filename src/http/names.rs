@@ -116,7 +116,8 @@ impl Resolver {
     ) -> Self {
         let holds = keeping.names > 0 && !keeping.ttl.is_zero();
         let known = holds.then(|| {
-            Cache::builder().capacity(keeping.names as u64).ttl(keeping.ttl).clock(clock).build()
+            let builder = Cache::builder().capacity(keeping.names as u64).ttl(keeping.ttl);
+            builder.clock(clock).build().expect("invariant: the options go together")
         });
         let desk = Mutex::default();
         Self { inner: Arc::new(Inner { source, known, desk, keeping, counters }) }

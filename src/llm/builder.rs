@@ -7,7 +7,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use super::cache::ResponseCache;
+use super::cache::DurableTier;
 use super::client::{Client, Settings};
 use super::error::LlmError;
 use super::openai::OpenAiChat;
@@ -33,7 +33,7 @@ pub struct Builder {
     attempt_timeout: Duration,
     memory_cache: usize,
     cache_ttl: Duration,
-    cache: Option<Arc<dyn ResponseCache>>,
+    cache: Option<Arc<DurableTier>>,
     clock: Option<SharedClock>,
     pause: Arc<dyn Pause>,
     seed: Option<u64>,
@@ -171,7 +171,7 @@ impl Builder {
 
     /// The durable tier of the response cache. Default: none.
     #[must_use]
-    pub fn cache(mut self, cache: Arc<dyn ResponseCache>) -> Self {
+    pub fn cache(mut self, cache: Arc<DurableTier>) -> Self {
         self.cache = Some(cache);
         self
     }

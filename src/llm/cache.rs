@@ -1,32 +1,14 @@
 //! The two tiers of the response cache.
 
-use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::request::Completion;
-use crate::cache::{Cache, InsertOptions};
+use crate::cache::{Cache, InsertOptions, Tier};
 use crate::time::{SharedClock, Timestamp};
 
-/// A durable tier refused or failed.
-#[derive(Debug, thiserror::Error)]
-#[error("the response cache cannot {operation}")]
-pub struct CacheFailure {
-    /// `read` or `write`.
-    pub operation: &'static str,
-    /// Why.
-    #[source]
-    pub source: Box<dyn Error + Send + Sync>,
-}
-
 /// The durable tier: bytes under the key of the exact request.
-pub trait ResponseCache: Send + Sync {
-    /// The bytes stored under `key`, if any.
-    fn get(&self, key: &[u8; 32]) -> Result<Option<Vec<u8>>, CacheFailure>;
-
-    /// Stores `value` under `key`.
-    fn put(&self, key: &[u8; 32], value: &[u8]) -> Result<(), CacheFailure>;
-}
+pub type DurableTier = dyn Tier<[u8; 32], Vec<u8>>;
 
 /// What an entry costs beside its texts, in bytes: key, map nodes, the structure itself.
 const ENTRY_OVERHEAD: u64 = 512;
@@ -57,7 +39,8 @@ impl MemoryTier {
                 .capacity(capacity as u64)
                 .weigher(|_, held: &Held| held.bytes)
                 .clock(Arc::clone(clock));
-            if ttl.is_zero() { builder.build() } else { builder.ttl(ttl).build() }
+            let builder = if ttl.is_zero() { builder } else { builder.ttl(ttl) };
+            builder.build().expect("invariant: the options go together")
         });
         Self { cache }
     }

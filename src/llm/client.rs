@@ -14,7 +14,7 @@ use url::Url;
 use super::builder::Builder;
 #[cfg(feature = "engine")]
 use super::cache::Held;
-use super::cache::{MemoryTier, ResponseCache};
+use super::cache::{DurableTier, MemoryTier};
 use super::call::{Call, Continuation};
 use super::error::{LlmError, Served};
 use super::flight::{Flight, Flights, Landing, Leader, PutOff, Seat};
@@ -82,7 +82,7 @@ pub(super) struct Settings {
     pub(super) attempt_timeout: Duration,
     pub(super) memory_cache: usize,
     pub(super) cache_ttl: Duration,
-    pub(super) cache: Option<Arc<dyn ResponseCache>>,
+    pub(super) cache: Option<Arc<DurableTier>>,
     pub(super) clock: SharedClock,
     pub(super) pause: Arc<dyn Pause>,
     pub(super) seed: u64,

@@ -5,7 +5,7 @@
 //!
 //! 1. The prompt is held against its size limit; the key of the request is computed.
 //! 2. The memory tier of the response cache is asked. Equal requests that are under way are joined
-//!    (single flight); the first of them asks the durable tier ([`ResponseCache`]).
+//!    (single flight); the first of them asks the durable tier ([`DurableTier`]).
 //! 3. The exchange: a permit is taken, the request sent, the answer decoded. What is worth a retry
 //!    is retried after a pause during which no permit is held. All attempts share one deadline.
 //!    [`Client::complete_or_later`] does not pause: it gives the wait back, and goes on when it is
@@ -46,7 +46,7 @@ mod transport;
 mod wire;
 
 pub use builder::Builder;
-pub use cache::{CacheFailure, ResponseCache};
+pub use cache::DurableTier;
 pub use call::Continuation;
 pub use client::{Client, MAX_REASKS};
 pub use error::{LlmError, Served};

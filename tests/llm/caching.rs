@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Barrier, Condvar, Mutex};
 use std::time::Duration;
 
+use gristmill::cache::{Tier, TierError};
 use gristmill::cancel::CancelToken;
-use gristmill::llm::{CacheFailure, CacheTier, ChatRequest, Client, LlmError, ResponseCache};
+use gristmill::llm::{CacheTier, ChatRequest, Client, LlmError};
 use gristmill::time::{Clock, ManualClock, Timestamp};
 use serde_json::json;
 
@@ -17,19 +18,24 @@ struct Durable {
     broken: bool,
 }
 
-impl ResponseCache for Durable {
-    fn get(&self, key: &[u8; 32]) -> Result<Option<Vec<u8>>, CacheFailure> {
+impl Tier<[u8; 32], Vec<u8>> for Durable {
+    fn get(&self, key: &[u8; 32]) -> Result<Option<Vec<u8>>, TierError> {
         if self.broken {
-            return Err(CacheFailure { operation: "read", source: "disk on fire".into() });
+            return Err(TierError { operation: "read", source: "disk on fire".into() });
         }
         Ok(self.entries.lock().unwrap().get(key).cloned())
     }
 
-    fn put(&self, key: &[u8; 32], value: &[u8]) -> Result<(), CacheFailure> {
+    fn put(&self, key: &[u8; 32], value: &Vec<u8>) -> Result<(), TierError> {
         if self.broken {
-            return Err(CacheFailure { operation: "write", source: "disk on fire".into() });
+            return Err(TierError { operation: "write", source: "disk on fire".into() });
         }
-        self.entries.lock().unwrap().insert(*key, value.to_vec());
+        self.entries.lock().unwrap().insert(*key, value.clone());
+        Ok(())
+    }
+
+    fn remove(&self, key: &[u8; 32]) -> Result<(), TierError> {
+        self.entries.lock().unwrap().remove(key);
         Ok(())
     }
 }

@@ -66,7 +66,7 @@ pub(in crate::engine) type Frames = Cache<[u8; 32], Arc<Frame>>;
 
 /// A cache for a distiller that works alone.
 pub(super) fn frames() -> Frames {
-    Cache::builder().capacity(FRAMES).build()
+    Cache::builder().capacity(FRAMES).build().expect("invariant: the options go together")
 }
 
 /// Compiled templates, and what was made of them.

@@ -11,7 +11,7 @@ pub(crate) struct Gristmill(Cache<u64, u64>);
 
 impl Entries for Gristmill {
     fn with_capacity(capacity: usize) -> Result<Self, AnyError> {
-        Ok(Self(Cache::builder().capacity(u64::try_from(capacity)?).ttl(TTL).build()))
+        Ok(Self(Cache::builder().capacity(u64::try_from(capacity)?).ttl(TTL).build()?))
     }
 
     fn get(&self, key: u64) -> Option<u64> {

@@ -1,0 +1,200 @@
+//! What left not long ago, remembered by hash.
+//!
+//! Every miss asks here and every eviction writes here, so it is all about memory that is in no
+//! core's cache. Ghosts are written one after the other into a ring, which costs next to nothing. An
+//! index leads from a hash to its place in the ring; it has four bytes for each ghost, eight ghosts
+//! share half a cache line, and twelve bits of the hash in it answer for most keys that were never
+//! here without a look at the ring.
+
+use super::slab::Line;
+
+/// Ghosts that the index keeps for hashes with the same place; a further one pushes the oldest out.
+const WAYS: usize = 8;
+/// Ghosts for each place of the index on average.
+const LOAD: usize = 6;
+/// Bits of a cell of the index that say where in the ring; the others are of the hash.
+const POSITION_BITS: u32 = 20;
+/// Most ghosts: their positions, counted from 1, have so many bits.
+const MAX_GHOSTS: u32 = (1 << POSITION_BITS) - 1;
+/// The table is laid out anew, and empty, when what it should hold has grown by this part or shrunk
+/// to half.
+const GROWTH: usize = 4;
+
+/// An entry that was evicted, or has expired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ghost {
+    /// The policy's time of its last read or its insertion.
+    pub(super) last: u32,
+    /// The queue it left.
+    pub(super) line: Line,
+    /// What had been evicted from that queue when it was; 31 bits.
+    pub(super) left_at: u32,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Ghosts {
+    ring: Vec<Record>,
+    index: Vec<[u32; WAYS]>,
+    /// Where in the ring the next one goes, over the oldest.
+    next: usize,
+    held: usize,
+}
+
+/// A ghost as it is kept; one whose hash is 0 is none.
+#[derive(Clone, Copy, Debug, Default)]
+struct Record {
+    hash: u64,
+    last: u32,
+    /// `left_at`, and in the lowest bit whether it left the main queue.
+    mark: u32,
+}
+
+impl Record {
+    fn of(hash: u64, ghost: Ghost) -> Self {
+        let mark = ghost.left_at << 1 | u32::from(ghost.line == Line::Main);
+        Self { hash, last: ghost.last, mark }
+    }
+
+    fn ghost(self) -> Ghost {
+        let line = if self.mark & 1 == 1 { Line::Main } else { Line::Small };
+        Ghost { last: self.last, line, left_at: self.mark >> 1 }
+    }
+}
+
+impl Ghosts {
+    /// Remembers a ghost, and about `bound` of them.
+    pub(super) fn add(&mut self, hash: u64, ghost: Ghost, bound: usize) {
+        let (bound, laid_out) = (bound.min(MAX_GHOSTS as usize), self.ring.len());
+        if bound > laid_out + laid_out / GROWTH || bound < laid_out / 2 {
+            *self = Self {
+                ring: vec![Record::default(); bound],
+                index: vec![[0; WAYS]; bound.div_ceil(LOAD)],
+                ..Self::default()
+            };
+        }
+        let hash = hash.max(1);
+        let Some(record) = self.ring.get_mut(self.next) else { return };
+        // The index may still lead to the one that goes; it will be known by its hash.
+        let old = std::mem::replace(record, Record::of(hash, ghost));
+        self.held += usize::from(old.hash == 0);
+        let cell = cell(hash, self.next);
+        self.next = if self.next + 1 == self.ring.len() { 0 } else { self.next + 1 };
+        if let Some(cells) = place(&mut self.index, hash) {
+            cells.rotate_right(1);
+            cells[0] = cell;
+        }
+    }
+
+    pub(super) fn take(&mut self, hash: u64) -> Option<Ghost> {
+        let hash = hash.max(1);
+        let cells = place(&mut self.index, hash)?;
+        for at in 0..WAYS {
+            if cells[at] >> POSITION_BITS != tag(hash) || cells[at] == 0 {
+                continue;
+            }
+            let position = (cells[at] & MAX_GHOSTS) as usize - 1;
+            if let Some(record) = self.ring.get_mut(position).filter(|record| record.hash == hash) {
+                let record = std::mem::take(record);
+                cells[at..].rotate_left(1);
+                cells[WAYS - 1] = 0;
+                self.held -= 1;
+                return Some(record.ghost());
+            }
+        }
+        None
+    }
+
+    /// Number of ghosts in the ring. A few of them may have been pushed out of the index.
+    pub(super) fn len(&self) -> usize {
+        self.held
+    }
+
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+#[cfg(test)]
+impl Ghosts {
+    /// The count is right, and not above what `bound` allows for.
+    pub(super) fn check(&self, bound: usize) {
+        assert_eq!(self.ring.iter().filter(|record| record.hash != 0).count(), self.held);
+        assert!(self.ring.len() <= bound + bound / GROWTH);
+    }
+}
+
+/// The place of a hash, by the multiplication of its low half (Lemire, 2019).
+fn place(index: &mut [[u32; WAYS]], hash: u64) -> Option<&mut [u32; WAYS]> {
+    let scaled = (hash & u64::from(u32::MAX)) * index.len() as u64;
+    index.get_mut(usize::try_from(scaled >> 32).ok()?)
+}
+
+/// Bits of a hash that choose neither its place nor the shard.
+fn tag(hash: u64) -> u32 {
+    (hash >> 32) as u32 & (u32::MAX >> POSITION_BITS)
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "positions are below MAX_GHOSTS")]
+fn cell(hash: u64, position: usize) -> u32 {
+    tag(hash) << POSITION_BITS | (position as u32 + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ghost(last: u32) -> Ghost {
+        Ghost { last, line: Line::Main, left_at: last ^ 0x2A }
+    }
+
+    fn hash(number: u64) -> u64 {
+        let mixed = number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        mixed ^ mixed >> 32
+    }
+
+    #[test]
+    fn a_ghost_is_taken_once_and_as_it_was() {
+        let mut ghosts = Ghosts::default();
+        assert_eq!(ghosts.take(hash(1)), None);
+        ghosts.add(hash(1), ghost(7), 100);
+        ghosts.add(0, Ghost { line: Line::Small, ..ghost(8) }, 100);
+        assert_eq!(ghosts.len(), 2);
+        assert_eq!((ghosts.take(hash(1)), ghosts.take(hash(1))), (Some(ghost(7)), None));
+        assert_eq!(ghosts.take(0), Some(Ghost { line: Line::Small, ..ghost(8) }));
+        assert_eq!(ghosts.len(), 0);
+    }
+
+    #[test]
+    fn the_newest_are_held_and_no_more_than_asked_for() {
+        let mut ghosts = Ghosts::default();
+        (0..10_000).for_each(|number| ghosts.add(hash(number), ghost(0), 1000));
+        assert!((900..=1000).contains(&ghosts.len()), "{}", ghosts.len());
+        let recent = (9_500..10_000).filter(|number| ghosts.take(hash(*number)).is_some()).count();
+        assert!(recent > 450, "{recent} of the newest 500");
+        let old = (0..5000).filter(|number| ghosts.take(hash(*number)).is_some()).count();
+        assert!(old < 50, "{old} of the oldest 5,000");
+    }
+
+    #[test]
+    fn the_table_follows_its_bound() {
+        let mut ghosts = Ghosts::default();
+        for bound in [1000, 1001, 4000, 40, 0, 10] {
+            (0..8000).for_each(|number| ghosts.add(hash(number), ghost(0), bound));
+            assert!(ghosts.len() <= bound + bound / GROWTH, "{} of {bound}", ghosts.len());
+        }
+        assert!(ghosts.take(hash(7999)).is_some());
+    }
+
+    #[test]
+    fn one_that_was_written_over_is_not_found_though_the_index_leads_there() {
+        let mut ghosts = Ghosts::default();
+        // The same place and tag for all.
+        let hash = |number: u64| 1 | number << 60;
+        for number in 0..3 {
+            ghosts.add(hash(number), ghost(0), 2);
+        }
+        assert_eq!((ghosts.take(hash(0)), ghosts.len()), (None, 2));
+        assert!(ghosts.take(hash(1)).is_some() && ghosts.take(hash(2)).is_some());
+        assert_eq!(ghosts.len(), 0);
+    }
+}

@@ -1,0 +1,377 @@
+//! Reading, putting and taking out, with all the accounts kept.
+//!
+//! A write locks its shard of the policy and changes map and queues under that lock, so the two
+//! always hold the same entries. Values are dropped and the listener runs after it.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::hash::Hash;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use crossbeam::utils::CachePadded;
+
+use super::entry::{Entry, EvictionCause, InsertOptions, Millis, NEVER, millis};
+use super::held::{Gone, Held};
+use super::room::{BATCH, Evictor, MOVES_PER_WRITE};
+use super::shard::{Shard, ShardCell};
+use super::stats::{CacheStats, Counters, Outcome};
+use super::table::Table;
+use super::{Listener, Lookup, Weigher};
+use crate::time::SharedClock;
+
+/// Expired entries that one write sweeps out at the most.
+pub(super) const SWEEP_PER_WRITE: usize = 8;
+/// An entry may weigh one part in this many of the capacity.
+const MAX_PART: u64 = 8;
+
+/// What a cache is told when it is made.
+pub(super) struct Settings<K, V> {
+    pub(super) capacity: u64,
+    pub(super) ttl: Option<Duration>,
+    pub(super) idle: Option<Duration>,
+    pub(super) stale: Duration,
+    pub(super) negative_ttl: Option<Duration>,
+    pub(super) negative_weight: u64,
+    pub(super) jitter: f64,
+    pub(super) clock: SharedClock,
+    pub(super) weigher: Option<Box<Weigher<K, V>>>,
+    pub(super) listener: Option<Box<Listener<K, V>>>,
+}
+
+impl<K, V> fmt::Debug for Settings<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("capacity", &self.capacity)
+            .field("ttl", &self.ttl)
+            .field("idle", &self.idle)
+            .field("stale", &self.stale)
+            .field("negative_ttl", &self.negative_ttl)
+            .field("jitter", &self.jitter)
+            .finish_non_exhaustive()
+    }
+}
+
+pub(super) struct Inner<K, V> {
+    pub(super) table: Table<K, V>,
+    pub(super) shards: Box<[CachePadded<ShardCell<K, V>>]>,
+    /// Their number, as a power of two.
+    pub(super) shard_bits: u32,
+    /// Of all entries. Changed under the lock of the shard that gains or loses weight.
+    pub(super) weight: CachePadded<AtomicU64>,
+    /// Whether any entry may expire, so that reads need the time.
+    timed: AtomicBool,
+    pub(super) idle: Option<Millis>,
+    stale: Millis,
+    /// The shard where the next sweep begins.
+    pub(super) to_sweep: AtomicUsize,
+    pub(super) counters: Counters,
+    pub(super) settings: Settings<K, V>,
+}
+
+/// What is put.
+pub(super) struct Put<V> {
+    pub(super) value: Option<V>,
+    pub(super) options: InsertOptions,
+}
+
+impl<K: Hash + Eq, V: Clone> Inner<K, V> {
+    /// `shards` of the map, a power of two, at least as many as the 2^`shard_bits` of the policy.
+    pub(super) fn new(settings: Settings<K, V>, shards: usize, shard_bits: u32) -> Self {
+        let share = settings.capacity >> shard_bits;
+        let cells = (0..1 << shard_bits).map(|_| CachePadded::new(ShardCell::new(share)));
+        let timed = settings.ttl.is_some() || settings.idle.is_some();
+        Self {
+            table: Table::new(shards),
+            shards: cells.collect(),
+            shard_bits,
+            weight: CachePadded::default(),
+            timed: AtomicBool::new(timed),
+            idle: settings.idle.map(millis),
+            stale: millis(settings.stale),
+            to_sweep: AtomicUsize::new(0),
+            counters: Counters::default(),
+            settings,
+        }
+    }
+
+    pub(super) fn now(&self) -> Millis {
+        self.settings.clock.coarse_millis()
+    }
+
+    /// The time, if an entry can expire at all.
+    #[inline]
+    pub(super) fn now_if_timed(&self) -> Millis {
+        if self.timed.load(Ordering::Relaxed) { self.now() } else { 0 }
+    }
+
+    /// Which shard of the policy has a hash: it has whole shards of the map.
+    #[expect(clippy::cast_possible_truncation, reason = "at most MAX_POLICIES")]
+    #[inline]
+    pub(super) fn shard_of(&self, hash: u64) -> usize {
+        // `DashMap` takes the bits of its shards behind the seven that its tables keep.
+        (hash << 7).checked_shr(u64::BITS - self.shard_bits).unwrap_or(0) as usize
+    }
+
+    /// What is under `key`, as it counts for the policy.
+    #[inline]
+    pub(super) fn lookup<Q>(&self, hash: u64, key: &Q) -> Lookup<V>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        let now = self.now_if_timed();
+        let face = &self.shards[self.shard_of(hash)].face;
+        let found = self.table.read(hash, key, |entry| {
+            let found = self.look_at(entry, now)?;
+            face.note_read(entry);
+            if self.idle.is_some() {
+                entry.note_read_at(now);
+            }
+            Some(found)
+        });
+        match found {
+            Some(Some(found)) => found,
+            Some(None) => {
+                self.remove_expired(hash, key, now);
+                Lookup::Missing
+            }
+            None => Lookup::Missing,
+        }
+    }
+
+    /// What is under `key`, without a trace.
+    pub(super) fn peek<Q>(&self, hash: u64, key: &Q) -> Lookup<V>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        let now = self.now_if_timed();
+        let found = self.table.read(hash, key, |entry| self.look_at(entry, now));
+        found.flatten().unwrap_or(Lookup::Missing)
+    }
+
+    /// `None` if it has expired.
+    #[inline]
+    fn look_at(&self, entry: &Entry<V>, now: Millis) -> Option<Lookup<V>> {
+        if entry.is_expired(now, self.idle) {
+            return None;
+        }
+        Some(match &entry.value {
+            None => Lookup::Absent,
+            // With a window, the expiry is the end of the window.
+            Some(value) if self.stale > 0 && now.saturating_add(self.stale) >= entry.expires => {
+                Lookup::Stale(value.clone())
+            }
+            Some(value) => Lookup::Fresh(value.clone()),
+        })
+    }
+
+    #[inline]
+    pub(super) fn count(&self, found: &Lookup<V>) {
+        self.counters.count(match found {
+            Lookup::Fresh(_) => Outcome::Hit,
+            Lookup::Absent => Outcome::NegativeHit,
+            Lookup::Stale(_) | Lookup::Missing => Outcome::Miss,
+        });
+    }
+
+    /// Puts a value, or the word that there is none, if `condition` holds under the lock. False if
+    /// it does not hold, or if the entry is too heavy.
+    pub(super) fn put(
+        &self,
+        hash: u64,
+        key: K,
+        put: Put<V>,
+        condition: impl FnOnce(&mut Shard<K, V>, &K) -> bool,
+    ) -> bool {
+        let Put { value, options } = put;
+        let weight = self.weigh(&key, value.as_ref());
+        let most = (self.settings.capacity / MAX_PART).max(1).min(self.settings.capacity);
+        let fits = weight <= most;
+        let has_own_time = options.ttl.is_some() || value.is_none();
+        let now = if has_own_time { self.now() } else { self.now_if_timed() };
+        let expires = self.expiry(hash, value.is_some(), options.ttl, now);
+        // What is not taken out of it is dropped after the lock.
+        let mut offer = Some((key, Entry::new(value, expires, now), options.tags));
+        let done = self.with_shard(self.shard_of(hash), |held, gone| {
+            let Some((key, ..)) = offer.as_ref().filter(|(key, ..)| condition(held, key)) else {
+                return false;
+            };
+            held.count_write(hash);
+            gone.supersede(held, key);
+            if !fits {
+                held.refused += 1;
+                if let Some((key, old)) = self.table.remove(hash, key) {
+                    held.forget(old.slot, EvictionCause::Replaced);
+                    gone.push(key, old, EvictionCause::Replaced);
+                }
+            } else if let Some((key, entry, tags)) = offer.take() {
+                self.take_up(held, hash, key, (entry, weight), tags, gone);
+            }
+            fits
+        });
+        while self.weight() > self.settings.capacity && self.entries() > 0 {
+            self.shrink(self.settings.capacity, EvictionCause::Capacity);
+        }
+        done
+    }
+
+    /// Gives a new entry its place, in the queue of the one it replaces if there was one.
+    fn take_up(
+        &self,
+        held: &mut Held<'_, K, V>,
+        hash: u64,
+        key: K,
+        (mut entry, weight): (Entry<V>, u64),
+        tags: Vec<String>,
+        gone: &mut Gone<K, V>,
+    ) {
+        let (now, mut moves) = (entry.put_at(), MOVES_PER_WRITE);
+        let mut expired = || self.take_expired(held, now, &mut moves, gone);
+        (0..SWEEP_PER_WRITE).take_while(|_| expired()).for_each(drop);
+        let full = self.weight_with(held).saturating_add(weight) > self.settings.capacity;
+        let line = held.policy.admit(hash, weight, full, &Evictor::new(&self.table, gone));
+        entry.enter(line, held.policy.now());
+        let Some(slot) = held.policy.add(hash, weight, line, !tags.is_empty()) else {
+            held.refused += 1;
+            return gone.push(key, entry, EvictionCause::Capacity);
+        };
+        entry.slot = slot;
+        let deadline = entry.deadline(self.idle);
+        if deadline != NEVER {
+            if !self.timed.load(Ordering::Relaxed) {
+                self.timed.store(true, Ordering::Relaxed);
+            }
+            held.policy.expire_at(slot, deadline, now);
+        }
+        if !tags.is_empty() {
+            held.tags.add(slot, tags);
+        }
+        held.inserts += 1;
+        if let Some((key, old)) = self.table.put(hash, key, entry) {
+            let line = held.forget(old.slot, EvictionCause::Replaced);
+            held.policy.move_to(slot, line);
+            let (time, correlated) = (held.policy.now(), held.policy.correlated());
+            self.table.read_slot(hash, slot, |entry| entry.succeed(&old, time, correlated));
+            gone.push(key, old, EvictionCause::Replaced);
+        }
+        self.make_room(held, slot, now, gone);
+    }
+
+    fn weigh(&self, key: &K, value: Option<&V>) -> u64 {
+        match (value, &self.settings.weigher) {
+            (None, _) => self.settings.negative_weight,
+            (Some(_), None) => 1,
+            (Some(value), Some(weigher)) => weigher(key, value).max(1),
+        }
+    }
+
+    /// When an entry that is put now is gone for good.
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a random part of a time between 0 and that time"
+    )]
+    fn expiry(&self, hash: u64, positive: bool, own: Option<Duration>, now: Millis) -> Millis {
+        let settings = &self.settings;
+        let of_kind = if positive { None } else { settings.negative_ttl };
+        let Some(ttl) = own.or(of_kind).or(settings.ttl).map(millis) else { return NEVER };
+        let mut less = 0;
+        if settings.jitter > 0.0 {
+            // The hash is random a process, and mixed with the time differs at each insertion.
+            let mixed = (hash ^ now).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 11;
+            let part = mixed as f64 / (1_u64 << 53) as f64 * settings.jitter;
+            less = ((ttl as f64 * part) as u64).min(ttl);
+        }
+        let window = if positive { self.stale } else { 0 };
+        now.saturating_add(ttl - less).saturating_add(window)
+    }
+
+    /// Takes the entry under `key` out; false if there is none.
+    pub(super) fn remove<Q>(&self, hash: u64, key: &Q) -> bool
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        self.with_shard(self.shard_of(hash), |held, gone| {
+            held.count_write(hash);
+            gone.supersede(held, key);
+            let Some((key, entry)) = self.table.remove(hash, key) else { return false };
+            held.forget(entry.slot, EvictionCause::Invalidated);
+            gone.push(key, entry, EvictionCause::Invalidated);
+            true
+        })
+    }
+
+    fn remove_expired<Q>(&self, hash: u64, key: &Q, now: Millis)
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        self.with_shard(self.shard_of(hash), |held, gone| {
+            let slot = self
+                .table
+                .read(hash, key, |entry| entry.is_expired(now, self.idle).then_some(entry.slot));
+            if let Some(Some(slot)) = slot {
+                self.take_out(held, slot, EvictionCause::Expired, gone);
+            }
+        });
+    }
+
+    /// Takes out what has this tag. No load under way will be stored: what it will be tagged with is
+    /// not known.
+    pub(super) fn remove_tag(&self, tag: &str) {
+        for index in 0..self.shards.len() {
+            self.with_shard(index, |held, gone| {
+                gone.flights.extend(held.flights.drain());
+                for slot in held.tags.slots(tag) {
+                    let hash = held.policy.slab.get(slot).hash;
+                    held.count_write(hash);
+                    self.take_out(held, slot, EvictionCause::Invalidated, gone);
+                }
+            });
+        }
+    }
+
+    pub(super) fn clear(&self) {
+        for index in 0..self.shards.len() {
+            self.with_shard(index, |held, gone| {
+                gone.flights.extend(held.flights.drain());
+                held.count_write_to_all();
+                held.policy.forget_ghosts();
+            });
+            while self.with_shard(index, |held, gone| {
+                for _ in 0..BATCH {
+                    let Some(slot) = held.policy.oldest() else { return false };
+                    self.take_out(held, slot, EvictionCause::Invalidated, gone);
+                }
+                true
+            }) {}
+        }
+    }
+
+    pub(super) fn weight(&self) -> u64 {
+        self.weight.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn entries(&self) -> usize {
+        self.shards.iter().map(|shard| shard.face.entries.load(Ordering::Relaxed)).sum()
+    }
+
+    pub(super) fn stats(&self) -> CacheStats {
+        let mut stats = self.counters.snapshot();
+        stats.capacity = self.settings.capacity;
+        for shard in &self.shards {
+            let shard = shard.state.lock();
+            stats.entries += shard.policy.entries() as u64;
+            stats.weight += shard.policy.weight();
+            stats.ghosts += shard.policy.ghosts() as u64;
+            stats.inserts += shard.inserts;
+            stats.refused += shard.refused;
+            shard.departures.add_to(&mut stats);
+        }
+        stats
+    }
+}

@@ -1,0 +1,290 @@
+//! Loading what is not there, once for all who ask.
+
+use std::borrow::Cow;
+use std::hash::Hash;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::Lookup;
+use super::entry::InsertOptions;
+use super::flight::{Flight, Landing, Wait};
+use super::inner::{Inner, Put};
+use super::shard::Shard;
+use super::stats::Outcome;
+use crate::cancel::CancelToken;
+
+/// A timeout beyond what the system's clock can tell ends after a hundred years.
+const FAR: Duration = Duration::from_hours(100 * 365 * 24);
+
+/// Why nothing was loaded.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoadError<E> {
+    /// The loader of this call failed.
+    #[error("the loader failed")]
+    Loader(#[source] E),
+    /// Another caller's load did not end in time.
+    #[error("another thread's load did not end within {timeout:?}")]
+    Timeout {
+        /// How long this call waited.
+        timeout: Duration,
+    },
+    /// The loader asked for the key that it is loading.
+    #[error("the loader asked for the key that it is loading")]
+    Reentrant,
+    /// The call was cancelled before it loaded, or while it waited.
+    #[error("the call was cancelled")]
+    Cancelled,
+}
+
+/// How long a call that may load has patience.
+#[derive(Clone, Debug)]
+pub struct LoadOptions<'a> {
+    timeout: Duration,
+    cancel: Option<Cow<'a, CancelToken>>,
+}
+
+impl<'a> LoadOptions<'a> {
+    /// Waits at most `timeout` for another caller's load. A load of this call that takes longer than
+    /// that is not interrupted, but no longer holds the key: the next to ask loads in its place, and
+    /// what this one brings in the end is not stored.
+    pub fn within(timeout: Duration) -> Self {
+        Self { timeout, cancel: None }
+    }
+
+    /// Gives up when the token is cancelled: before the load, or in the wait for another's. The
+    /// loader itself has to look at the token if it is to stop early.
+    #[must_use]
+    pub fn cancel(mut self, token: &'a CancelToken) -> Self {
+        self.cancel = Some(Cow::Borrowed(token));
+        self
+    }
+
+    fn token(&self) -> Option<&CancelToken> {
+        self.cancel.as_deref()
+    }
+}
+
+impl From<Duration> for LoadOptions<'_> {
+    fn from(timeout: Duration) -> Self {
+        Self::within(timeout)
+    }
+}
+
+/// What a loader brings: a value or the word that there is none, and how to keep it.
+#[derive(Clone, Debug)]
+pub struct Loaded<V> {
+    value: Option<V>,
+    options: InsertOptions,
+}
+
+impl<V> Loaded<V> {
+    /// A value.
+    pub fn value(value: V) -> Self {
+        Self { value: Some(value), options: InsertOptions::default() }
+    }
+
+    /// The word that there is no value; kept for the cache's negative time to live.
+    pub fn absent() -> Self {
+        Self { value: None, options: InsertOptions::default() }
+    }
+
+    /// Keeps it with options of its own.
+    #[must_use]
+    pub fn with(mut self, options: InsertOptions) -> Self {
+        self.options = options;
+        self
+    }
+}
+
+impl<V> From<Option<V>> for Loaded<V> {
+    fn from(value: Option<V>) -> Self {
+        Self { value, options: InsertOptions::default() }
+    }
+}
+
+/// What a caller is to do who found no fresh value.
+enum Part<V> {
+    Found(Option<V>),
+    Lead(Arc<Flight<V>>),
+    Follow(Arc<Flight<V>>),
+    Reentrant,
+}
+
+impl<K: Hash + Eq + Clone, V: Clone> Inner<K, V> {
+    /// With `absence`, the word that there is no value is an answer; without, it is as good as
+    /// nothing.
+    pub(super) fn get_or_load<E>(
+        &self,
+        key: &K,
+        options: &LoadOptions<'_>,
+        absence: bool,
+        load: impl FnOnce(&Approach<'_, K, V>) -> Result<Loaded<V>, E>,
+    ) -> Result<Option<V>, LoadError<E>> {
+        let hash = self.table.hash(key);
+        let stale = match self.lookup(hash, key) {
+            Lookup::Fresh(value) => {
+                self.counters.count(Outcome::Hit);
+                return Ok(Some(value));
+            }
+            Lookup::Absent if absence => {
+                self.counters.count(Outcome::NegativeHit);
+                return Ok(None);
+            }
+            Lookup::Stale(value) => Some(value),
+            Lookup::Absent | Lookup::Missing => None,
+        };
+        let now = Instant::now();
+        let deadline = now.checked_add(options.timeout).unwrap_or(now + FAR);
+        if stale.is_none() {
+            self.counters.count(Outcome::Miss);
+        }
+        loop {
+            if options.token().is_some_and(CancelToken::is_cancelled) {
+                return self.stale_or(stale, LoadError::Cancelled);
+            }
+            let flight = match (self.part(hash, key, absence, deadline), &stale) {
+                (Part::Found(value), stale) => {
+                    if stale.is_some() {
+                        self.counters.count(Outcome::Hit);
+                    }
+                    return Ok(value);
+                }
+                (Part::Lead(flight), _) => return self.lead(hash, key, &flight, stale, load),
+                (_, Some(_)) => {
+                    self.counters.count(Outcome::StaleHit);
+                    return Ok(stale);
+                }
+                (Part::Reentrant, None) => return Err(LoadError::Reentrant),
+                (Part::Follow(flight), None) => flight,
+            };
+            match flight.wait(deadline.min(flight.overdue_at), options.token()) {
+                Wait::Loaded(value) if absence || value.is_some() => {
+                    return Ok(Option::clone(&value));
+                }
+                Wait::Cancelled => return Err(LoadError::Cancelled),
+                Wait::Late if Instant::now() >= deadline => {
+                    return Err(LoadError::Timeout { timeout: options.timeout });
+                }
+                // The load failed, takes too long, or found nothing: this caller may try.
+                Wait::Loaded(_) | Wait::Failed | Wait::Late => {}
+            }
+        }
+    }
+
+    /// Joins the load under way, or begins one that is overdue at `deadline`.
+    fn part(&self, hash: u64, key: &K, absence: bool, deadline: Instant) -> Part<V> {
+        let me = std::thread::current().id();
+        // What is found is dropped outside the lock.
+        let mut found = Lookup::Missing;
+        let part = self.with_shard(self.shard_of(hash), |held, gone| {
+            // Who led the last flight may have stored a value since the miss.
+            found = self.peek(hash, key);
+            match found {
+                Lookup::Fresh(_) => return None,
+                Lookup::Absent if absence => return None,
+                Lookup::Stale(_) | Lookup::Absent | Lookup::Missing => {}
+            }
+            if let Some(flight) = held.flights.get(key) {
+                if flight.leader == me {
+                    return Some(Part::Reentrant);
+                }
+                if Instant::now() < flight.overdue_at {
+                    return Some(Part::Follow(Arc::clone(flight)));
+                }
+            }
+            gone.supersede(held, key);
+            let flight = Arc::new(Flight::new(me, deadline));
+            held.flights.insert(key.clone(), Arc::clone(&flight));
+            Some(Part::Lead(flight))
+        });
+        match (part, found) {
+            (Some(part), _) => part,
+            (None, Lookup::Fresh(value)) => Part::Found(Some(value)),
+            (None, Lookup::Stale(_) | Lookup::Absent | Lookup::Missing) => Part::Found(None),
+        }
+    }
+
+    fn lead<E>(
+        &self,
+        hash: u64,
+        key: &K,
+        flight: &Arc<Flight<V>>,
+        stale: Option<V>,
+        load: impl FnOnce(&Approach<'_, K, V>) -> Result<Loaded<V>, E>,
+    ) -> Result<Option<V>, LoadError<E>> {
+        let mut approach = Approach { inner: self, hash, key, flight, landing: Landing::Failed };
+        match load(&approach) {
+            Ok(loaded) => {
+                if stale.is_some() {
+                    self.counters.count(Outcome::Miss);
+                }
+                Ok(approach.land(loaded))
+            }
+            Err(error) => {
+                drop(approach);
+                self.stale_or(stale, LoadError::Loader(error))
+            }
+        }
+    }
+
+    /// The stale value, if there is one, in place of the error.
+    fn stale_or<E>(
+        &self,
+        stale: Option<V>,
+        error: LoadError<E>,
+    ) -> Result<Option<V>, LoadError<E>> {
+        let Some(value) = stale else { return Err(error) };
+        self.counters.count(Outcome::StaleHit);
+        Ok(Some(value))
+    }
+}
+
+/// A load of the calling thread on its way. Dropping it ends the flight, as failed unless it has
+/// landed, even when the loader panics.
+pub(super) struct Approach<'a, K: Hash + Eq + Clone, V: Clone> {
+    inner: &'a Inner<K, V>,
+    hash: u64,
+    key: &'a K,
+    flight: &'a Arc<Flight<V>>,
+    landing: Landing<V>,
+}
+
+impl<K: Hash + Eq + Clone, V: Clone> Approach<'_, K, V> {
+    /// Whether what is loaded will be stored: nothing was put or invalidated under the key since the
+    /// load began, and it does not take too long.
+    pub(super) fn is_current(&self) -> bool {
+        self.inner.with_shard(self.inner.shard_of(self.hash), |held, _| self.holds(held, self.key))
+    }
+
+    fn holds(&self, shard: &Shard<K, V>, key: &K) -> bool {
+        shard.flights.get(key).is_some_and(|own| Arc::ptr_eq(own, self.flight))
+    }
+
+    /// Stores what was loaded if that is current, and hands it to all who wait.
+    fn land(&mut self, loaded: Loaded<V>) -> Option<V> {
+        let Loaded { value, options } = loaded;
+        let put = Put { value: value.clone(), options };
+        self.inner.put(self.hash, self.key.clone(), put, |shard, key| self.holds(shard, key));
+        self.landing = Landing::Loaded(Arc::new(value.clone()));
+        value
+    }
+}
+
+impl<K: Hash + Eq + Clone, V: Clone> Drop for Approach<'_, K, V> {
+    fn drop(&mut self) {
+        self.inner.with_shard(self.inner.shard_of(self.hash), |held, gone| {
+            if self.holds(held, self.key) {
+                gone.supersede(held, self.key);
+            }
+        });
+        let counters = &self.inner.counters;
+        let counter = match &self.landing {
+            Landing::Loaded(_) => &counters.loads,
+            Landing::Failed => &counters.load_failures,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        self.flight.land(std::mem::replace(&mut self.landing, Landing::Failed));
+    }
+}

@@ -1,0 +1,198 @@
+//! What one lock of the policy guards: a part of the entries, by the hash of their keys.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+
+use foldhash::fast::{FixedState, RandomState};
+use parking_lot::Mutex;
+
+use super::entry::{Entry, EvictionCause};
+use super::flight::Flight;
+use super::policy::Policy;
+use super::slab::Line;
+use super::stats::Departures;
+
+/// Counters of writes in a shard: keys that share one also share their generation.
+const GENERATIONS: usize = 4096;
+
+/// A shard with what others see of it without its lock.
+#[derive(Debug)]
+pub(super) struct ShardCell<K, V> {
+    pub(super) state: Mutex<Shard<K, V>>,
+    pub(super) face: Face,
+}
+
+/// Copies of the policy's figures, written under its lock. Readers take them as hints or as figures
+/// of the moment, so all accesses are relaxed.
+#[derive(Debug, Default)]
+pub(super) struct Face {
+    now: AtomicU32,
+    correlated: AtomicU32,
+    pub(super) weight: AtomicU64,
+    pub(super) entries: AtomicUsize,
+}
+
+#[derive(Debug)]
+pub(super) struct Shard<K, V> {
+    pub(super) policy: Policy,
+    pub(super) tags: Tags,
+    /// The loads under way whose result will be stored. A write under their key takes them out.
+    pub(super) flights: HashMap<K, Arc<Flight<V>>, RandomState>,
+    pub(super) departures: Departures,
+    pub(super) inserts: u64,
+    pub(super) refused: u64,
+    /// None until a generation is asked for the first time.
+    generations: Vec<u32>,
+}
+
+impl<K, V> ShardCell<K, V> {
+    pub(super) fn new(share: u64) -> Self {
+        let state = Shard {
+            policy: Policy::new(share),
+            tags: Tags::default(),
+            flights: HashMap::default(),
+            departures: Departures::default(),
+            inserts: 0,
+            refused: 0,
+            generations: Vec::new(),
+        };
+        let face = Face::default();
+        face.show(&state.policy);
+        Self { state: Mutex::new(state), face }
+    }
+}
+
+impl Face {
+    /// Shows what has changed. Each write takes the line from all readers, and most of them read it
+    /// at every hit, so the time is shown only now and then.
+    pub(super) fn show(&self, policy: &Policy) {
+        let (now, shown) = (policy.now(), self.now.load(Ordering::Relaxed));
+        if now.wrapping_sub(shown) > policy.lateness() {
+            self.now.store(now, Ordering::Relaxed);
+        }
+        set(policy.correlated(), self.correlated.load(Ordering::Relaxed), |new| {
+            self.correlated.store(new, Ordering::Relaxed);
+        });
+        set(policy.weight(), self.weight.load(Ordering::Relaxed), |new| {
+            self.weight.store(new, Ordering::Relaxed);
+        });
+        set(policy.entries(), self.entries.load(Ordering::Relaxed), |new| {
+            self.entries.store(new, Ordering::Relaxed);
+        });
+    }
+
+    #[inline]
+    pub(super) fn note_read<V>(&self, entry: &Entry<V>) {
+        let (now, correlated) =
+            (self.now.load(Ordering::Relaxed), self.correlated.load(Ordering::Relaxed));
+        entry.note_read(now, correlated);
+    }
+}
+
+/// Writes only what is new: the line is shared with readers.
+fn set<T: PartialEq + Copy>(new: T, old: T, store: impl FnOnce(T)) {
+    if new != old {
+        store(new);
+    }
+}
+
+impl<K, V> Shard<K, V> {
+    /// The number of writes under this key since the first such question, and under those that share
+    /// its counter.
+    pub(super) fn generation(&mut self, hash: u64) -> u32 {
+        if self.generations.is_empty() {
+            self.generations = vec![0; GENERATIONS];
+        }
+        self.generations[Self::counter(hash)]
+    }
+
+    pub(super) fn count_write(&mut self, hash: u64) {
+        if let Some(count) = self.generations.get_mut(Self::counter(hash)) {
+            *count = count.wrapping_add(1);
+        }
+    }
+
+    pub(super) fn count_write_to_all(&mut self) {
+        self.generations.iter_mut().for_each(|count| *count = count.wrapping_add(1));
+    }
+
+    /// Bits that the choice of the shard does not use.
+    #[expect(clippy::cast_possible_truncation, reason = "fewer bits are meant")]
+    fn counter(hash: u64) -> usize {
+        hash as usize % GENERATIONS
+    }
+
+    /// Takes an entry that has left the map out of the policy, and counts it. Gives its queue.
+    pub(super) fn forget(&mut self, slot: u32, cause: EvictionCause) -> Line {
+        let node = self.policy.remove(slot);
+        if node.tagged {
+            self.tags.remove(slot);
+        }
+        self.departures.count(cause);
+        node.line
+    }
+}
+
+/// Which entries have which tags, by slot.
+#[derive(Debug, Default)]
+pub(super) struct Tags {
+    slots: HashMap<Arc<str>, HashSet<u32, FixedState>, RandomState>,
+    tags: HashMap<u32, Vec<Arc<str>>, FixedState>,
+}
+
+impl Tags {
+    pub(super) fn add(&mut self, slot: u32, tags: Vec<String>) {
+        let tags: Vec<Arc<str>> = tags.into_iter().map(Arc::from).collect();
+        for tag in &tags {
+            self.slots.entry(Arc::clone(tag)).or_default().insert(slot);
+        }
+        self.tags.insert(slot, tags);
+    }
+
+    fn remove(&mut self, slot: u32) {
+        for tag in self.tags.remove(&slot).unwrap_or_default() {
+            if let Some(slots) = self.slots.get_mut(&tag) {
+                slots.remove(&slot);
+                if slots.is_empty() {
+                    self.slots.remove(&tag);
+                }
+            }
+        }
+    }
+
+    pub(super) fn slots(&self, tag: &str) -> Vec<u32> {
+        self.slots.get(tag).map(|slots| slots.iter().copied().collect()).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+impl Tags {
+    pub(super) fn has(&self, slot: u32) -> bool {
+        self.tags.contains_key(&slot)
+    }
+
+    /// Both directions say the same; how many entries have tags.
+    pub(super) fn check(&self) -> usize {
+        let of_tag = |(tag, slots): (&Arc<str>, &HashSet<u32, FixedState>)| {
+            assert!(slots.iter().all(|slot| self.tags[slot].contains(tag)));
+            assert!(!slots.is_empty(), "a tag that nobody has");
+            slots.len()
+        };
+        let distinct = |tags: &Vec<Arc<str>>| tags.iter().collect::<HashSet<_>>().len();
+        let pairs: usize = self.slots.iter().map(of_tag).sum();
+        assert_eq!(pairs, self.tags.values().map(distinct).sum::<usize>());
+        self.tags.len()
+    }
+}
+
+#[cfg(test)]
+impl Face {
+    pub(super) fn check(&self, policy: &Policy) {
+        let of = |figure: &AtomicU32| figure.load(Ordering::Relaxed);
+        assert_eq!(self.weight.load(Ordering::Relaxed), policy.weight());
+        assert_eq!(self.entries.load(Ordering::Relaxed), policy.entries());
+        assert_eq!(of(&self.correlated), policy.correlated());
+        assert!(policy.now().wrapping_sub(of(&self.now)) <= policy.lateness());
+    }
+}

@@ -1,0 +1,204 @@
+//! The nodes of a policy shard: one for each entry, in a queue and in a bucket of the wheel.
+//!
+//! Nodes are known by index, and links are indices: what is free is on a list of its own, so an
+//! index never leads to memory that is gone.
+
+use super::entry::{Millis, NEVER};
+
+/// No node.
+pub(super) const NIL: u32 = u32::MAX;
+
+/// The queue a node stands in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Line {
+    Small,
+    Main,
+}
+
+/// The neighbours of a node in one list.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Links {
+    pub(super) older: u32,
+    pub(super) newer: u32,
+}
+
+/// In no list.
+pub(super) const UNLINKED: Links = Links { older: NIL, newer: NIL };
+
+#[derive(Clone, Debug)]
+pub(super) struct Node {
+    pub(super) hash: u64,
+    pub(super) weight: u64,
+    pub(super) line: Line,
+    /// Whether the entry has tags.
+    pub(super) tagged: bool,
+    /// Whether there is an entry.
+    pub(super) live: bool,
+    /// The wheel's bucket, if it is in one, and when it comes up. They outlive the entry: a node
+    /// that is used again before that still stands in the wheel, and is looked at then.
+    pub(super) bucket: Option<u16>,
+    pub(super) deadline: Millis,
+    pub(super) in_line: Links,
+    pub(super) in_bucket: Links,
+}
+
+/// Which list: the node's links in its queue or in the wheel.
+pub(super) trait Strand {
+    fn links(node: &mut Node) -> &mut Links;
+}
+
+#[derive(Debug)]
+pub(super) struct InLine;
+
+impl Strand for InLine {
+    fn links(node: &mut Node) -> &mut Links {
+        &mut node.in_line
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct InBucket;
+
+impl Strand for InBucket {
+    fn links(node: &mut Node) -> &mut Links {
+        &mut node.in_bucket
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Slab {
+    nodes: Vec<Node>,
+    /// Head of the list of free nodes, linked by `in_line.newer`.
+    free: u32,
+}
+
+impl Default for Slab {
+    fn default() -> Self {
+        Self { nodes: Vec::new(), free: NIL }
+    }
+}
+
+impl Slab {
+    /// A slot for an entry; `None` when all 2^32 - 1 are taken.
+    pub(super) fn add(&mut self, hash: u64, weight: u64, line: Line, tagged: bool) -> Option<u32> {
+        let mut node = Node {
+            hash,
+            weight,
+            line,
+            tagged,
+            live: true,
+            bucket: None,
+            deadline: NEVER,
+            in_line: UNLINKED,
+            in_bucket: UNLINKED,
+        };
+        if self.free != NIL {
+            let slot = self.free;
+            let old = self.get_mut(slot);
+            let free = old.in_line.newer;
+            (node.bucket, node.deadline) = (old.bucket, old.deadline);
+            node.in_bucket = old.in_bucket;
+            *old = node;
+            self.free = free;
+            return Some(slot);
+        }
+        let slot = u32::try_from(self.nodes.len()).ok().filter(|slot| *slot != NIL)?;
+        self.nodes.push(node);
+        Some(slot)
+    }
+
+    pub(super) fn free(&mut self, slot: u32) {
+        let free = self.free;
+        let node = self.get_mut(slot);
+        node.live = false;
+        node.in_line = Links { older: NIL, newer: free };
+        self.free = slot;
+    }
+
+    pub(super) fn get(&self, slot: u32) -> &Node {
+        &self.nodes[slot as usize]
+    }
+
+    pub(super) fn get_mut(&mut self, slot: u32) -> &mut Node {
+        &mut self.nodes[slot as usize]
+    }
+}
+
+#[cfg(test)]
+impl Slab {
+    /// How many nodes are not free.
+    pub(super) fn used(&self) -> usize {
+        let some = |slot: u32| (slot != NIL).then_some(slot);
+        let free =
+            std::iter::successors(some(self.free), |slot| some(self.get(*slot).in_line.newer));
+        self.nodes.len() - free.count()
+    }
+
+    /// How many nodes say that they are in a bucket of the wheel.
+    pub(super) fn in_buckets(&self) -> usize {
+        self.nodes.iter().filter(|node| node.bucket.is_some()).count()
+    }
+}
+
+/// Both ends of a doubly linked list.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ends {
+    pub(super) oldest: u32,
+    newest: u32,
+}
+
+impl Ends {
+    pub(super) const EMPTY: Self = Self { oldest: NIL, newest: NIL };
+
+    pub(super) fn push<S: Strand>(&mut self, slab: &mut Slab, slot: u32) {
+        *S::links(slab.get_mut(slot)) = Links { older: self.newest, newer: NIL };
+        match self.newest {
+            NIL => self.oldest = slot,
+            newest => S::links(slab.get_mut(newest)).newer = slot,
+        }
+        self.newest = slot;
+    }
+
+    pub(super) fn remove<S: Strand>(&mut self, slab: &mut Slab, slot: u32) {
+        let Links { older, newer } = std::mem::replace(S::links(slab.get_mut(slot)), UNLINKED);
+        match older {
+            NIL => self.oldest = newer,
+            older => S::links(slab.get_mut(older)).newer = newer,
+        }
+        match newer {
+            NIL => self.newest = older,
+            newer => S::links(slab.get_mut(newer)).older = older,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn order(slab: &Slab, ends: Ends) -> Vec<u32> {
+        let some = |slot: u32| (slot != NIL).then_some(slot);
+        let next = |slot: &u32| some(slab.get(*slot).in_line.newer);
+        std::iter::successors(some(ends.oldest), next).collect()
+    }
+
+    #[test]
+    fn lists_keep_their_order_and_slots_are_used_again() {
+        let (mut slab, mut list) = (Slab::default(), Ends::EMPTY);
+        for hash in 0..4 {
+            let slot = slab.add(hash, 1, Line::Small, false).unwrap();
+            list.push::<InLine>(&mut slab, slot);
+        }
+        assert_eq!(order(&slab, list), [0, 1, 2, 3]);
+        for (gone, left) in [(1, vec![0, 2, 3]), (0, vec![2, 3]), (3, vec![2])] {
+            list.remove::<InLine>(&mut slab, gone);
+            slab.free(gone);
+            assert_eq!(order(&slab, list), left);
+        }
+        for slot in [3, 0, 1, 4] {
+            assert_eq!(slab.add(9, 1, Line::Main, false), Some(slot));
+        }
+        list.remove::<InLine>(&mut slab, 2);
+        assert_eq!(list.oldest, NIL);
+    }
+}

@@ -1,0 +1,154 @@
+//! The map: `dashmap`'s shards, asked by a hash that is computed once.
+//!
+//! The policy knows entries by hash and slot, so it needs no copy of their keys.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::hash::{BuildHasher, Hash};
+
+use dashmap::{DashMap, SharedValue};
+use foldhash::quality::RandomState;
+
+use super::entry::Entry;
+
+/// The hash chooses shards, places of ghosts and their tags, so all its bits must be good. The
+/// hasher's faster variant has processes, one in fifty, in which keys that follow each other differ
+/// in too few of them: some keys were forgotten at once, time and again.
+pub(super) struct Table<K, V> {
+    map: DashMap<K, Entry<V>, RandomState>,
+    hasher: RandomState,
+}
+
+impl<K, V> fmt::Debug for Table<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Table").finish_non_exhaustive()
+    }
+}
+
+impl<K: Hash + Eq, V> Table<K, V> {
+    /// `shards` is a power of two, at least 2.
+    pub(super) fn new(shards: usize) -> Self {
+        let hasher = RandomState::default();
+        Self { map: DashMap::with_hasher_and_shard_amount(hasher.clone(), shards), hasher }
+    }
+
+    #[inline]
+    pub(super) fn hash<Q>(&self, key: &Q) -> u64
+    where
+        K: Borrow<Q>,
+        Q: Hash + ?Sized,
+    {
+        self.hasher.hash_one(key)
+    }
+
+    /// Shows the entry under `key` to `see`, under the read lock of its shard.
+    #[inline]
+    pub(super) fn read<Q, R>(
+        &self,
+        hash: u64,
+        key: &Q,
+        see: impl FnOnce(&Entry<V>) -> R,
+    ) -> Option<R>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        let shard = self.map.shards()[self.shard(hash)].read();
+        shard.get(hash, |(found, _)| found.borrow() == key).map(|(_, entry)| see(entry.get()))
+    }
+
+    /// Shows the entry of the policy's `slot` to `see`.
+    pub(super) fn read_slot<R>(
+        &self,
+        hash: u64,
+        slot: u32,
+        see: impl FnOnce(&Entry<V>) -> R,
+    ) -> Option<R> {
+        let shard = self.map.shards()[self.shard(hash)].read();
+        shard.get(hash, |(_, entry)| entry.get().slot == slot).map(|(_, entry)| see(entry.get()))
+    }
+
+    /// Puts an entry; gives what it replaces, and the key that was not needed then.
+    pub(super) fn put(&self, hash: u64, key: K, entry: Entry<V>) -> Option<(K, Entry<V>)> {
+        let mut shard = self.map.shards()[self.shard(hash)].write();
+        if let Some((_, old)) = shard.get_mut(hash, |(found, _)| *found == key) {
+            return Some((key, std::mem::replace(old.get_mut(), entry)));
+        }
+        shard.insert(hash, (key, SharedValue::new(entry)), |(key, _)| self.hasher.hash_one(key));
+        None
+    }
+
+    /// Takes the entry under `key` out.
+    pub(super) fn remove<Q>(&self, hash: u64, key: &Q) -> Option<(K, Entry<V>)>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        let mut shard = self.map.shards()[self.shard(hash)].write();
+        let (key, entry) = shard.remove_entry(hash, |(found, _)| found.borrow() == key)?;
+        Some((key, entry.into_inner()))
+    }
+
+    /// Takes the entry of the policy's `slot` out if `condition` holds of it.
+    pub(super) fn remove_slot(
+        &self,
+        hash: u64,
+        slot: u32,
+        condition: impl Fn(&Entry<V>) -> bool,
+    ) -> Option<(K, Entry<V>)> {
+        let mut shard = self.map.shards()[self.shard(hash)].write();
+        let (key, entry) = shard
+            .remove_entry(hash, |(_, entry)| entry.get().slot == slot && condition(entry.get()))?;
+        Some((key, entry.into_inner()))
+    }
+
+    /// Gives memory back that the entries no longer need.
+    pub(super) fn release(&self) {
+        for shard in self.map.shards() {
+            shard.write().shrink_to(0, |(key, _)| self.hasher.hash_one(key));
+        }
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "hashes are as good in fewer bits")]
+    #[inline]
+    fn shard(&self, hash: u64) -> usize {
+        self.map.determine_shard(hash as usize)
+    }
+
+    #[cfg(test)]
+    pub(super) fn for_each(&self, mut see: impl FnMut(&K, &Entry<V>)) {
+        self.map.iter().for_each(|found| see(found.key(), found.value()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn room_that_is_not_needed_is_given_back() {
+        let table: Table<u64, u64> = Table::new(2);
+        let room = || table.map.shards().iter().map(|shard| shard.read().capacity()).sum::<usize>();
+        (0..1000_u64).for_each(|key| {
+            table.put(table.hash(&key), key, Entry::new(Some(key), 0, 0));
+        });
+        (10..1000_u64).for_each(|key| assert!(table.remove(table.hash(&key), &key).is_some()));
+        assert!(room() > 900);
+        table.release();
+        assert!(room() < 100, "{}", room());
+        assert!((0..10_u64).all(|key| table.read(table.hash(&key), &key, |_| ()).is_some()));
+    }
+
+    #[test]
+    fn keys_that_follow_each_other_differ_in_all_parts_of_their_hashes() {
+        let table: Table<u64, ()> = Table::new(2);
+        for (shift, bits) in [(0, 12), (20, 12), (32, 12), (51, 6)] {
+            let part = |key| table.hash(&key) >> shift & ((1 << bits) - 1);
+            let parts: HashSet<u64> = (0..1 << bits).map(part).collect();
+            // 63 % of all values on average.
+            assert!(parts.len() * 2 > 1 << bits, "{} of bits {shift}..", parts.len());
+        }
+    }
+}
