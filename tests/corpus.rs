@@ -46,6 +46,11 @@ fn store_records() {
 }
 
 #[test]
+fn cache_operations() {
+    assert!(replay("cache_operations", checks::cache_operations) >= 5);
+}
+
+#[test]
 fn a_broken_promise_would_be_noticed() {
     let refused = std::panic::catch_unwind(|| {
         replay("url", |data| assert!(data.is_empty(), "no file of the corpus is empty"));

@@ -3,9 +3,13 @@
 //! The fuzz targets call these with what the fuzzer invents; `tests/corpus.rs` of the main package
 //! calls them with every file of `corpus/`, so that what was found once stays found.
 
+mod cache_operations;
+
 use gristmill::crawl::Robots;
 use gristmill::extract::extract as extract_content;
 use gristmill::url::{canonicalize, join, parse};
+
+pub use cache_operations::cache_operations;
 
 /// Under which name the crawler looks for its group in `robots.txt`.
 const PRODUCT_TOKEN: &str = "gristmill";
