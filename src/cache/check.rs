@@ -14,6 +14,7 @@ impl<K: Hash + Eq, V: Clone> Cache<K, V> {
             let shard = self.inner.shards[self.inner.shard_of(hash)].state.lock();
             let node = shard.policy.slab.get(entry.slot);
             assert_eq!(node.hash, hash, "the policy's node is another entry's");
+            assert_eq!(node.line, entry.line(), "the queue that reads go by");
             let deadline = entry.deadline(self.inner.idle);
             assert!(node.live, "a free node");
             // A read may have put it off since it was scheduled, and the node may stand where an

@@ -183,6 +183,12 @@ impl<V> Entry<V> {
     }
 
     #[cfg(test)]
+    pub(super) fn line(&self) -> Line {
+        let in_main = self.state.load(Ordering::Relaxed) & IN_MAIN != 0;
+        if in_main { Line::Main } else { Line::Small }
+    }
+
+    #[cfg(test)]
     pub(super) fn was_read(&self) -> bool {
         self.state.load(Ordering::Relaxed) & READS != 0
     }
