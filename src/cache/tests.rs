@@ -98,6 +98,8 @@ fn shrinking_and_clearing_free_weight() {
     (0..1000).for_each(|key| cache.insert(key, key));
     cache.shrink_to(0.25);
     assert_eq!((cache.weight(), cache.len()), (250, 250));
+    cache.shrink_to(0.01);
+    assert!(cache.inner.table.room() < 100, "{} places for 10 entries", cache.inner.table.room());
     cache.clear();
     assert_eq!((cache.weight(), cache.len()), (0, 0));
 }

@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Barrier};
+use std::sync::{Arc, Barrier, mpsc};
 use std::thread;
+use std::time::Duration;
 
 use gristmill::cache::{LoadError, Tier, TierError, Tiered};
 use parking_lot::Mutex;
@@ -173,4 +174,46 @@ fn an_insertion_beside_a_load_never_leaves_the_older_value() {
         }
         join(loader);
     });
+}
+
+/// A tier in which a read, once it has its value, waits until it is told that somebody has written,
+/// or a moment.
+struct SlowShelf {
+    shelf: Shelf,
+    read: mpsc::Sender<()>,
+    written: Mutex<mpsc::Receiver<()>>,
+}
+
+impl Tier<u32, u32> for SlowShelf {
+    fn get(&self, key: &u32) -> Result<Option<u32>, TierError> {
+        let value = self.shelf.get(key);
+        self.read.send(()).unwrap();
+        self.written.lock().recv_timeout(Duration::from_millis(50)).ok();
+        value
+    }
+
+    fn put(&self, key: &u32, value: &u32) -> Result<(), TierError> {
+        self.shelf.put(key, value)
+    }
+
+    fn remove(&self, key: &u32) -> Result<(), TierError> {
+        self.shelf.remove(key)
+    }
+}
+
+#[test]
+fn a_value_put_while_an_older_one_is_read_from_the_tier_stays() {
+    let ((read, is_read), (wrote, written)) = (mpsc::channel(), mpsc::channel());
+    let tier = SlowShelf { shelf: Shelf::default(), read, written: Mutex::new(written) };
+    tier.shelf.put(&1, &10).unwrap();
+    let cache = Tiered::new(counted(100), Arc::new(tier) as Arc<dyn Tier<u32, u32>>);
+    thread::scope(|scope| {
+        let reader = scope.spawn(|| cache.get(&1));
+        is_read.recv_timeout(LONG).unwrap();
+        cache.insert(1, 11);
+        // The reader may be done by now, having waited in vain.
+        wrote.send(()).ok();
+        assert_eq!(reader.join().unwrap(), Some(10));
+    });
+    assert_eq!(cache.memory().get(&1), Some(11));
 }
