@@ -36,6 +36,17 @@ impl Arguments {
         parsed.map(Some).map_err(|_| Error::Usage(format!("{name} cannot be {value:?}")))
     }
 
+    /// Takes `--engines A,B` from anywhere; all there are if it is not there.
+    pub(crate) fn engines<E: Clone + FromStr<Err = Error>>(
+        &mut self,
+        all: &[E],
+    ) -> Result<Vec<E>, Error> {
+        match self.option::<String>("--engines")? {
+            Some(names) => names.split(',').map(E::from_str).collect(),
+            None => Ok(all.to_vec()),
+        }
+    }
+
     /// Takes `name` from anywhere; whether it was there.
     pub(crate) fn flag(&mut self, name: &str) -> bool {
         let at = self.words.iter().position(|word| word == name);
@@ -49,6 +60,18 @@ impl Arguments {
             Some(word) => Err(Error::Usage(format!("{word} is not understood here"))),
         }
     }
+}
+
+/// The engine of that name among all that this binary was built with.
+pub(crate) fn engine_called<E: Copy>(
+    name: &str,
+    all: &[E],
+    name_of: fn(E) -> &'static str,
+) -> Result<E, Error> {
+    all.iter().copied().find(|engine| name_of(*engine) == name).ok_or_else(|| {
+        let names: Vec<_> = all.iter().map(|engine| name_of(*engine)).collect();
+        Error::Usage(format!("no engine {name:?} in this build, only {}", names.join(", ")))
+    })
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::Error;
@@ -30,6 +31,11 @@ pub(crate) fn this_binary(arguments: &[&str]) -> Result<Command, Error> {
     let mut command = Command::new(path);
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped());
     Ok(command)
+}
+
+/// Prints what a child has to answer, as [`run`] reads it.
+pub(crate) fn answer(answer: &impl Serialize) {
+    println!("{}", serde_json::to_string(answer).expect("invariant: finite numbers are JSON"));
 }
 
 /// Runs a child to its end: the line of JSON that it prints, and its usage from start to exit.

@@ -21,7 +21,6 @@ mod zipf;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use self::engine::Engine;
 use self::metric::{Metric, Reading};
@@ -95,10 +94,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Error> {
 
 impl Options {
     fn read(mut arguments: Arguments) -> Result<Self, Error> {
-        let engines = match arguments.option::<String>("--engines")? {
-            Some(names) => names.split(',').map(Engine::from_str).collect::<Result<Vec<_>, _>>()?,
-            None => Engine::ALL.to_vec(),
-        };
+        let engines = arguments.engines(Engine::ALL)?;
         let options = Self {
             engines,
             repetitions: arguments.option("--repeat")?.unwrap_or(DEFAULT_REPETITIONS).max(1),

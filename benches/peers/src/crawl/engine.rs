@@ -7,7 +7,7 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use super::{bare, gristmill};
-use crate::arguments::Arguments;
+use crate::arguments::{Arguments, engine_called};
 use crate::error::{AnyError, Error};
 use crate::process::{self, Usage};
 
@@ -90,11 +90,7 @@ impl FromStr for Engine {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<Self, Error> {
-        let known = Self::ALL.iter().find(|engine| engine.name() == name);
-        known.copied().ok_or_else(|| {
-            let names: Vec<_> = Self::ALL.iter().map(|engine| engine.name()).collect();
-            Error::Usage(format!("no engine {name:?} in this build, only {}", names.join(", ")))
-        })
+        engine_called(name, Self::ALL, Self::name)
     }
 }
 
@@ -115,7 +111,7 @@ pub(crate) fn run_here(mut arguments: Arguments) -> Result<(), Error> {
     let stored =
         engine.crawl(&setting).map_err(|source| Error::Engine { engine: engine.name(), source })?;
     let outcome = Outcome { seconds: start.elapsed().as_secs_f64(), stored };
-    println!("{}", serde_json::to_string(&outcome).expect("invariant: plain numbers are JSON"));
+    process::answer(&outcome);
     Ok(())
 }
 

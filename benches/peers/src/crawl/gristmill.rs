@@ -51,7 +51,7 @@ pub(crate) fn read_back_here(mut arguments: Arguments) -> Result<(), Error> {
     arguments.finish()?;
     let pages = count(&data).map_err(|source| Error::Engine { engine: "gristmill", source })?;
     let answer = ReadBack { pages };
-    println!("{}", serde_json::to_string(&answer).expect("invariant: plain numbers are JSON"));
+    process::answer(&answer);
     Ok(())
 }
 

@@ -15,7 +15,6 @@ pub(crate) mod site;
 pub(crate) mod spider;
 
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use self::engine::{Engine, Setting};
 use self::server::{Counts, Server};
@@ -86,10 +85,7 @@ impl Options {
             Some(path) => path,
             None => site::toolchain_documents()?,
         };
-        let engines = match arguments.option::<String>("--engines")? {
-            Some(names) => names.split(',').map(Engine::from_str).collect::<Result<Vec<_>, _>>()?,
-            None => Engine::ALL.to_vec(),
-        };
+        let engines = arguments.engines(Engine::ALL)?;
         let options = Self {
             documents,
             engines,

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use super::engines;
 use super::measure::{self, Load};
 use super::metric::Reading;
-use crate::arguments::Arguments;
+use crate::arguments::{Arguments, engine_called};
 use crate::error::{AnyError, Error};
 use crate::process::{self, Usage};
 
@@ -94,11 +94,7 @@ impl FromStr for Engine {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<Self, Error> {
-        let known = Self::ALL.iter().find(|engine| engine.name() == name);
-        known.copied().ok_or_else(|| {
-            let names: Vec<_> = Self::ALL.iter().map(|engine| engine.name()).collect();
-            Error::Usage(format!("no engine {name:?} in this build, only {}", names.join(", ")))
-        })
+        engine_called(name, Self::ALL, Self::name)
     }
 }
 
@@ -109,7 +105,7 @@ pub(crate) fn run_here(mut arguments: Arguments) -> Result<(), Error> {
     arguments.finish()?;
     let readings =
         engine.measure(&load).map_err(|source| Error::Engine { engine: engine.name(), source })?;
-    println!("{}", serde_json::to_string(&readings).expect("invariant: finite numbers are JSON"));
+    process::answer(&readings);
     Ok(())
 }
 

@@ -19,7 +19,6 @@ mod urgent;
 mod workers;
 
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use self::engine::Engine;
 use self::metric::{Metric, Reading};
@@ -75,10 +74,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Error> {
 
 impl Options {
     fn read(mut arguments: Arguments) -> Result<Self, Error> {
-        let engines = match arguments.option::<String>("--engines")? {
-            Some(names) => names.split(',').map(Engine::from_str).collect::<Result<Vec<_>, _>>()?,
-            None => Engine::ALL.to_vec(),
-        };
+        let engines = arguments.engines(Engine::ALL)?;
         let options = Self {
             engines,
             repetitions: arguments.option("--repeat")?.unwrap_or(DEFAULT_REPETITIONS).max(1),
