@@ -29,15 +29,17 @@
 //! - **Loads.** Of all who ask [`Cache::get_or_load`] for a key at once, one loads. What was put or
 //!   invalidated after a load began is not replaced by it.
 //! - **Locks.** A hit takes the read lock of one shard of the map. A write takes a lock of the policy
-//!   and then of the map. Values are dropped, listeners, weighers and loaders run outside of both. `Hash`, `Eq` and `Clone` of keys and `Clone` of values run inside, so these
-//!   must not use the cache.
+//!   and then of the map. Values are dropped, and listeners, weighers and loaders run, outside of
+//!   both. `Hash`, `Eq` and `Clone` of keys and `Clone` of values run inside, so these must not use
+//!   the cache.
 //!
 //! # How it is made
 //!
-//! `table` is the map (`dashmap`), with the entries in it. A `shard` guards a part of the
-//! hashes with its lock: `policy` (queues, ghosts, adaption) over a `slab` of nodes, the timer
-//! `wheel`, the tags, and the loads under way. `inner` keeps both in step, `room` the weight in bounds;
-//! `load` and `flight` are the single flight; `tier` puts a slower cache below. DESIGN.md has the measurements behind it.
+//! `table` is the map (`dashmap`), with the entries in it. A `shard` guards a part of the hashes with
+//! its lock, which is `held` meanwhile: `policy` (queues, `ghosts`, adaption) over a `slab` of nodes,
+//! the timer `wheel`, the tags, and the loads under way. `inner` keeps both in step, `room` the weight
+//! in bounds; `load` and `flight` are the single flight; `tier` puts a slower cache below. DESIGN.md
+//! has the measurements behind it.
 
 mod builder;
 #[cfg(test)]
