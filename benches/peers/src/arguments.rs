@@ -17,6 +17,12 @@ impl Arguments {
         Self { words: words.collect() }
     }
 
+    /// These words.
+    #[cfg(test)]
+    pub(crate) fn of(words: &[&str]) -> Self {
+        Self { words: words.iter().map(|&word| word.to_owned()).collect() }
+    }
+
     /// Takes the first word, which must not be an option.
     pub(crate) fn positional(&mut self) -> Result<String, Error> {
         match self.words.pop_front() {
@@ -78,13 +84,9 @@ pub(crate) fn engine_called<E: Copy>(
 mod tests {
     use super::*;
 
-    fn arguments(words: &[&str]) -> Arguments {
-        Arguments { words: words.iter().map(|&word| word.to_owned()).collect() }
-    }
-
     #[test]
     fn options_are_taken_from_anywhere_and_leftovers_fail() {
-        let mut line = arguments(&["crawl", "--repeat", "5", "--what"]);
+        let mut line = Arguments::of(&["crawl", "--repeat", "5", "--what"]);
         assert_eq!(line.positional().unwrap(), "crawl");
         assert_eq!(line.option::<usize>("--repeat").unwrap(), Some(5));
         assert_eq!(line.option::<usize>("--connections").unwrap(), None);
@@ -93,7 +95,7 @@ mod tests {
 
     #[test]
     fn a_flag_is_taken_once() {
-        let mut line = arguments(&["pool", "--idle"]);
+        let mut line = Arguments::of(&["pool", "--idle"]);
         assert!(line.flag("--idle"));
         assert!(!line.flag("--idle"));
         assert_eq!(line.positional().unwrap(), "pool");
@@ -102,8 +104,8 @@ mod tests {
 
     #[test]
     fn a_value_that_does_not_parse_or_is_missing_is_a_usage_error() {
-        assert!(arguments(&["--repeat", "many"]).option::<usize>("--repeat").is_err());
-        assert!(arguments(&["--repeat"]).option::<usize>("--repeat").is_err());
-        assert!(arguments(&["--repeat"]).positional().is_err());
+        assert!(Arguments::of(&["--repeat", "many"]).option::<usize>("--repeat").is_err());
+        assert!(Arguments::of(&["--repeat"]).option::<usize>("--repeat").is_err());
+        assert!(Arguments::of(&["--repeat"]).positional().is_err());
     }
 }

@@ -5,6 +5,8 @@
 //! peers pool [--engines A,B] [--repeat N] [--idle] [--json FILE]
 //! peers cache [--traces DIR] [--trace FILE:CAPACITY].. [--synthetic]
 //!             [--engines A,B] [--repeat N] [--json FILE]
+//! peers store [--pages DIR] [--pages-count N] [--quick] [--dir DIR]
+//!             [--engines A,B] [--repeat N] [--json FILE]
 //! ```
 //!
 //! Every engine runs in a process of its own; its processor time and peak memory are what the
@@ -15,9 +17,11 @@ mod arguments;
 mod cache;
 mod crawl;
 mod error;
+mod numbers;
 mod pool;
 mod process;
 mod report;
+mod store;
 
 use std::process::ExitCode;
 
@@ -28,6 +32,8 @@ const USAGE: &str = "usage: peers crawl [--docs DIR] [--engines A,B] [--repeat N
                      [--connections N] [--json FILE]\n       \
                      peers pool [--engines A,B] [--repeat N] [--idle] [--json FILE]\n       \
                      peers cache [--traces DIR] [--trace FILE:CAPACITY].. [--synthetic] \
+                     [--engines A,B] [--repeat N] [--json FILE]\n       \
+                     peers store [--pages DIR] [--pages-count N] [--quick] [--dir DIR] \
                      [--engines A,B] [--repeat N] [--json FILE]";
 
 fn main() -> ExitCode {
@@ -46,6 +52,10 @@ fn main() -> ExitCode {
 
 /// Names beginning with two underscores are for this binary's own child processes.
 fn run(mut arguments: Arguments) -> Result<(), Error> {
+    if arguments.flag("--help") {
+        println!("{USAGE}");
+        return Ok(());
+    }
     match arguments.positional()?.as_str() {
         "crawl" => crawl::run(arguments),
         "__crawl-engine" => crawl::engine::run_here(arguments),
@@ -55,6 +65,8 @@ fn run(mut arguments: Arguments) -> Result<(), Error> {
         "__pool-engine" => pool::engine::run_here(arguments),
         "cache" => cache::run(arguments),
         "__cache-engine" => cache::engine::run_here(arguments),
+        "store" => store::run(arguments),
+        "__store-engine" => store::engine::run_here(arguments),
         other => Err(Error::Usage(format!("there is no part called {other:?}"))),
     }
 }

@@ -19,6 +19,29 @@ pub(crate) struct Row {
     pub(crate) value: f64,
     /// Unit of the value.
     pub(crate) unit: &'static str,
+    /// Which direction is the better one, where the part says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) better: Option<Better>,
+}
+
+/// Which values are the better ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Better {
+    /// The greater.
+    Higher,
+    /// The smaller.
+    Lower,
+}
+
+impl Better {
+    /// The word in tables; files have the same.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Higher => "higher",
+            Self::Lower => "lower",
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -27,7 +50,8 @@ struct Report<'a> {
     rows: &'a [Row],
 }
 
-/// Writes `{"machine":…,"rows":[{"engine","metric","value","unit"}]}`.
+/// Writes `{"machine":…,"rows":[{"engine","metric","value","unit"}]}`, the rows with `"better"` where
+/// it is said.
 pub(crate) fn write_json(path: &Path, machine: &str, rows: &[Row]) -> Result<(), Error> {
     let mut text = serde_json::to_string_pretty(&Report { machine, rows })
         .expect("invariant: strings and finite numbers are JSON");
@@ -74,9 +98,14 @@ pub(crate) fn median(mut values: Vec<f64>) -> f64 {
 
 /// The least of the values that `percent` of them do not exceed (nearest rank); the default of none.
 pub(crate) fn percentile<T: Copy + Default + Ord>(values: &[T], percent: usize) -> T {
+    per_mille(values, 10 * percent)
+}
+
+/// The same with the share in thousandths.
+pub(crate) fn per_mille<T: Copy + Default + Ord>(values: &[T], share: usize) -> T {
     let mut sorted = values.to_vec();
     sorted.sort_unstable();
-    let rank = (sorted.len() * percent).div_ceil(100);
+    let rank = (sorted.len() * share).div_ceil(1000);
     sorted.get(rank.saturating_sub(1)).copied().unwrap_or_default()
 }
 
@@ -115,6 +144,9 @@ mod tests {
         assert_eq!(percentile(&[7, 3, 5], 50), 5);
         assert_eq!(percentile(&[7], 1), 7);
         assert_eq!(percentile::<u32>(&[], 99), 0);
+        let values: Vec<u32> = (1..=4000).collect();
+        assert_eq!(per_mille(&values, 999), 3996);
+        assert_eq!(per_mille(&[7, 3], 999), 7);
     }
 
     #[test]
@@ -130,12 +162,17 @@ mod tests {
     fn the_file_has_the_agreed_form() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("rows.json");
-        let row = Row { engine: "bare", metric: "pages".into(), value: 4.0, unit: "pages" };
-        write_json(&path, "here", &[row]).unwrap();
+        let row =
+            Row { engine: "bare", metric: "pages".into(), value: 4.0, unit: "pages", better: None };
+        let fast =
+            Row { metric: "pages_per_s".into(), better: Some(Better::Higher), ..row.clone() };
+        write_json(&path, "here", &[row, fast]).unwrap();
         let read: serde_json::Value =
             serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
         let expected = serde_json::json!({"machine": "here", "rows": [
-            {"engine": "bare", "metric": "pages", "value": 4.0, "unit": "pages"}]});
+            {"engine": "bare", "metric": "pages", "value": 4.0, "unit": "pages"},
+            {"engine": "bare", "metric": "pages_per_s", "value": 4.0, "unit": "pages",
+             "better": Better::Higher.word()}]});
         assert_eq!(read, expected);
     }
 }

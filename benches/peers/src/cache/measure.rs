@@ -2,11 +2,11 @@
 
 use super::entries::Entries;
 use super::metric::{Metric, Reading};
-use super::numbers::{self, Numbers};
 use super::trace::Trace;
 use super::zipf::Zipf;
 use super::{hits, rate};
 use crate::error::AnyError;
+use crate::numbers::{self, Numbers};
 
 /// Threads where there is more than one. The same on every machine, so that figures of two
 /// machines can be held against each other.

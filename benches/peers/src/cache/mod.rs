@@ -3,8 +3,7 @@
 //! - `entries`: what a cache must be able to do to be measured; `engines` has one file a cache.
 //! - `measure`: what is measured, in which order and how much of it; `rate` and `hits` each take
 //!   one kind of measurement.
-//! - `trace` reads recorded requests and `synthetic` makes some up; `zipf` draws keys from
-//!   `numbers`.
+//! - `trace` reads recorded requests and `synthetic` makes some up; `zipf` draws keys.
 //! - `engine`: the caches by name, each in a process of its own.
 
 pub(crate) mod engine;
@@ -13,7 +12,6 @@ mod entries;
 mod hits;
 mod measure;
 mod metric;
-mod numbers;
 mod rate;
 mod synthetic;
 mod trace;
@@ -228,7 +226,7 @@ fn rows(results: &[Results]) -> Vec<Row> {
             let values = results.values(metric);
             if !values.is_empty() {
                 let (value, unit) = (report::median(values), metric.unit());
-                rows.push(Row { engine, metric: metric.name().into(), value, unit });
+                rows.push(Row { engine, metric: metric.name().into(), value, unit, better: None });
             }
         }
         rows
@@ -260,7 +258,13 @@ mod tests {
         assert_eq!(medians[1], ["gristmill", "20.00"]);
         assert_eq!(medians[2], ["gristmill", NO_VALUE]);
         assert_eq!(table(&results, &metrics, Results::range)[1][1], "10.00–30.00");
-        let row = Row { engine: "gristmill", metric: "hit_gli_600".into(), value: 20.0, unit: "%" };
+        let row = Row {
+            engine: "gristmill",
+            metric: "hit_gli_600".into(),
+            value: 20.0,
+            unit: "%",
+            better: None,
+        };
         assert_eq!(rows(&results), [row]);
     }
 

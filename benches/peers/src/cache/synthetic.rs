@@ -2,9 +2,9 @@
 
 use std::str::FromStr;
 
-use super::numbers::{self, Numbers};
 use super::zipf::Zipf;
 use crate::error::Error;
+use crate::numbers::{self, Numbers};
 
 const SEED: u64 = 0x7ACE;
 

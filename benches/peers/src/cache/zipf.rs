@@ -1,6 +1,6 @@
 //! Draws of which few come often and most seldom.
 
-use super::numbers::Numbers;
+use crate::numbers::Numbers;
 
 /// Exponent of all Zipf distributions here.
 const EXPONENT: f64 = 0.99;

@@ -143,7 +143,7 @@ fn summary(engine: Engine, runs: &[Measured]) -> [Row; 4] {
     let middle = |value: fn(&Measured) -> f64| report::median(runs.iter().map(value).collect());
     let row = |metric: &'static str, value, unit| {
         let metric = metric.into();
-        Row { engine: engine.name(), metric, value, unit }
+        Row { engine: engine.name(), metric, value, unit, better: None }
     };
     [
         row("pages", middle(|run| float(run.pages)), "pages"),

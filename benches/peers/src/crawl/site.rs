@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::error::Error;
 
-/// The parts of the documentation that are served; everything else is not found.
-const PARTS: [&str; 7] =
+/// The parts of the documentation that are served; everything else is not found. The part `store`
+/// takes its pages from them too.
+pub(crate) const PARTS: [&str; 7] =
     ["std", "book", "reference", "nomicon", "rust-by-example", "cargo", "error_codes"];
 
 /// Deepest folder below a part.

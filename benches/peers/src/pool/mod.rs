@@ -134,7 +134,7 @@ fn rows(results: &[Results]) -> Vec<Row> {
             if !values.is_empty() {
                 let value = report::median(values);
                 let (metric, unit) = (metric.name().into(), metric.unit());
-                rows.push(Row { engine, metric, value, unit });
+                rows.push(Row { engine, metric, value, unit, better: None });
             }
         }
         rows
@@ -166,7 +166,13 @@ mod tests {
         assert_eq!(medians[1], ["gristmill", "0.200"]);
         assert_eq!(medians[2], ["gristmill", NO_VALUE]);
         assert_eq!(table(&results, Results::range)[1][1], "0.100–0.300");
-        let row = Row { engine: "gristmill", metric: "sleep_cold_s".into(), value: 0.2, unit: "s" };
+        let row = Row {
+            engine: "gristmill",
+            metric: "sleep_cold_s".into(),
+            value: 0.2,
+            unit: "s",
+            better: None,
+        };
         assert_eq!(rows(&results), [row]);
     }
 }

@@ -12,7 +12,8 @@ impl Numbers {
         Self(seed)
     }
 
-    fn next(&mut self) -> u64 {
+    /// The next of the sequence.
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(GOLDEN);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);

@@ -1,0 +1,196 @@
+//! The stores that are compared, and how one runs in a child process.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use super::measure::{self, Load};
+use super::metric::Reading;
+use super::page::Page;
+use super::source::Source;
+use super::{disk, engines, limit};
+use crate::arguments::{Arguments, engine_called};
+use crate::error::{AnyError, Error};
+use crate::process::{self, Usage};
+
+/// Whose store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Engine {
+    /// gristmill's.
+    Gristmill,
+    /// The same with values compressed.
+    GristmillZstd,
+    /// The same with values that are not verified when they are read.
+    GristmillUnverified,
+    /// A B-tree in one file.
+    #[cfg(feature = "stores")]
+    Redb,
+    /// A B-tree in a memory map.
+    #[cfg(feature = "stores")]
+    Lmdb,
+    /// A log-structured merge tree.
+    #[cfg(feature = "stores")]
+    Fjall,
+    /// The same with values in files of their own.
+    #[cfg(feature = "stores")]
+    FjallBlob,
+    /// A B-tree with a write-ahead log.
+    #[cfg(feature = "stores")]
+    Sqlite,
+    /// No store: plain writes, flushes and a map.
+    Limit,
+}
+
+/// What a child is told.
+#[derive(Clone, Debug)]
+pub(crate) struct Setting {
+    /// Where the pages come from.
+    pub(crate) source: Source,
+    /// Pages at the most.
+    pub(crate) count: usize,
+    /// Where the folder for the data is made.
+    pub(crate) dir: PathBuf,
+    /// Whether a first impression will do.
+    pub(crate) quick: bool,
+}
+
+impl Engine {
+    /// All that this binary was built with, in the order of the table.
+    pub(crate) const ALL: &[Self] = &[
+        Self::Gristmill,
+        Self::GristmillZstd,
+        Self::GristmillUnverified,
+        #[cfg(feature = "stores")]
+        Self::Redb,
+        #[cfg(feature = "stores")]
+        Self::Lmdb,
+        #[cfg(feature = "stores")]
+        Self::Fjall,
+        #[cfg(feature = "stores")]
+        Self::FjallBlob,
+        #[cfg(feature = "stores")]
+        Self::Sqlite,
+        Self::Limit,
+    ];
+
+    /// The name in tables and on the command line.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Gristmill => "gristmill",
+            Self::GristmillZstd => "gristmill-zstd",
+            Self::GristmillUnverified => "gristmill-unverified",
+            #[cfg(feature = "stores")]
+            Self::Redb => "redb",
+            #[cfg(feature = "stores")]
+            Self::Lmdb => "lmdb",
+            #[cfg(feature = "stores")]
+            Self::Fjall => "fjall",
+            #[cfg(feature = "stores")]
+            Self::FjallBlob => "fjall-blob",
+            #[cfg(feature = "stores")]
+            Self::Sqlite => "sqlite",
+            Self::Limit => "limit",
+        }
+    }
+
+    /// Measures everything once in a process of its own.
+    pub(crate) fn run_in_child(self, setting: &Setting) -> Result<(Vec<Reading>, Usage), Error> {
+        let mut command = process::this_binary(&["__store-engine", self.name()])?;
+        command.args(setting.source.arguments());
+        command.arg("--pages-count").arg(setting.count.to_string());
+        command.arg("--dir").arg(&setting.dir);
+        if setting.quick {
+            command.arg("--quick");
+        }
+        process::run(self.name(), command)
+    }
+
+    fn measure(self, load: &Load, pages: &[Page], dir: &Path) -> Result<Vec<Reading>, AnyError> {
+        use engines::gristmill::Gristmill;
+
+        match self {
+            Self::Gristmill => measure::run::<Gristmill<false, true>>(load, pages, dir),
+            Self::GristmillZstd => measure::run::<Gristmill<true, true>>(load, pages, dir),
+            Self::GristmillUnverified => measure::run::<Gristmill<false, false>>(load, pages, dir),
+            #[cfg(feature = "stores")]
+            Self::Redb => measure::run::<engines::redb::Redb>(load, pages, dir),
+            #[cfg(feature = "stores")]
+            Self::Lmdb => measure::run::<engines::lmdb::Lmdb>(load, pages, dir),
+            #[cfg(feature = "stores")]
+            Self::Fjall => measure::run::<engines::fjall::Fjall<false>>(load, pages, dir),
+            #[cfg(feature = "stores")]
+            Self::FjallBlob => measure::run::<engines::fjall::Fjall<true>>(load, pages, dir),
+            #[cfg(feature = "stores")]
+            Self::Sqlite => measure::run::<engines::sqlite::Sqlite>(load, pages, dir),
+            Self::Limit => limit::run(load, pages, dir),
+        }
+    }
+}
+
+impl FromStr for Engine {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self, Error> {
+        engine_called(name, Self::ALL, Self::name)
+    }
+}
+
+/// `__store-engine NAME --pages-count N --dir DIR [--quick]` and where the pages come from: measures
+/// in this process and prints the readings.
+pub(crate) fn run_here(mut arguments: Arguments) -> Result<(), Error> {
+    let engine: Engine = arguments.positional()?.parse()?;
+    let source = Source::read(&mut arguments)?;
+    let missing = || Error::Usage("the number of pages and the folder are needed".to_owned());
+    let count = arguments.option("--pages-count")?.ok_or_else(missing)?;
+    let dir: PathBuf = arguments.option("--dir")?.ok_or_else(missing)?;
+    let load = if arguments.flag("--quick") { Load::QUICK } else { Load::FULL };
+    arguments.finish()?;
+
+    let pages = source.load(count)?;
+    let data = tempfile::tempdir_in(&dir).map_err(Error::io("make a data directory"))?;
+    let readings = engine
+        .measure(&load, &pages, data.path())
+        .map_err(|source| Error::Engine { engine: engine.name(), source })?;
+    let place = data.path().to_path_buf();
+    data.close().map_err(Error::io(format!("remove {}", place.display())))?;
+    // The file system may tell the disk only now what was removed; the next run is not to pay.
+    disk::settle(&dir).map_err(Error::io(format!("flush {}", dir.display())))?;
+    process::answer(&readings);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::metric::Metric;
+    use super::*;
+
+    const TINY: Load = Load { reads: Duration::from_millis(2) };
+
+    #[test]
+    fn names_parse_back() {
+        for engine in Engine::ALL {
+            assert_eq!(engine.name().parse::<Engine>().unwrap(), *engine);
+        }
+        assert!("files".parse::<Engine>().is_err());
+    }
+
+    /// Reads compare what they find with what was put, so this also shows that every engine is used
+    /// as it wants to be.
+    #[test]
+    fn every_engine_has_all_metrics() {
+        let pages = Source::Made.load(230).unwrap();
+        for engine in Engine::ALL {
+            let dir = tempfile::tempdir().unwrap();
+            let readings = engine.measure(&TINY, &pages, dir.path()).unwrap();
+            assert!(readings.iter().all(|reading| reading.value > 0.0), "{engine:?}: {readings:?}");
+            for metric in Metric::ALL {
+                assert!(
+                    readings.iter().any(|reading| reading.metric == *metric),
+                    "{engine:?} {metric:?}"
+                );
+            }
+            assert_eq!(readings.len(), Metric::ALL.len(), "{engine:?}");
+        }
+    }
+}
