@@ -7,6 +7,9 @@
 //!             [--engines A,B] [--repeat N] [--json FILE]
 //! peers store [--pages DIR] [--pages-count N] [--quick] [--dir DIR]
 //!             [--engines A,B] [--repeat N] [--json FILE]
+//! peers store-endurance [--live-mb N] [--total-mb N] [--pages DIR] [--dir DIR]
+//!             [--engines A,B] [--json FILE]
+//! peers store-reopen [--keys N] [--repeat N] [--dir DIR] [--json FILE]
 //! ```
 //!
 //! Every engine runs in a process of its own; its processor time and peak memory are what the
@@ -34,7 +37,10 @@ const USAGE: &str = "usage: peers crawl [--docs DIR] [--engines A,B] [--repeat N
                      peers cache [--traces DIR] [--trace FILE:CAPACITY].. [--synthetic] \
                      [--engines A,B] [--repeat N] [--json FILE]\n       \
                      peers store [--pages DIR] [--pages-count N] [--quick] [--dir DIR] \
-                     [--engines A,B] [--repeat N] [--json FILE]";
+                     [--engines A,B] [--repeat N] [--json FILE]\n       \
+                     peers store-endurance [--live-mb N] [--total-mb N] [--pages DIR] \
+                     [--dir DIR] [--engines A,B] [--json FILE]\n       \
+                     peers store-reopen [--keys N] [--repeat N] [--dir DIR] [--json FILE]";
 
 fn main() -> ExitCode {
     match run(Arguments::from_process()) {
@@ -67,6 +73,11 @@ fn run(mut arguments: Arguments) -> Result<(), Error> {
         "__cache-engine" => cache::engine::run_here(arguments),
         "store" => store::run(arguments),
         "__store-engine" => store::engine::run_here(arguments),
+        "store-endurance" => store::endurance::run(arguments),
+        "__store-endurance" => store::endurance::run_here(arguments),
+        "store-reopen" => store::reopen::run(arguments),
+        "__store-fill" => store::reopen::fill_here(arguments),
+        "__store-open" => store::reopen::open_here(arguments),
         other => Err(Error::Usage(format!("there is no part called {other:?}"))),
     }
 }

@@ -39,12 +39,50 @@ pub(crate) fn answer(answer: &impl Serialize) {
 }
 
 /// Runs a child to its end: the line of JSON that it prints, and its usage from start to exit.
-pub(crate) fn run<T: DeserializeOwned>(
+pub(crate) fn run<T: DeserializeOwned>(name: &str, command: Command) -> Result<(T, Usage), Error> {
+    run_within(LONGEST_RUN, name, command)
+}
+
+/// The same for a child that may take another time.
+pub(crate) fn run_within<T: DeserializeOwned>(
+    longest: Duration,
     name: &str,
     mut command: Command,
 ) -> Result<(T, Usage), Error> {
-    let failed = |problem: String| Error::Child { name: name.to_owned(), problem };
     let mut child = command.spawn().map_err(Error::io(format!("start {name}")))?;
+    let line = first_line(&mut child, longest);
+    if line.is_err() {
+        child.kill().map_err(Error::io(format!("stop {name}")))?;
+    }
+    let (status, usage) = wait(&child).map_err(Error::io(format!("wait for {name}")))?;
+    let line = said(name, longest, line)?;
+    if status != 0 {
+        return Err(failed(name, format!("ended with wait status {status:#x}")));
+    }
+    Ok((understood(name, &line)?, usage))
+}
+
+/// Runs a child until it has printed its line of JSON, and kills it then (`SIGKILL`).
+pub(crate) fn run_until_killed<T: DeserializeOwned>(
+    name: &str,
+    mut command: Command,
+) -> Result<T, Error> {
+    let mut child = command.spawn().map_err(Error::io(format!("start {name}")))?;
+    let line = first_line(&mut child, LONGEST_RUN);
+    child.kill().map_err(Error::io(format!("stop {name}")))?;
+    child.wait().map_err(Error::io(format!("wait for {name}")))?;
+    understood(name, &said(name, LONGEST_RUN, line)?)
+}
+
+fn failed(name: &str, problem: String) -> Error {
+    Error::Child { name: name.to_owned(), problem }
+}
+
+/// The first line of a child's output; an error if there is none after `longest`.
+fn first_line(
+    child: &mut Child,
+    longest: Duration,
+) -> Result<io::Result<String>, mpsc::RecvTimeoutError> {
     let stdout = child.stdout.take().expect("invariant: `this_binary` pipes standard output");
     let (sender, lines) = mpsc::channel();
     // Not joined: it ends when the child closes its output, at the latest when it is killed.
@@ -54,20 +92,22 @@ pub(crate) fn run<T: DeserializeOwned>(
         // The receiver is gone only after the deadline, when nobody asks any more.
         let _ = sender.send(read);
     });
-    let line = lines.recv_timeout(LONGEST_RUN);
-    if line.is_err() {
-        child.kill().map_err(Error::io(format!("stop {name}")))?;
-    }
-    let (status, usage) = wait(&child).map_err(Error::io(format!("wait for {name}")))?;
-    let line = line
-        .map_err(|_| failed(format!("not done after {} s", LONGEST_RUN.as_secs())))?
-        .map_err(Error::io(format!("read from {name}")))?;
-    if status != 0 {
-        return Err(failed(format!("ended with wait status {status:#x}")));
-    }
-    let answer = serde_json::from_str(&line)
-        .map_err(|error| failed(format!("printed {line:?}, which is not its answer: {error}")))?;
-    Ok((answer, usage))
+    lines.recv_timeout(longest)
+}
+
+fn said(
+    name: &str,
+    longest: Duration,
+    line: Result<io::Result<String>, mpsc::RecvTimeoutError>,
+) -> Result<String, Error> {
+    line.map_err(|_| failed(name, format!("not done after {} s", longest.as_secs())))?
+        .map_err(Error::io(format!("read from {name}")))
+}
+
+fn understood<T: DeserializeOwned>(name: &str, line: &str) -> Result<T, Error> {
+    serde_json::from_str(line).map_err(|error| {
+        failed(name, format!("printed {line:?}, which is not its answer: {error}"))
+    })
 }
 
 /// Usage of this process so far.
@@ -128,6 +168,14 @@ mod tests {
         let (answer, usage) = run::<Vec<u32>>("sh", shell("echo '[1,2]'")).unwrap();
         assert_eq!(answer, [1, 2]);
         assert!(usage.peak_bytes > 100_000.0 && usage.cpu_seconds >= 0.0);
+    }
+
+    #[test]
+    fn a_child_that_would_go_on_is_killed_after_its_answer() {
+        let answer: u32 = run_until_killed("sh", shell("echo 7; exec sleep 600")).unwrap();
+        assert_eq!(answer, 7);
+        let longest = Duration::from_millis(50);
+        assert!(run_within::<u32>(longest, "sh", shell("exec sleep 600")).is_err());
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use super::measure::{self, Load};
 use super::metric::Reading;
 use super::page::Page;
+use super::pages::Pages;
 use super::source::Source;
 use super::{disk, engines, limit};
 use crate::arguments::{Arguments, engine_called};
@@ -104,25 +105,59 @@ impl Engine {
         process::run(self.name(), command)
     }
 
-    fn measure(self, load: &Load, pages: &[Page], dir: &Path) -> Result<Vec<Reading>, AnyError> {
+    /// Runs a task on the store of this engine in this process.
+    pub(super) fn run<T: Task>(self, task: T) -> Result<T::Done, AnyError> {
         use engines::gristmill::Gristmill;
 
         match self {
-            Self::Gristmill => measure::run::<Gristmill<false, true>>(load, pages, dir),
-            Self::GristmillZstd => measure::run::<Gristmill<true, true>>(load, pages, dir),
-            Self::GristmillUnverified => measure::run::<Gristmill<false, false>>(load, pages, dir),
+            Self::Gristmill => task.with::<Gristmill<false, true>>(),
+            Self::GristmillZstd => task.with::<Gristmill<true, true>>(),
+            Self::GristmillUnverified => task.with::<Gristmill<false, false>>(),
             #[cfg(feature = "stores")]
-            Self::Redb => measure::run::<engines::redb::Redb>(load, pages, dir),
+            Self::Redb => task.with::<engines::redb::Redb>(),
             #[cfg(feature = "stores")]
-            Self::Lmdb => measure::run::<engines::lmdb::Lmdb>(load, pages, dir),
+            Self::Lmdb => task.with::<engines::lmdb::Lmdb>(),
             #[cfg(feature = "stores")]
-            Self::Fjall => measure::run::<engines::fjall::Fjall<false>>(load, pages, dir),
+            Self::Fjall => task.with::<engines::fjall::Fjall<false>>(),
             #[cfg(feature = "stores")]
-            Self::FjallBlob => measure::run::<engines::fjall::Fjall<true>>(load, pages, dir),
+            Self::FjallBlob => task.with::<engines::fjall::Fjall<true>>(),
             #[cfg(feature = "stores")]
-            Self::Sqlite => measure::run::<engines::sqlite::Sqlite>(load, pages, dir),
-            Self::Limit => limit::run(load, pages, dir),
+            Self::Sqlite => task.with::<engines::sqlite::Sqlite>(),
+            Self::Limit => task.without(),
         }
+    }
+}
+
+/// What is done with the store of an engine, whichever it is.
+pub(super) trait Task: Sized {
+    /// What is found out.
+    type Done;
+
+    /// Does it.
+    fn with<P: Pages>(self) -> Result<Self::Done, AnyError>;
+
+    /// What is done instead for the limit, which is no store.
+    fn without(self) -> Result<Self::Done, AnyError> {
+        Err("the limit is no store".into())
+    }
+}
+
+/// All metrics of the table.
+struct Metrics<'a> {
+    load: &'a Load,
+    pages: &'a [Page],
+    dir: &'a Path,
+}
+
+impl Task for Metrics<'_> {
+    type Done = Vec<Reading>;
+
+    fn with<P: Pages>(self) -> Result<Vec<Reading>, AnyError> {
+        measure::run::<P>(self.load, self.pages, self.dir)
+    }
+
+    fn without(self) -> Result<Vec<Reading>, AnyError> {
+        limit::run(self.load, self.pages, self.dir)
     }
 }
 
@@ -148,7 +183,7 @@ pub(crate) fn run_here(mut arguments: Arguments) -> Result<(), Error> {
     let pages = source.load(count)?;
     let data = tempfile::tempdir_in(&dir).map_err(Error::io("make a data directory"))?;
     let readings = engine
-        .measure(&load, &pages, data.path())
+        .run(Metrics { load: &load, pages: &pages, dir: data.path() })
         .map_err(|source| Error::Engine { engine: engine.name(), source })?;
     let place = data.path().to_path_buf();
     data.close().map_err(Error::io(format!("remove {}", place.display())))?;
@@ -182,7 +217,8 @@ mod tests {
         let pages = Source::Made.load(230).unwrap();
         for engine in Engine::ALL {
             let dir = tempfile::tempdir().unwrap();
-            let readings = engine.measure(&TINY, &pages, dir.path()).unwrap();
+            let task = Metrics { load: &TINY, pages: &pages, dir: dir.path() };
+            let readings = engine.run(task).unwrap();
             assert!(readings.iter().all(|reading| reading.value > 0.0), "{engine:?}: {readings:?}");
             for metric in Metric::ALL {
                 assert!(

@@ -6,8 +6,10 @@
 //!   each take one kind of measurement.
 //! - `page` and `source`: the pages and where they come from.
 //! - `engine`: the stores by name, each in a process of its own.
+//! - `endurance` and `reopen`: overwrites that go on, and opening after a kill; commands of their own.
 
 mod disk;
+pub(crate) mod endurance;
 pub(crate) mod engine;
 mod engines;
 mod limit;
@@ -17,6 +19,7 @@ mod page;
 mod pages;
 mod prepared;
 mod reads;
+pub(crate) mod reopen;
 mod source;
 mod writes;
 
