@@ -169,8 +169,8 @@ impl FromStr for Engine {
     }
 }
 
-/// `__store-engine NAME --pages-count N --dir DIR [--quick]` and where the pages come from: measures
-/// in this process and prints the readings.
+/// `__store-engine NAME --pages-count N --dir DIR [--quick]` and where the pages come from:
+/// measures in this process and prints the readings.
 pub(crate) fn run_here(mut arguments: Arguments) -> Result<(), Error> {
     let engine: Engine = arguments.positional()?.parse()?;
     let source = Source::read(&mut arguments)?;

@@ -6,7 +6,8 @@
 //!   each take one kind of measurement.
 //! - `page` and `source`: the pages and where they come from.
 //! - `engine`: the stores by name, each in a process of its own.
-//! - `endurance` and `reopen`: overwrites that go on, and opening after a kill; commands of their own.
+//! - `endurance` and `reopen`: overwrites that go on, and opening after a kill; commands of their
+//!   own.
 
 mod disk;
 pub(crate) mod endurance;

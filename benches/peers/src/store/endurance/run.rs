@@ -82,12 +82,12 @@ impl engine::Task for Endurance<'_> {
         let mut by_hand = Done::default();
         disk::settle(dir)?;
         let half = Work { total_bytes: work.total_bytes / 2, ..work };
-        by_hand.write(half, pages, |batch| Ok(bare.write(batch)?), |_, _, _| Ok(()))?;
+        by_hand.write(half, pages, |batch| Ok(bare.write(batch)?))?;
 
         let outcome = by_store::<P>(work, pages, &folder(dir, "store")?)?;
 
         disk::settle(dir)?;
-        by_hand.write(half, pages, |batch| Ok(bare.write(batch)?), |_, _, _| Ok(()))?;
+        by_hand.write(half, pages, |batch| Ok(bare.write(batch)?))?;
         Ok(Outcome { bare: by_hand.summary(), ..outcome })
     }
 }
@@ -140,15 +140,15 @@ fn verify<P: Pages>(store: &P, set: &Overwrites<'_>) -> Result<(), AnyError> {
 }
 
 impl Done {
-    /// Writes batches of a new set.
+    /// Writes batches of a new set, unwatched.
     fn write(
         &mut self,
         work: Work,
         pages: &[Page],
         put: impl FnMut(&[Page]) -> Result<(), AnyError>,
-        after: impl FnMut(Duration, u64, u64) -> Result<(), AnyError>,
     ) -> Result<(), AnyError> {
-        self.overwrite(work, &mut Overwrites::of(pages, work.live_bytes), put, after)
+        let mut set = Overwrites::of(pages, work.live_bytes);
+        self.overwrite(work, &mut set, put, |_, _, _| Ok(()))
     }
 
     /// Writes batches until all bytes are written. `after` gets the time of the commit, the share
