@@ -1,6 +1,7 @@
 //! Children of this binary: started by name, bounded in time, accounted by the kernel.
 
 use std::io::{self, BufRead as _, BufReader};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -25,9 +26,16 @@ pub(crate) struct Usage {
     pub(crate) peak_bytes: f64,
 }
 
+/// What Linux calls the running binary, even after its file was replaced by a newer build.
+const RUNNING_BINARY: &str = "/proc/self/exe";
+
 /// This binary again, with other arguments; standard output is piped, errors pass through.
 pub(crate) fn this_binary(arguments: &[&str]) -> Result<Command, Error> {
-    let path = std::env::current_exe().map_err(Error::io("find the path of this binary"))?;
+    let path = if cfg!(target_os = "linux") {
+        PathBuf::from(RUNNING_BINARY)
+    } else {
+        std::env::current_exe().map_err(Error::io("find the path of this binary"))?
+    };
     let mut command = Command::new(path);
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped());
     Ok(command)
