@@ -214,7 +214,7 @@ mod tests {
     /// as it wants to be.
     #[test]
     fn every_engine_has_all_metrics() {
-        let pages = Source::Made.load(230).unwrap();
+        let pages = Source::Made.load(110).unwrap();
         for engine in Engine::ALL {
             let dir = tempfile::tempdir().unwrap();
             let task = Metrics { load: &TINY, pages: &pages, dir: dir.path() };

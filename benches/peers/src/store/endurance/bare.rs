@@ -15,23 +15,25 @@ const FILES: usize = 8;
 /// A ring of prepared files.
 pub(super) struct Bare {
     files: Vec<File>,
+    /// Length of each.
+    bytes: u64,
     file: usize,
     offset: u64,
 }
 
 impl Bare {
-    /// Makes the files, each long enough for the longest batch.
-    pub(super) fn prepare(dir: &Path, longest_batch: u64) -> io::Result<Self> {
-        let bytes = FILE_BYTES.max(longest_batch);
+    /// Makes the files, each long enough for the longest batch, but not for more than all of them.
+    pub(super) fn prepare(dir: &Path, longest_batch: u64, all: u64) -> io::Result<Self> {
+        let bytes = FILE_BYTES.min(all).max(longest_batch);
         let create = |number: usize| prepared::create(&dir.join(number.to_string()), bytes);
         let files = (0..FILES).map(create).collect::<io::Result<_>>()?;
-        Ok(Self { files, file: 0, offset: 0 })
+        Ok(Self { files, bytes, file: 0, offset: 0 })
     }
 
     /// Writes and flushes a batch, which lies in one file.
     pub(super) fn write(&mut self, batch: &[Page]) -> io::Result<()> {
         let bytes: u64 = batch.iter().map(|page| page.bytes.len() as u64).sum();
-        if self.offset + bytes > FILE_BYTES {
+        if self.offset + bytes > self.bytes {
             (self.file, self.offset) = ((self.file + 1) % FILES, 0);
         }
         let file = self.files.get(self.file);

@@ -78,7 +78,7 @@ impl engine::Task for Endurance<'_> {
     fn with<P: Pages>(self) -> Result<Outcome, AnyError> {
         let Self { work, pages, dir } = self;
         let longest = pages.iter().map(Page::len).max().unwrap_or(0) * BATCH as u64;
-        let mut bare = Bare::prepare(&folder(dir, "bare")?, longest)?;
+        let mut bare = Bare::prepare(&folder(dir, "bare")?, longest, work.total_bytes)?;
         let mut by_hand = Done::default();
         disk::settle(dir)?;
         let half = Work { total_bytes: work.total_bytes / 2, ..work };
