@@ -17,7 +17,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use gristmill::store::{Compression, Direction, Keyspace, KeyspaceOptions, ReadMode, Store};
+use gristmill::store::{
+    Compression, Direction, Keyspace, KeyspaceOptions, ReadMode, Store, Verification,
+};
 
 /// Pages in the set; their lengths average about 29 KB.
 const PAGES: usize = 512;
@@ -277,11 +279,12 @@ fn reads(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("store/read");
     group.throughput(Throughput::Elements(1));
     for (name, verify, mode) in [
-        ("verified", true, ReadMode::Map),
-        ("unverified", false, ReadMode::Map),
-        ("unverified_pread", false, ReadMode::Pread),
+        ("default", Verification::First, ReadMode::Map),
+        ("verified", Verification::Always, ReadMode::Map),
+        ("unverified", Verification::Never, ReadMode::Map),
+        ("unverified_pread", Verification::Never, ReadMode::Pread),
     ] {
-        let builder = Store::builder(dir.path()).verify_reads(verify).read_mode(mode);
+        let builder = Store::builder(dir.path()).verification(verify).read_mode(mode);
         let store = builder.open().expect("the store opens");
         let keyspace =
             store.keyspace("pages", KeyspaceOptions::default()).expect("a keyspace opens");

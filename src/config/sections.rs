@@ -255,11 +255,18 @@ impl DistilConfig {
 pub struct StoreConfig {
     /// Memory for the index's pages. Default 16 MiB.
     pub cache_bytes: usize,
+    /// Memory for the places of values in use, so that reading them again walks no tree; 0 for none.
+    /// Default 4 MiB, some 20,000 values.
+    pub pointer_cache_bytes: usize,
     /// Size of a segment file. Default 64 MiB.
     pub segment_bytes: u64,
     /// zstd level for raw pages; 0 stores them as they are. Default 0.
     pub raw_zstd_level: i32,
-    /// Verify the checksum of every value that is read. Default false.
+    /// Store bodies, texts and Markdown once where several pages have the same, byte for byte.
+    /// Costs a hash and a look-up for each of them. Default false.
+    pub dedup: bool,
+    /// Verify the checksum of a value each time that it is read, not at the first time alone.
+    /// Default false.
     pub verify_reads: bool,
 }
 
@@ -267,8 +274,10 @@ impl Default for StoreConfig {
     fn default() -> Self {
         Self {
             cache_bytes: 16 << 20,
+            pointer_cache_bytes: 4 << 20,
             segment_bytes: 64 << 20,
             raw_zstd_level: 0,
+            dedup: false,
             verify_reads: false,
         }
     }
@@ -281,6 +290,13 @@ impl StoreConfig {
             "store.cache_bytes",
             &self.cache_bytes,
             "1048576 to 68719476736",
+        )?;
+        check(
+            self.pointer_cache_bytes == 0
+                || (1 << 16..=1 << 36).contains(&self.pointer_cache_bytes),
+            "store.pointer_cache_bytes",
+            &self.pointer_cache_bytes,
+            "0, or 65536 to 68719476736",
         )?;
         check(
             (1 << 20..=1 << 32).contains(&self.segment_bytes),

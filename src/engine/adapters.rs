@@ -1,6 +1,8 @@
 //! The configuration turned into parts, and the seams of one part filled with another.
 
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Error;
 use super::caches::{Caches, UPKEEP_EVERY};
@@ -13,13 +15,38 @@ use crate::fetch::{FetchOptions, Fetcher, MediaTypes};
 use crate::http::{self, AddressPolicy, Resolve, Timeouts};
 use crate::llm::{self, HttpTransport};
 use crate::pool::{MemoryPressure, Periodic, Pool, Priority};
-use crate::store::{Keyspace, StoreError};
+use crate::store::{Keyspace, PutOptions, Store, StoreError, Verification};
 use crate::time::SharedClock;
 
 /// Idle connections kept over all hosts, for each connection that may be in use.
 const IDLE_PER_ACTIVE: usize = 2;
 /// Largest answer of a model that is read.
 const MAX_ANSWER_BYTES: u64 = 8 << 20;
+/// Bytes of batches between the crawl and the disk. More would not be written sooner.
+const QUEUE_BYTES: usize = 8 << 20;
+/// Bytes that the store flushes at once, at the most.
+const GROUP_BYTES: usize = 2 << 20;
+
+/// The store of the directory, which reclaims space on `pool`.
+pub(super) fn store(
+    dir: &Path,
+    config: &Config,
+    clock: &SharedClock,
+    pool: &Pool,
+) -> Result<Store, StoreError> {
+    let Config { store, .. } = config;
+    let verification = if store.verify_reads { Verification::Always } else { Verification::First };
+    Store::builder(dir)
+        .cache_bytes(store.cache_bytes)
+        .pointer_cache_bytes(store.pointer_cache_bytes)
+        .segment_bytes(store.segment_bytes)
+        .verification(verification)
+        .queue_bytes(QUEUE_BYTES)
+        .max_group_bytes(GROUP_BYTES)
+        .pool(pool.clone())
+        .clock(Arc::clone(clock))
+        .open()
+}
 
 /// The client that crawls.
 pub(super) fn crawl_client(
@@ -158,7 +185,7 @@ pub(super) fn llm_client(
         .memory_cache(usize::try_from(config.cache.llm_bytes).unwrap_or(usize::MAX))
         .cache_ttl(config.cache.llm_ttl)
         .timeout(config.llm.timeout)
-        .cache(Arc::new(StoredAnswers { rows: tables.answers.clone() }))
+        .cache(Arc::new(StoredAnswers::new(tables, config.cache.llm_ttl)))
         .clock(Arc::clone(clock))
         .build()?;
     Ok(Some(client))
@@ -181,6 +208,15 @@ pub(super) fn distiller(
 /// The durable tier of the model's answers.
 struct StoredAnswers {
     rows: Keyspace,
+    options: PutOptions,
+}
+
+impl StoredAnswers {
+    /// Answers that are stored from now on go after `ttl`; zero: they stay.
+    fn new(tables: &Tables, ttl: Duration) -> Self {
+        let options = if ttl.is_zero() { PutOptions::default() } else { PutOptions::ttl(ttl) };
+        Self { rows: tables.answers.clone(), options }
+    }
 }
 
 impl Tier<[u8; 32], Vec<u8>> for StoredAnswers {
@@ -190,7 +226,8 @@ impl Tier<[u8; 32], Vec<u8>> for StoredAnswers {
     }
 
     fn put(&self, key: &[u8; 32], value: &Vec<u8>) -> Result<(), TierError> {
-        self.rows.put(key, value).map_err(|source| failure("write", source))
+        let put = self.rows.put_with(key, value, self.options);
+        put.map_err(|source| failure("write", source))
     }
 
     fn remove(&self, key: &[u8; 32]) -> Result<(), TierError> {
@@ -200,4 +237,28 @@ impl Tier<[u8; 32], Vec<u8>> for StoredAnswers {
 
 fn failure(operation: &'static str, source: StoreError) -> TierError {
     TierError { operation, source: Box::new(source) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::KeyspaceOptions;
+    use crate::time::{ManualClock, Timestamp};
+
+    #[test]
+    fn answers_go_from_the_store_when_their_time_is_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = ManualClock::new(Timestamp(1_000));
+        let store = Store::builder(dir.path()).clock(clock.clone()).open().unwrap();
+        let rows = store.keyspace("answers", KeyspaceOptions::default()).unwrap();
+        let (second, answer) = (Duration::from_secs(1), b"{}".to_vec());
+        let tables = Tables::open(store, &Config::default().store).unwrap();
+        StoredAnswers::new(&tables, second).put(&[1; 32], &answer).unwrap();
+        let for_ever = StoredAnswers::new(&tables, Duration::ZERO);
+        for_ever.put(&[2; 32], &answer).unwrap();
+        assert_eq!((for_ever.get(&[1; 32]).unwrap(), rows.len().unwrap()), (Some(answer), 2));
+        clock.advance(second);
+        assert_eq!((for_ever.get(&[1; 32]).unwrap(), rows.len().unwrap()), (None, 1));
+        assert!(for_ever.get(&[2; 32]).unwrap().is_some());
+    }
 }

@@ -62,6 +62,12 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// The directory holds no store, and none was to be made.
+    #[error("nothing is stored in {}", dir.display())]
+    NothingStored {
+        /// The directory.
+        dir: PathBuf,
+    },
     /// A stored row is not what this version writes.
     #[error("the row {key} of {keyspace} cannot be read")]
     Row {

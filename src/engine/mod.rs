@@ -34,24 +34,23 @@ use crate::fetch::Fetcher;
 use crate::http::{self, Resolve, SystemResolver};
 use crate::model::Job;
 use crate::pool::{MemoryPressure, Pool, ShutdownMode};
-use crate::store::{CheckReport, Store};
+use crate::store::{BackupReport, CheckReport, CompactReport, Store};
 use crate::time::{SharedClock, SystemClock};
 
 use caches::Caches;
 use distill::Distiller;
 pub use error::Error;
-pub use query::{Explanation, InfoQuery, PageEntry, PageQuery, Quarantined, StoredPage};
+pub use query::{
+    Explanation, InfoQuery, PageCursor, PageEntry, PageQuery, Quarantined, StoredPage,
+};
 pub use run::{LlmTotals, Progress, Report, Run, StopReason};
 pub use stats::{Stats, published_stats};
 use tables::Tables;
 
+/// The file of a store that is there as soon as anything can be stored in it.
+const INDEX_FILE: &str = "index.redb";
 /// How long dropping the last handle waits for running work before it gives up on it.
 const DROP_DEADLINE: Duration = Duration::from_secs(10);
-
-/// Bytes of batches between the crawl and the disk. More would not be written sooner.
-const QUEUE_BYTES: usize = 8 << 20;
-/// Bytes that the store flushes at once, at the most.
-const GROUP_BYTES: usize = 2 << 20;
 
 /// An open directory with everything that works on it. Clones share it; dropping the last one
 /// closes it, like [`Engine::close`] with a deadline of ten seconds.
@@ -82,6 +81,8 @@ struct Shared {
     caches: Arc<Caches>,
     crawl_pool: Pool,
     distil_pool: Pool,
+    /// Where the store reclaims space; shut down behind the store, which ends that work itself.
+    store_pool: Pool,
     /// Cancels every run.
     token: CancelToken,
     closed: AtomicBool,
@@ -92,6 +93,7 @@ struct Shared {
 #[derive(Debug)]
 pub struct EngineBuilder {
     dir: PathBuf,
+    create: bool,
     config: Config,
     clock: Option<SharedClock>,
     resolver: Arc<dyn Resolve>,
@@ -112,6 +114,7 @@ impl Engine {
     pub fn builder(dir: impl AsRef<Path>) -> EngineBuilder {
         EngineBuilder {
             dir: dir.as_ref().to_path_buf(),
+            create: true,
             config: Config::default(),
             clock: None,
             resolver: Arc::new(SystemResolver),
@@ -139,9 +142,22 @@ impl Engine {
         Ok(self.shared()?.tables.store.clone())
     }
 
-    /// Verifies every record and every pointer of the store.
+    /// Verifies every record and every pointer of the store. Runs may go on meanwhile.
     pub fn check(&self) -> Result<CheckReport, Error> {
         Ok(self.shared()?.tables.store.check()?)
+    }
+
+    /// Makes the store as small as it can be. Runs may go on meanwhile. Space is reclaimed in the
+    /// background all the time: this is for the last part of it.
+    pub fn compact(&self) -> Result<CompactReport, Error> {
+        Ok(self.shared()?.tables.store.compact()?)
+    }
+
+    /// Copies everything that is stored, as of now, into `dir`, which is made if needed and must
+    /// not hold a store. Runs may go on meanwhile. The copy is durable on return, and an engine can
+    /// be opened on it; on an interrupted one none can.
+    pub fn backup(&self, dir: impl AsRef<Path>) -> Result<BackupReport, Error> {
+        Ok(self.shared()?.tables.store.backup(dir)?)
     }
 
     /// The directory.
@@ -199,17 +215,28 @@ impl Shared {
         let published = if runs.is_empty() { Ok(()) } else { stats::publish(self) };
         self.runs.lock().clear();
         let store = self.tables.store.close(left());
+        let upkeep = self.store_pool.shutdown(ShutdownMode::Cancel, left());
         if !ended {
             return Err(Error::Deadline { what: "a run", deadline });
         }
         crawl?;
         distil?;
         store?;
+        upkeep?;
         published
     }
 }
 
 impl EngineBuilder {
+    /// Sets whether a directory that is missing, or in which nothing is stored, is made ready to
+    /// store in. Default: yes. Otherwise it is left as it is, and [`build`](Self::build) answers
+    /// [`Error::NothingStored`].
+    #[must_use]
+    pub fn create(mut self, create: bool) -> Self {
+        self.create = create;
+        self
+    }
+
     /// Sets the configuration.
     #[must_use]
     pub fn config(mut self, config: Config) -> Self {
@@ -253,17 +280,16 @@ impl EngineBuilder {
 
     /// Opens the directory and starts the engine.
     pub fn build(self) -> Result<Engine, Error> {
-        let Self { dir, config, clock, resolver, distiller, memory_pressure } = self;
+        let Self { dir, create, config, clock, resolver, distiller, memory_pressure } = self;
         config.validate()?;
+        if !create && !holds_store(&dir)? {
+            return Err(Error::NothingStored { dir });
+        }
         let clock = clock.unwrap_or_else(SystemClock::shared);
-        let store = Store::builder(&dir)
-            .cache_bytes(config.store.cache_bytes)
-            .segment_bytes(config.store.segment_bytes)
-            .verify_reads(config.store.verify_reads)
-            .queue_bytes(QUEUE_BYTES)
-            .max_group_bytes(GROUP_BYTES)
-            .clock(Arc::clone(&clock))
-            .open()?;
+        let pressure = memory_pressure.as_ref();
+        // Not the crawl's: what reclaims space would hold up its shut-down.
+        let store_pool = adapters::pool("store", 1, &config, pressure)?;
+        let store = adapters::store(&dir, &config, &clock, &store_pool)?;
         let tables = Tables::open(store, &config.store)?;
         let http = adapters::crawl_client(&config, &clock, &resolver)?;
         let llm = adapters::llm_client(&config, &clock, &resolver, &tables)?;
@@ -274,7 +300,6 @@ impl EngineBuilder {
             Some(distiller) => distiller,
             None => adapters::distiller(&config, llm.clone(), caches.templates.clone()),
         };
-        let pressure = memory_pressure.as_ref();
         // One to spare for what is urgent.
         let crawl_pool = adapters::pool("crawl", config.crawl.concurrency + 1, &config, pressure)?;
         // None to spare: a worker more than the model takes calls would wait for its turn.
@@ -291,6 +316,7 @@ impl EngineBuilder {
             caches,
             crawl_pool,
             distil_pool,
+            store_pool,
             config,
             clock,
             tables,
@@ -303,4 +329,21 @@ impl EngineBuilder {
         };
         Ok(Engine { handle: Arc::new(Handle { shared: Arc::new(shared) }) })
     }
+}
+
+/// Whether there are files of a store in the directory, whole or not.
+fn holds_store(dir: &Path) -> Result<bool, Error> {
+    let file = |source| Error::File { path: dir.to_path_buf(), source };
+    let entries = match std::fs::read_dir(dir) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+        entries => entries.map_err(file)?,
+    };
+    for entry in entries {
+        let name = entry.map_err(file)?.file_name();
+        let is_segment = Path::new(&name).extension().is_some_and(|ending| ending == "segment");
+        if name == INDEX_FILE || is_segment {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

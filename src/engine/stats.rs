@@ -29,8 +29,8 @@ pub struct Stats {
     pub pid: u32,
     /// The runs under way or ended in this process, by the name of their job.
     pub runs: Vec<(String, Progress)>,
-    /// The figures of the parts: `store`, `http`, `crawl_pool`, `distil_pool`; of the caches that are
-    /// on, `content_cache`, `query_cache`, `robots_cache` and `dns_cache` (the names of the crawl's
+    /// The figures of the parts: `store`, `http`, `crawl_pool`, `distil_pool`, `store_pool`; of the
+    /// caches that are on, `content_cache`, `query_cache`, `robots_cache` and `dns_cache` (the names of the crawl's
     /// client); where a model is configured, `llm`, `template_cache` and `response_cache`; and
     /// `frontier/NAME` for each run.
     pub parts: serde_json::Map<String, Value>,
@@ -161,6 +161,7 @@ pub(super) fn collect(shared: &Shared) -> Stats {
     add("http", serde_json::to_value(shared.http.stats()));
     add("crawl_pool", serde_json::to_value(shared.crawl_pool.stats()));
     add("distil_pool", serde_json::to_value(shared.distil_pool.stats()));
+    add("store_pool", serde_json::to_value(shared.store_pool.stats()));
     for (name, stats) in shared.caches.stats() {
         add(name, serde_json::to_value(stats));
     }

@@ -9,6 +9,7 @@
 //! | `raw`, `text`, `markdown` | URL key | bytes |
 //! | `links` | URL key | the URLs, one a line |
 //! | `content` | URL key | the content without its text, Markdown and links |
+//! | `by_url` | URL | URL key |
 //! | `by_host` | host · 0 · URL key | empty |
 //! | `by_time` | fetched at, ms (8) · URL key | empty |
 //! | `by_hash` | BLAKE3 of the text (32) · URL key | empty |
@@ -30,9 +31,12 @@ use super::distill::InfoKey;
 use crate::config::StoreConfig;
 use crate::crawl::UrlRecord;
 use crate::model::{Focus, Headers, Hop, Info};
-use crate::store::{Compression, Keyspace, KeyspaceOptions, Store};
+use crate::store::{Batch, Compression, Keyspace, KeyspaceOptions, Store};
 use crate::time::Timestamp;
-use crate::url::UrlKey;
+use crate::url::{Host, UrlKey};
+
+/// Rows put in one batch when a whole keyspace is gone through.
+const BATCH_ROWS: usize = 1000;
 
 /// All keyspaces of an engine, open.
 #[derive(Clone, Debug)]
@@ -47,6 +51,7 @@ pub(super) struct Tables {
     pub(super) markdown: Keyspace,
     pub(super) links: Keyspace,
     pub(super) content: Keyspace,
+    pub(super) by_url: Keyspace,
     pub(super) by_host: Keyspace,
     pub(super) by_time: Keyspace,
     pub(super) by_hash: Keyspace,
@@ -62,20 +67,28 @@ pub(super) struct Tables {
 impl Tables {
     pub(super) fn open(store: Store, config: &StoreConfig) -> Result<Self, Error> {
         let plain = |name: &str| store.keyspace(name, KeyspaceOptions::default());
-        let packed = |name: &str, level: i32| {
-            let compression = if level == 0 { Compression::None } else { Compression::Zstd(level) };
-            store.keyspace(name, KeyspaceOptions { compression })
+        // What many pages may have in common, byte for byte.
+        let body = |name: &str, compression| {
+            // Without compression the dictionary is nothing.
+            let options = KeyspaceOptions::compressed(compression).with_dictionary();
+            let options = if config.dedup { options.deduplicated() } else { options };
+            store.keyspace(name, options)
         };
-        Ok(Self {
+        let raw = match config.raw_zstd_level {
+            0 => Compression::None,
+            level => Compression::Zstd(level),
+        };
+        let tables = Self {
             jobs: plain("jobs")?,
             urls: plain("urls")?,
             queue: plain("queue")?,
             pages: plain("pages")?,
-            raw: packed("raw", config.raw_zstd_level)?,
-            text: plain("text")?,
-            markdown: plain("markdown")?,
+            raw: body("raw", raw)?,
+            text: body("text", Compression::None)?,
+            markdown: body("markdown", Compression::None)?,
             links: plain("links")?,
             content: plain("content")?,
+            by_url: plain("by_url")?,
             by_host: plain("by_host")?,
             by_time: plain("by_time")?,
             by_hash: plain("by_hash")?,
@@ -87,7 +100,48 @@ impl Tables {
             focuses: plain("focuses")?,
             answers: plain("answers")?,
             store,
-        })
+        };
+        tables.complete_by_url()?;
+        Ok(tables)
+    }
+
+    /// Puts the rows of `by_url` of pages that were stored before there was one.
+    fn complete_by_url(&self) -> Result<(), Error> {
+        if self.by_url.len()? >= self.pages.len()? {
+            return Ok(());
+        }
+        let mut batch = self.store.batch();
+        for row in self.pages.prefix([]) {
+            let (key, value) = row?;
+            match decode_row::<PageRow>("pages", &key, &value) {
+                Ok(page) => batch.put(&self.by_url, page.url.as_str(), &key),
+                Err(error) => tracing::warn!(%error, "a page is not listed by its URL"),
+            }
+            if batch.len() >= BATCH_ROWS {
+                std::mem::replace(&mut batch, self.store.batch()).commit_buffered()?;
+            }
+        }
+        Ok(batch.commit()?)
+    }
+
+    /// Puts a page's row and those that list it by URL, host and time; `stored` is its row so far.
+    pub(super) fn put_page(
+        &self,
+        batch: &mut Batch,
+        key: UrlKey,
+        row: &PageRow,
+        stored: Option<&PageRow>,
+    ) {
+        if let Some(stored) = stored {
+            batch.delete(&self.by_time, time_key(stored.fetched_at, key.0));
+            if stored.url != row.url {
+                batch.delete(&self.by_url, stored.url.as_str());
+            }
+        }
+        batch.put(&self.pages, key.0, encode_row(row));
+        batch.put(&self.by_time, time_key(row.fetched_at, key.0), []);
+        batch.put(&self.by_url, row.url.as_str(), key.0);
+        batch.put(&self.by_host, host_key(Host::of(&row.url).as_str(), key), []);
     }
 
     pub(super) fn page(&self, key: UrlKey) -> Result<Option<PageRow>, Error> {
@@ -276,6 +330,11 @@ pub(super) fn time_key(at: Timestamp, id: [u8; 16]) -> [u8; 24] {
     bytes[..8].copy_from_slice(&at.0.to_be_bytes());
     bytes[8..].copy_from_slice(&id);
     bytes
+}
+
+/// What the keys of a host's rows in `by_host` begin with.
+pub(super) fn host_prefix(host: &str) -> Vec<u8> {
+    [host.as_bytes(), &[0]].concat()
 }
 
 /// Key of a row in `by_host`.

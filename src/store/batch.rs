@@ -4,14 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::codec;
+use super::dictionaries::Dictionary;
 use super::error::StoreError;
+use super::index::{DICTIONARIES_ID, Pointer, shared_key};
 use super::keyspace::Keyspace;
-use super::options::Compression;
+use super::options::{Compression, PutOptions};
+use super::queue::Submitter;
 use super::record::{
-    ALIGNMENT, Action, Codec, OP_HEAD_BYTES, Op, RECORD_HEADER_BYTES, RecordHeader, RecordKind,
-    RecordOffset, encode_op, length_u32, padded, payload_checksum, stamp,
+    ALIGNMENT, Action, Codec, Hash, OP_EXTRA_MAX, OP_HEAD_BYTES, Op, Placed, RECORD_HEADER_BYTES,
+    RecordHeader, RecordKind, RecordOffset, encode_op, length_u32, padded, payload_checksum, stamp,
 };
 use super::shared::{Handle, Shared};
+use super::shares::Leases;
 
 /// Values up to this length stand in the group record and in the index row itself; longer ones
 /// get a record of their own and a pointer.
@@ -32,6 +36,22 @@ pub(super) struct Encoded {
     pub(super) heads: Vec<u32>,
     pub(super) ops: Vec<u8>,
     pub(super) count: u32,
+    /// Whether it leaves more room than it takes: it may use the room kept back for that.
+    pub(super) frees_space: bool,
+    /// Keeps the shared values that it refers to until it is applied.
+    pub(super) leases: Leases,
+}
+
+/// How one value is to be put.
+#[derive(Debug)]
+struct Put<'a> {
+    keyspace: u32,
+    key: &'a [u8],
+    value: &'a [u8],
+    compression: Compression,
+    dictionary: Option<Arc<Dictionary>>,
+    /// Milliseconds since 1970; 0 for never.
+    expires: u64,
 }
 
 impl Encoded {
@@ -45,24 +65,16 @@ impl Encoded {
         self.count += 1;
     }
 
-    fn put(
-        &mut self,
-        keyspace: u32,
-        key: &[u8],
-        value: &[u8],
-        compression: Compression,
-    ) -> Result<(), StoreError> {
-        let raw = length_u32(value.len());
-        if value.len() <= INLINE_MAX {
-            let action = Action::Inline { codec: Codec::Plain, raw, stored: value };
-            self.push_op(&Op { keyspace, key, action });
-            return Ok(());
-        }
+    /// Appends a record with the value and gives its place.
+    fn record(&mut self, put: &Put<'_>) -> Result<Placed, StoreError> {
+        let (value, raw) = (put.value, length_u32(put.value.len()));
         let start = self.records.len();
         self.records.reserve(RECORD_HEADER_BYTES + padded(value.len()));
         self.records.resize(start + RECORD_HEADER_BYTES, 0);
-        let codec = match compression {
-            Compression::Zstd(level) if codec::compress(&mut self.records, value, level)? => {
+        let codec = match put.compression {
+            Compression::Zstd(level)
+                if codec::compress(&mut self.records, value, level, put.dictionary.as_ref())? =>
+            {
                 Codec::Zstd
             }
             _ => {
@@ -70,6 +82,19 @@ impl Encoded {
                 Codec::Plain
             }
         };
+        Ok(self.seal(start, codec, raw))
+    }
+
+    /// Appends a record with a payload that is encoded already.
+    fn copy(&mut self, pointer: &Pointer, payload: &[u8]) -> Placed {
+        let start = self.records.len();
+        self.records.resize(start + RECORD_HEADER_BYTES, 0);
+        self.records.extend_from_slice(payload);
+        self.seal(start, pointer.codec, pointer.raw)
+    }
+
+    /// Writes the header of the record that begins at `start` and ends here.
+    fn seal(&mut self, start: usize, codec: Codec, raw: u32) -> Placed {
         let (_, record) = self.records.split_at_mut(start);
         let (head, payload) = record.split_at_mut(RECORD_HEADER_BYTES);
         let (stored, checksum) = (length_u32(payload.len()), payload_checksum(payload));
@@ -78,19 +103,69 @@ impl Encoded {
         head.copy_from_slice(&header.encode_unstamped());
         self.records.resize(padded(self.records.len()), 0);
         self.heads.push(length_u32(start / ALIGNMENT));
-        let offset = RecordOffset(start as u64);
-        self.push_op(&Op { keyspace, key, action: Action::Record { codec, raw, stored, offset } });
+        Placed { codec, raw, stored, offset: RecordOffset(start as u64) }
+    }
+
+    fn put(&mut self, put: &Put<'_>) -> Result<(), StoreError> {
+        let action = if put.value.len() <= INLINE_MAX {
+            let raw = length_u32(put.value.len());
+            Action::Inline { codec: Codec::Plain, raw, stored: put.value }
+        } else {
+            Action::Record(self.record(put)?)
+        };
+        self.push_put(put, action);
         Ok(())
     }
 
+    /// Puts a value that is shared under its hash, which `known` says is stored already.
+    fn put_shared(&mut self, put: &Put<'_>, hash: Hash, known: bool) -> Result<(), StoreError> {
+        let action =
+            if known { Action::Reference(hash) } else { Action::Hashed(self.record(put)?, hash) };
+        self.push_put(put, action);
+        Ok(())
+    }
+
+    fn push_put(&mut self, put: &Put<'_>, action: Action<'_>) {
+        let Put { keyspace, key, expires, .. } = *put;
+        self.push_op(&Op { keyspace, key, expires, action });
+        self.frees_space = false;
+    }
+
     fn delete(&mut self, keyspace: u32, key: &[u8]) {
-        self.push_op(&Op { keyspace, key, action: Action::Delete });
+        self.push_op(&Op { keyspace, key, expires: 0, action: Action::Delete });
+    }
+
+    /// Stores a dictionary of a keyspace.
+    pub(super) fn dictionary(keyspace: u32, dictionary: &Dictionary) -> Self {
+        let key = [keyspace.to_be_bytes(), dictionary.id.to_be_bytes()].concat();
+        let (raw, stored) = (length_u32(dictionary.bytes.len()), dictionary.bytes.as_slice());
+        let action = Action::Inline { codec: Codec::Plain, raw, stored };
+        let mut encoded = Self::default();
+        encoded.push_op(&Op { keyspace: DICTIONARIES_ID, key: &key, expires: 0, action });
+        encoded
+    }
+
+    /// Removes a key if it still expires then.
+    pub(super) fn expire(&mut self, keyspace: u32, key: &[u8], expires: u64) {
+        self.push_op(&Op { keyspace, key, expires, action: Action::Expire });
+    }
+
+    /// Copies the record that a row points at to the log's end, and the row with it.
+    pub(super) fn relocate(&mut self, keyspace: u32, key: &[u8], old: &Pointer, payload: &[u8]) {
+        let (to, from) = (self.copy(old, payload), old.place());
+        self.push_op(&Op { keyspace, key, expires: 0, action: Action::Move { to, from } });
+    }
+
+    /// An empty batch that only makes room.
+    pub(super) fn freeing(records: Vec<u8>) -> Self {
+        Self { records, frees_space: true, ..Self::default() }
     }
 
     /// Gives a keyspace id its name.
     pub(super) fn define(keyspace: u32, name: &str) -> Self {
         let mut encoded = Self::default();
-        encoded.push_op(&Op { keyspace, key: name.as_bytes(), action: Action::Define });
+        let (key, action) = (name.as_bytes(), Action::Define);
+        encoded.push_op(&Op { keyspace, key, expires: 0, action });
         encoded
     }
 
@@ -120,16 +195,59 @@ pub struct Batch {
 
 impl Batch {
     pub(super) fn new(handle: Arc<Handle>) -> Self {
-        Self { handle, encoded: Encoded::default(), error: None }
+        let encoded = Encoded::freeing(handle.shared.buffers.take());
+        Self { handle, encoded, error: None }
     }
 
     /// Stores `value` under `key`.
     pub fn put(&mut self, keyspace: &Keyspace, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
+        self.put_with(keyspace, key, value, PutOptions::default());
+    }
+
+    /// Stores `value` under `key`, with a time to live or a compression of its own.
+    pub fn put_with(
+        &mut self,
+        keyspace: &Keyspace,
+        key: impl AsRef<[u8]>,
+        value: impl AsRef<[u8]>,
+        options: PutOptions,
+    ) {
         let (key, value) = (key.as_ref(), value.as_ref());
         let result = self.admit(keyspace, key, value.len()).and_then(|()| {
-            self.encoded.put(keyspace.id(), key, value, keyspace.options().compression)
+            let settings = keyspace.options();
+            let compression = options.compression.unwrap_or(settings.compression);
+            let expires = match options.ttl {
+                Some(ttl) => {
+                    self.handle.shared.maintenance.expect_expiry(&self.handle.shared);
+                    self.handle.shared.time.after(ttl)
+                }
+                None => 0,
+            };
+            let id = keyspace.id();
+            let dictionary = match compression {
+                Compression::Zstd(level) if settings.dictionary && value.len() > INLINE_MAX => {
+                    self.handle.shared.dictionary(id, value, level)
+                }
+                _ => None,
+            };
+            let put = Put { keyspace: id, key, value, compression, dictionary, expires };
+            if settings.dedup && value.len() > INLINE_MAX {
+                self.put_shared(&put)
+            } else {
+                self.encoded.put(&put)
+            }
         });
         self.note(result);
+    }
+
+    fn put_shared(&mut self, put: &Put<'_>) -> Result<(), StoreError> {
+        let shared = &self.handle.shared;
+        let hash = *blake3::hash(put.value).as_bytes();
+        let key = shared_key(put.keyspace, &hash);
+        // Registered first, looked up then: from here on the value stays if it is found.
+        let known = self.encoded.leases.add(&shared.shares, &key)
+            && shared.view()?.row(&key, |row| row.is_some()).map_err(|e| shared.index_error(e))?;
+        self.encoded.put_shared(put, hash, known)
     }
 
     /// Removes `key`; a key that is not there is no error.
@@ -160,8 +278,8 @@ impl Batch {
     /// Writes the batch and returns when it is durable and visible.
     pub fn commit(self) -> Result<(), StoreError> {
         let handle = Arc::clone(&self.handle);
-        match self.submit(true)? {
-            Some(number) => handle.shared.wait_applied(number, "commit"),
+        match self.submit(Submitter::Sync)? {
+            Some(number) => handle.shared.commit(number),
             None => Ok(()),
         }
     }
@@ -171,18 +289,18 @@ impl Batch {
     /// full.
     pub fn commit_buffered(self) -> Result<Ticket, StoreError> {
         let shared = Arc::clone(&self.handle.shared);
-        let number = self.submit(false)?.unwrap_or(0);
+        let number = self.submit(Submitter::Buffered)?.unwrap_or(0);
         Ok(Ticket { shared, number })
     }
 
-    fn submit(self, urgent: bool) -> Result<Option<u64>, StoreError> {
+    fn submit(self, by: Submitter) -> Result<Option<u64>, StoreError> {
         if let Some(error) = self.error {
             return Err(error);
         }
         if self.encoded.count == 0 {
             return Ok(None);
         }
-        self.handle.shared.queue.submit(self.encoded, urgent).map(Some)
+        self.handle.shared.queue.submit(self.encoded, by).map(Some)
     }
 
     fn note(&mut self, result: Result<(), StoreError>) {
@@ -204,7 +322,7 @@ impl Batch {
             let (keyspace, length) = (name(), value);
             return Err(StoreError::ValueTooLarge { keyspace, length, limit: MAX_VALUE_BYTES });
         }
-        let grown = OP_HEAD_BYTES + key.len() + RECORD_HEADER_BYTES + padded(value);
+        let grown = OP_HEAD_BYTES + OP_EXTRA_MAX + key.len() + RECORD_HEADER_BYTES + padded(value);
         let length = self.encoded.len() + grown;
         if length > MAX_BATCH_BYTES {
             return Err(StoreError::BatchTooLarge { length, limit: MAX_BATCH_BYTES });

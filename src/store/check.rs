@@ -1,16 +1,20 @@
 //! Verification of everything a store holds.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use rayon::prelude::*;
-use redb::ReadableTable;
 use serde::Serialize;
 
 use super::error::StoreError;
-use super::index::{Meta, Row, View};
+use super::index::{
+    Base, Body, DICTIONARIES_ID, EXPIRY_ID, FIRST_OWN_ID, Meta, ORPHANS_ID, Row, SHARED_ID,
+    expiry_key, op_bytes, shared_key, split_row_key,
+};
 use super::record::{RecordKind, SEGMENT_HEADER_BYTES};
 use super::recovery::read_segment_header;
 use super::scan::{Found, Scan};
@@ -21,6 +25,10 @@ use super::shared::Shared;
 const MAX_PROBLEMS: usize = 1000;
 /// Index rows checked at a time.
 const ROWS_AT_ONCE: usize = 4096;
+/// Bytes read of a segment after which the system may drop them from its cache.
+const FORGET_BYTES: u64 = 8 << 20;
+/// How long the checkpoint at the begin is waited for.
+const CHECKPOINT_DEADLINE: Duration = Duration::from_mins(5);
 
 /// What [`Store::check`](super::Store::check) found.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -85,14 +93,20 @@ struct Collector<'a> {
     report: Mutex<CheckReport>,
 }
 
-/// Reads every record up to the view's state and follows every pointer of its rows.
-pub(super) fn check(shared: &Shared, view: &Arc<View>) -> Result<CheckReport, StoreError> {
-    let meta = view.read_meta(&shared.index_path)?;
+/// Reads every record up to a checkpoint taken now and follows every pointer of its rows.
+pub(super) fn check(shared: &Shared) -> Result<CheckReport, StoreError> {
+    match shared.checkpoint(false, CHECKPOINT_DEADLINE) {
+        // What was written before can still be checked.
+        Ok(()) | Err(StoreError::Poisoned { .. }) => {}
+        Err(error) => return Err(error),
+    }
+    let base = Arc::clone(&shared.view()?.base);
+    let meta = base.read_meta(&shared.index_path)?;
     let collector = Collector { shared, report: Mutex::default() };
     meta.segments
         .par_iter()
         .try_for_each(|(id, row)| collector.check_segment(*id, row.used, row.salt))?;
-    collector.check_rows(view, &meta)?;
+    collector.check_rows(&base, &meta)?;
     Ok(collector.report.into_inner())
 }
 
@@ -123,10 +137,17 @@ impl Collector<'_> {
         let end = used.min(segment.flushed());
         let start = SEGMENT_HEADER_BYTES as u64;
         let mut scan = Scan { path: &path, file: &*file, salt, offset: start, end };
-        let mut records = 0;
+        let (mut records, mut forgotten) = (0, 0);
         loop {
             match scan.record()? {
-                Found::Record { .. } => records += 1,
+                Found::Record { .. } => {
+                    records += 1;
+                    // A check reads everything once: it must not push out what is in use.
+                    if scan.offset - forgotten >= FORGET_BYTES {
+                        file.forget(forgotten, scan.offset - forgotten);
+                        forgotten = scan.offset;
+                    }
+                }
                 Found::Damaged(damage) => {
                     self.problem(path.clone(), scan.offset, None, damage);
                     if !scan.resync()? {
@@ -136,6 +157,7 @@ impl Collector<'_> {
                 Found::End => break,
             }
         }
+        file.forget(forgotten, end.saturating_sub(forgotten));
         let mut report = self.report.lock();
         report.segments += 1;
         report.records += records;
@@ -144,9 +166,9 @@ impl Collector<'_> {
     }
 
     /// Follows the pointer of every row, and counts.
-    fn check_rows(&self, view: &View, meta: &Meta) -> Result<(), StoreError> {
+    fn check_rows(&self, base: &Base, meta: &Meta) -> Result<(), StoreError> {
         let shared = self.shared;
-        let mut rows = view.table.iter().map_err(|e| shared.index_error(e))?;
+        let mut rows = base.rows().map_err(|e| shared.index_error(e))?;
         let mut counted = Counted::default();
         let mut chunk = Vec::with_capacity(ROWS_AT_ONCE);
         loop {
@@ -163,20 +185,22 @@ impl Collector<'_> {
                 counted.add(key, row);
             }
         }
-        self.report.lock().keys = counted.keys.values().sum();
+        let own = counted.keys.iter().filter(|(id, _)| **id < FIRST_OWN_ID);
+        self.report.lock().keys = own.map(|(_, keys)| keys).sum();
         self.compare(meta, &counted);
+        self.compare_own(meta, &counted);
         Ok(())
     }
 
     fn check_row(&self, meta: &Meta, key: &[u8], row: &[u8]) {
         let pointer = match Row::decode(row) {
-            Ok(Row::Record(pointer)) => pointer,
-            Ok(Row::Inline { .. }) => return,
+            Ok(row) => row.body.pointer(),
             Err(damage) => {
                 let path = self.shared.index_path.clone();
                 return self.problem(path, 0, Some(describe(meta, key)), damage);
             }
         };
+        let Some(pointer) = pointer else { return };
         let Some(segment) = self.shared.segments.get(pointer.segment) else {
             let path = segment_path(&self.shared.options.dir, pointer.segment);
             let key = Some(describe(meta, key));
@@ -185,6 +209,32 @@ impl Collector<'_> {
         if let Err(error) = whole_record(&segment, &pointer) {
             let (path, key) = (segment.path.clone(), Some(describe(meta, key)));
             self.problem(path, pointer.offset, key, &error.to_string());
+        }
+    }
+
+    /// The store's own rows against the rows that they belong to.
+    fn compare_own(&self, meta: &Meta, counted: &Counted) {
+        let path = &self.shared.index_path;
+        for (key, (counts, found)) in &counted.references {
+            if counts != found {
+                let key = Some(describe(meta, key));
+                let counts = counts.map_or("nothing".to_owned(), |counts| counts.to_string());
+                let found = found.unwrap_or(0);
+                let reason = format!("shared value counts {counts} references, has {found}");
+                self.problem(path.clone(), 0, key, &reason);
+            }
+        }
+        for (key, balance) in &counted.expiries {
+            if *balance != 0 {
+                let key = Some(describe(meta, key));
+                self.problem(path.clone(), 0, key, "row and list of what expires differ");
+            }
+        }
+        for key in &counted.orphans {
+            if counted.references.get(key).is_none_or(|(counts, _)| *counts != Some(0)) {
+                let key = Some(describe(meta, key));
+                self.problem(path.clone(), 0, key, "no shared value without references");
+            }
         }
     }
 
@@ -197,11 +247,18 @@ impl Collector<'_> {
                 let reason = format!("keyspace {:?} counts {}, has {found}", row.name, row.keys);
                 self.problem(path.clone(), 0, None, &reason);
             }
+            let found = counted.expiring.get(id).copied().unwrap_or(0);
+            if found != row.expiring {
+                let (name, counts) = (&row.name, row.expiring);
+                let reason = format!("keyspace {name:?} counts {counts} that expire, has {found}");
+                self.problem(path.clone(), 0, None, &reason);
+            }
         }
         for (id, row) in &meta.segments {
-            let found = counted.live.get(id).copied().unwrap_or(0);
-            if found != row.live {
-                let reason = format!("segment {id:08x} counts {} live, has {found}", row.live);
+            let found = counted.live.get(id).copied().unwrap_or_default();
+            let counts = (row.live, row.ops);
+            if found != counts {
+                let reason = format!("segment {id:08x} counts {counts:?} live, has {found:?}");
                 self.problem(path.clone(), 0, None, &reason);
             }
         }
@@ -220,26 +277,63 @@ fn whole_record(segment: &Segment, pointer: &super::index::Pointer) -> Result<()
 /// A count of the rows of the index.
 #[derive(Default)]
 struct Counted {
-    keys: std::collections::HashMap<u32, u64>,
-    live: std::collections::HashMap<u32, u64>,
+    keys: HashMap<u32, u64>,
+    expiring: HashMap<u32, u64>,
+    /// By segment: bytes of live records, and of operations that would point at copies of them.
+    live: HashMap<u32, (u64, u64)>,
+    /// By row key of a shared value: references that it counts, and those found. A value that counts
+    /// none has none.
+    references: HashMap<Vec<u8>, (Option<u64>, Option<u64>)>,
+    /// By key of an expiry row: 1 for the row that expires, less 1 for the expiry row.
+    expiries: HashMap<Vec<u8>, i64>,
+    orphans: Vec<Vec<u8>>,
 }
 
 impl Counted {
     fn add(&mut self, key: &[u8], row: &[u8]) {
-        if let Some(id) = key.first_chunk::<4>() {
-            *self.keys.entry(u32::from_be_bytes(*id)).or_default() += 1;
+        let Some((id, rest)) = split_row_key(key) else { return };
+        *self.keys.entry(id).or_default() += 1;
+        let Ok(row) = Row::decode(row) else { return };
+        if let Some(pointer) = row.body.pointer() {
+            let (live, ops) = self.live.entry(pointer.segment).or_default();
+            *live += pointer.footprint();
+            *ops += op_bytes(key);
         }
-        if let Ok(Row::Record(pointer)) = Row::decode(row) {
-            *self.live.entry(pointer.segment).or_default() += pointer.footprint();
+        match id {
+            EXPIRY_ID => *self.expiries.entry(key.to_vec()).or_default() -= 1,
+            ORPHANS_ID => self.orphans.push(rest.to_vec()),
+            _ => {}
+        }
+        if row.expires != 0 {
+            *self.expiring.entry(id).or_default() += 1;
+            *self.expiries.entry(expiry_key(row.expires, key)).or_default() += 1;
+        }
+        match row.body {
+            Body::Shared(hash) => {
+                let (_, found) = self.references.entry(shared_key(id, &hash)).or_default();
+                *found = Some(found.unwrap_or(0) + 1);
+            }
+            Body::Counted { references, .. } => {
+                let (counts, found) = self.references.entry(key.to_vec()).or_default();
+                *counts = Some(references);
+                // So that a value without references equals its count of none.
+                found.get_or_insert(0);
+            }
+            Body::Inline { .. } | Body::Record(_) => {}
         }
     }
 }
 
 fn describe(meta: &Meta, row_key: &[u8]) -> String {
-    let Some((id, key)) = row_key.split_first_chunk::<4>() else {
+    let Some((id, key)) = split_row_key(row_key) else {
         return row_key.escape_ascii().to_string();
     };
-    let name = meta.keyspaces.get(&u32::from_be_bytes(*id));
-    let name = name.map_or("?", |row| row.name.as_str());
+    let name = match id {
+        EXPIRY_ID => "(expiry)",
+        SHARED_ID => "(shared)",
+        ORPHANS_ID => "(orphans)",
+        DICTIONARIES_ID => "(dictionaries)",
+        id => meta.keyspaces.get(&id).map_or("?", |row| row.name.as_str()),
+    };
     format!("{name}: {}", key.escape_ascii())
 }

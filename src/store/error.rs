@@ -154,6 +154,22 @@ pub enum StoreError {
         #[source]
         source: Arc<StoreError>,
     },
+    /// A batch was not written because the disk is full. Nothing of it is visible, nothing else is
+    /// affected: batches that only delete are still taken, and free what a later one needs.
+    #[error("store {} refused a batch: {source}", path.display())]
+    Refused {
+        /// The store's directory.
+        path: PathBuf,
+        /// What was refused by the system.
+        #[source]
+        source: Arc<StoreError>,
+    },
+    /// A backup was to go where a store is already.
+    #[error("{} is there already: a backup needs a directory of its own", path.display())]
+    NotEmpty {
+        /// The file found.
+        path: PathBuf,
+    },
     /// A background thread panicked.
     #[error("a background thread of store {} panicked", path.display())]
     Panicked {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::batch::Batch;
 use super::error::StoreError;
 use super::index::row_key;
-use super::options::{Direction, KeyspaceOptions};
+use super::options::{Direction, KeyspaceOptions, PutOptions};
 use super::rows::{Keys, Rows};
 use super::shared::{Handle, Shared};
 use super::value::Value;
@@ -45,8 +45,7 @@ impl Keyspace {
     pub fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Value>, StoreError> {
         let shared = self.shared();
         shared.counters.read(1);
-        let view = shared.view()?;
-        shared.get(&view, &self.row_key(key.as_ref()))
+        with_row_key(self.id(), key.as_ref(), |row_key| shared.get_newest(row_key))
     }
 
     /// Whether there is a value under `key`; the value is not touched.
@@ -69,6 +68,31 @@ impl Keyspace {
     pub fn put(&self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<(), StoreError> {
         let mut batch = Batch::new(Arc::clone(&self.inner.handle));
         batch.put(self, key, value);
+        batch.commit()
+    }
+
+    /// Stores one value with a time to live or a compression of its own; durable and visible on
+    /// return.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use gristmill::store::{KeyspaceOptions, PutOptions, Store};
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = Store::open(dir.path())?;
+    /// let robots = store.keyspace("robots", KeyspaceOptions::default())?;
+    /// let day = Duration::from_secs(24 * 60 * 60);
+    /// robots.put_with("example.org", "User-agent: *", PutOptions::ttl(day))?;
+    /// assert!(robots.contains("example.org")?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn put_with(
+        &self,
+        key: impl AsRef<[u8]>,
+        value: impl AsRef<[u8]>,
+        options: PutOptions,
+    ) -> Result<(), StoreError> {
+        let mut batch = Batch::new(Arc::clone(&self.inner.handle));
+        batch.put_with(self, key, value, options);
         batch.commit()
     }
 
@@ -123,10 +147,11 @@ impl Keyspace {
         Keys::new(self.prefix(prefix))
     }
 
-    /// Number of keys. Counted as they are written: this takes no time.
+    /// Number of keys. Counted as they are written: this takes no time, unless there are keys that
+    /// expire; then those that have, and are not yet removed, are counted now.
     pub fn len(&self) -> Result<u64, StoreError> {
         let view = self.shared().view()?;
-        Ok(view.figures.keys(self.id()))
+        self.shared().count(&view, self.id())
     }
 
     /// Whether there is no key.
@@ -142,7 +167,7 @@ impl Keyspace {
     /// [`Snapshot::generation`](super::Snapshot::generation)) is what stands there now if the
     /// number is still the same. Deletions of keys that were not there count too. Costs no read.
     pub fn generation(&self) -> Result<u64, StoreError> {
-        Ok(self.shared().view()?.figures.changed(self.id()))
+        Ok(self.shared().view()?.figures.keyspace(self.id()).changed)
     }
 
     pub(super) fn id(&self) -> u32 {
@@ -158,12 +183,27 @@ impl Keyspace {
     }
 
     pub(super) fn row_key(&self, key: &[u8]) -> Vec<u8> {
-        let mut out = Vec::with_capacity(4 + key.len());
-        row_key(&mut out, self.id(), key);
-        out
+        row_key(self.id(), key)
     }
 
     fn shared(&self) -> &Shared {
         &self.inner.handle.shared
+    }
+}
+
+/// Longest key whose row key is made without an allocation.
+const SHORT_KEY: usize = 60;
+
+/// Hands over the row key of a key.
+fn with_row_key<T>(keyspace: u32, key: &[u8], work: impl FnOnce(&[u8]) -> T) -> T {
+    let mut short = [0; 4 + SHORT_KEY];
+    match short.get_mut(..4 + key.len()) {
+        Some(place) => {
+            let (id, rest) = place.split_at_mut(4);
+            id.copy_from_slice(&keyspace.to_be_bytes());
+            rest.copy_from_slice(key);
+            work(place)
+        }
+        None => work(&row_key(keyspace, key)),
     }
 }

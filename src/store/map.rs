@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 
 use memmap2::{Advice, Mmap};
 
@@ -28,6 +29,18 @@ impl Map {
             tracing::debug!(%error, "advice on a map was not taken");
         }
         Ok(Self { map })
+    }
+
+    /// Has the system read a range from the disk ahead of its use, in one piece.
+    pub(super) fn will_need(&self, range: Range<usize>) {
+        #[cfg(unix)]
+        if let Err(error) =
+            self.map.advise_range(Advice::WillNeed, range.start, range.end - range.start)
+        {
+            tracing::debug!(%error, "advice on a map was not taken");
+        }
+        #[cfg(not(unix))]
+        let _no_such_advice = range;
     }
 
     /// The mapped bytes.

@@ -1,9 +1,10 @@
 //! An embedded, ordered key-value store for page-sized values beside small ones.
 //!
 //! The log is the database: every mutation is appended to a segment file, together with those of
-//! other threads, and made durable with one flush. `redb` is an index of that log: it maps each
-//! key to the place of its value, and is brought up to date after the flush and made durable now
-//! and then (a checkpoint). Values are read in place through memory maps.
+//! other threads, and made durable with one flush. What the newest groups changed is kept in memory,
+//! in order; a checkpoint now and then writes it into `redb`, the index, which maps each key to the
+//! place of its value. Values are read in place through memory maps. Segments with much that is
+//! dead are emptied in the background and their files removed.
 //!
 //! ```
 //! use gristmill::store::{Compression, KeyspaceOptions, Store};
@@ -24,46 +25,77 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # Where what is
+//!
+//! | files | what |
+//! | --- | --- |
+//! | `batch` `codec` `dictionaries` `record` `buffers` | a batch, encoded on its caller's thread |
+//! | `queue` `shared` `log` `segment` `reserve` | the way of a group: gathered, appended, flushed, shown, answered |
+//! | `index/` | rows, counters, the newest rows in memory, the index file, views |
+//! | `keeper` `maintenance` `reclaim` | checkpoints, the end of segments, reclaiming space, expiry |
+//! | `recovery` `scan` `check` `backup` | reading the log again, looking at everything, copying it |
+//! | `read` `hot` `value` `map` `rows` `snapshot` `keyspace` | from a key to its bytes |
+//! | `shares` `timeline` `lock` `stats` `vfs/` | shared values on their way, time, one opener, figures, the seam to the disk |
+//!
 //! # Invariants
 //!
 //! 1. A record describes itself (magic, kind, sequence, lengths, checksums), begins at a multiple
 //!    of 8 and never changes after it was appended. (`record`)
 //! 2. A segment is created, reserved, flushed, and its name made durable, before a pointer may name
 //!    it. (`segment`)
-//! 3. Append, one flush, apply, answer: nobody is answered before the flush, and the index never
-//!    knows more than the flushed log. (`log`, `shared`)
+//! 3. Append, one flush, apply, answer: nobody is answered before the flush, and neither the rows
+//!    shown nor the index file know more than the flushed log. (`shared`, `log`)
 //! 4. No reader slices past the flushed tail of a segment. (`segment`)
-//! 5. Rows, counters and watermark of the index change in one transaction. (`index`)
+//! 5. Rows, reference counts, counters, expiry and watermark change in the index file in one durable
+//!    transaction. (`index`, `keeper`)
 //! 6. Recovery reads the log from the watermark on, tells damage from a torn tail, and appends what
 //!    it finds anew before serving. Old tails are never appended to. (`recovery`)
 //! 7. A failed write or flush poisons the store: every waiter gets a typed error, nothing is
-//!    retried, reads go on, and opening again recovers. (`queue`, `shared`)
-//! 8. A mapped file is never cut; each segment is mapped once, at full length. (`map`)
-//! 9. One opener at a time; the second is told who the first is. (`lock`)
+//!    retried, reads go on, and opening again recovers. A batch that finds the disk full before
+//!    anything of it is written is refused alone. (`queue`, `shared`)
+//! 8. A record is moved only with its checksum verified, and its row follows only if it still points
+//!    at the original. (`reclaim`, `index`)
+//! 9. The file of a segment goes only after a durable checkpoint without a pointer into it, which
+//!    notes that it goes, and after every view, value and backup that may still read it. (`keeper`,
+//!    `segment`, `index/view`)
+//! 10. A mapped file is never cut; each segment is mapped once, at full length. (`map`)
+//! 11. One opener at a time; the second is told who the first is. (`lock`)
+//! 12. Room for one segment is kept back for what frees space. (`reserve`)
 //!
 //! The files are described byte by byte in `DESIGN.md`.
 
+mod backup;
 mod batch;
+mod buffers;
 mod check;
 mod codec;
+mod dictionaries;
 mod error;
 #[doc(hidden)]
 pub mod fuzzing;
+mod hot;
 mod index;
+mod keeper;
 mod keyspace;
 mod lock;
 mod log;
+mod maintenance;
 mod map;
 mod options;
 mod queue;
+mod read;
+mod reclaim;
 mod record;
 mod recovery;
+mod reserve;
 mod rows;
 mod scan;
 mod segment;
 mod shared;
+mod shares;
 mod snapshot;
 mod stats;
+mod timeline;
 mod value;
 pub mod vfs;
 
@@ -71,12 +103,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use backup::BackupReport;
 pub use batch::{Batch, Ticket};
 pub use check::{CheckReport, Problem};
 pub use error::StoreError;
 pub use keyspace::Keyspace;
 pub use lock::Holder;
-pub use options::{Compression, Direction, KeyspaceOptions, ReadMode, StoreBuilder};
+pub use options::{
+    Compression, Direction, KeyspaceOptions, PutOptions, ReadMode, StoreBuilder, Verification,
+};
+pub use reclaim::CompactReport;
 pub use rows::{Keys, Rows};
 pub use snapshot::Snapshot;
 pub use stats::StoreStats;
@@ -84,6 +120,13 @@ pub use value::Value;
 
 use shared::Handle;
 
+/// Bytes and entries of the batches of a bulk load.
+const BULK_BYTES: usize = 4 << 20;
+const BULK_ENTRIES: usize = 10_000;
+/// Batches of a bulk load under way.
+const BULK_AHEAD: usize = 4;
+/// How long a bulk load waits for one of its batches.
+const BULK_DEADLINE: Duration = Duration::from_mins(5);
 /// Longest name of a keyspace, in bytes.
 const MAX_NAME_BYTES: usize = 255;
 
@@ -133,10 +176,9 @@ impl Store {
     }
 
     /// Returns when everything committed so far, buffered batches included, is durable and
-    /// visible.
+    /// visible. Fails if a batch was refused for lack of space and no earlier call has said so.
     pub fn flush(&self) -> Result<(), StoreError> {
-        let shared = &self.handle.shared;
-        shared.wait_applied(shared.queue.newest(), "flush")
+        self.handle.shared.flush()
     }
 
     /// The store as it is now, to read consistently from several keyspaces.
@@ -149,11 +191,51 @@ impl Store {
         self.handle.shared.stats()
     }
 
+    /// Puts many values, in batches that are written while the next is filled. Durable and visible
+    /// on return. Not atomic: readers see it grow, and after an error a part of it stays. Gives the
+    /// number of values.
+    pub fn bulk_load<K: AsRef<[u8]>, V: AsRef<[u8]>>(
+        &self,
+        keyspace: &Keyspace,
+        entries: impl IntoIterator<Item = (K, V)>,
+    ) -> Result<u64, StoreError> {
+        let (mut batch, mut count, mut tickets) = (self.batch(), 0, Vec::new());
+        for (key, value) in entries {
+            batch.put(keyspace, key, value);
+            count += 1;
+            if batch.encoded_len() >= BULK_BYTES || batch.len() >= BULK_ENTRIES {
+                let full = std::mem::replace(&mut batch, self.batch());
+                tickets.push(full.commit_buffered()?);
+                // Those before are answered, nearly: an error ends the load early.
+                if let Some(ticket) = tickets.len().checked_sub(BULK_AHEAD) {
+                    tickets.drain(..=ticket).try_for_each(|ticket| ticket.wait(BULK_DEADLINE))?;
+                }
+            }
+        }
+        tickets.push(batch.commit_buffered()?);
+        tickets.iter().try_for_each(|ticket| ticket.wait(BULK_DEADLINE))?;
+        Ok(count)
+    }
+
     /// Reads every record and follows every pointer, as of now; the store may be written
     /// meanwhile. Uses the threads of `rayon`'s pool.
     pub fn check(&self) -> Result<CheckReport, StoreError> {
-        let shared = &self.handle.shared;
-        check::check(shared, &shared.view()?)
+        check::check(&self.handle.shared)
+    }
+
+    /// Makes the store as small as it can be: removes what has expired, copies what is live out of
+    /// every segment that has anything dead, and writes the index file anew. The store may be read
+    /// and written meanwhile; what snapshots and values still hold stays until they are dropped.
+    /// Space is reclaimed in the background all the time: this is for the last part of it.
+    pub fn compact(&self) -> Result<CompactReport, StoreError> {
+        reclaim::compact(&self.handle.shared)
+    }
+
+    /// Copies the store as it is now into `dir`, which is made if needed and must not hold a store.
+    /// The store may be read and written meanwhile. The copy is durable on return, and opens as a
+    /// store; an interrupted one does not open.
+    pub fn backup(&self, dir: impl AsRef<Path>) -> Result<BackupReport, StoreError> {
+        backup::backup(&self.handle.shared, dir.as_ref())
     }
 
     /// Writes what is queued, makes the index durable and gives the directory free, at most within

@@ -2,14 +2,18 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Store;
 use super::error::StoreError;
 use super::vfs::{RealVfs, Vfs};
+use crate::pool::Pool;
 use crate::time::{SharedClock, SystemClock};
 
 /// Bytes kept of the index in memory unless [`StoreBuilder::cache_bytes`] says otherwise.
 const DEFAULT_CACHE_BYTES: usize = 64 << 20;
+/// Bytes of the pointer cache unless [`StoreBuilder::pointer_cache_bytes`] says otherwise.
+const DEFAULT_POINTER_CACHE_BYTES: usize = 16 << 20;
 /// Length of a segment unless [`StoreBuilder::segment_bytes`] says otherwise.
 const DEFAULT_SEGMENT_BYTES: u64 = 64 << 20;
 /// Shortest and longest segment.
@@ -42,18 +46,77 @@ pub enum Compression {
     Zstd(i32),
 }
 
-/// Settings of a keyspace. They hold for this opening of the store and are not stored.
+/// Settings of a keyspace. They hold for what is written through the handle that they were given
+/// for, and are not stored: changing them between two openings is fine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct KeyspaceOptions {
     /// How values are compressed. Default: not at all.
     pub compression: Compression,
+    /// Whether values longer than 256 bytes that are equal are stored once. Default: no. Costs a
+    /// hash of each value that is put, and a second look-up where a value is read for the first time.
+    pub dedup: bool,
+    /// Whether compressed values share a dictionary, trained in the background on the first 4 MiB of
+    /// them and used from then on if it makes them smaller by a tenth at least. Default: no. Pays
+    /// for many values that are alike, pages of one site most of all.
+    pub dictionary: bool,
 }
 
 impl KeyspaceOptions {
     /// The defaults with this compression.
     pub const fn compressed(compression: Compression) -> Self {
-        Self { compression }
+        Self { compression, dedup: false, dictionary: false }
     }
+
+    /// These settings with a dictionary for compression.
+    #[must_use]
+    pub const fn with_dictionary(self) -> Self {
+        Self { dictionary: true, ..self }
+    }
+
+    /// These settings with equal values stored once.
+    #[must_use]
+    pub const fn deduplicated(self) -> Self {
+        Self { dedup: true, ..self }
+    }
+}
+
+/// How one value is put, where that differs from its keyspace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct PutOptions {
+    /// How long it is there; `None` for ever. Counted in milliseconds, at least one, of the store's
+    /// time: that of the clock, which however never goes back and never stands still.
+    pub ttl: Option<Duration>,
+    /// How it is compressed; `None` as the keyspace says.
+    pub compression: Option<Compression>,
+}
+
+impl PutOptions {
+    /// A value that is there for so long.
+    pub const fn ttl(ttl: Duration) -> Self {
+        Self { ttl: Some(ttl), compression: None }
+    }
+
+    /// These settings with this compression.
+    #[must_use]
+    pub const fn compressed(self, compression: Compression) -> Self {
+        Self { compression: Some(compression), ..self }
+    }
+}
+
+/// When a read checks the record that it takes a value from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Verification {
+    /// Every time: header and checksum.
+    Always,
+    /// When the place of the value is not in the pointer cache: at the first read since the store
+    /// was opened or the value written, and now and then after that.
+    #[default]
+    First,
+    /// Never; [`Store::check`] still does.
+    Never,
 }
 
 /// The direction in which a range is walked.
@@ -75,7 +138,9 @@ pub struct StoreBuilder {
     pub(super) segment_bytes: u64,
     pub(super) max_group_bytes: usize,
     pub(super) queue_bytes: usize,
-    pub(super) verify_reads: bool,
+    pub(super) verification: Verification,
+    pub(super) pointer_cache_bytes: usize,
+    pub(super) pool: Option<Pool>,
     pub(super) verify_index: bool,
     pub(super) read_mode: ReadMode,
     pub(super) clock: SharedClock,
@@ -90,7 +155,9 @@ impl StoreBuilder {
             segment_bytes: DEFAULT_SEGMENT_BYTES,
             max_group_bytes: DEFAULT_GROUP_BYTES,
             queue_bytes: DEFAULT_QUEUE_BYTES,
-            verify_reads: true,
+            verification: Verification::First,
+            pointer_cache_bytes: DEFAULT_POINTER_CACHE_BYTES,
+            pool: None,
             verify_index: false,
             read_mode: ReadMode::Map,
             clock: SystemClock::shared(),
@@ -126,9 +193,24 @@ impl StoreBuilder {
         self
     }
 
-    /// Whether each read of a value checks the record's header and checksum. Default: yes.
-    pub fn verify_reads(mut self, verify: bool) -> Self {
-        self.verify_reads = verify;
+    /// When reads check what they read. Default: [`Verification::First`].
+    pub fn verification(mut self, verification: Verification) -> Self {
+        self.verification = verification;
+        self
+    }
+
+    /// Bytes of memory for the places of values in use, so that reading them walks no tree; 0 for
+    /// none. Default: 16 MiB, some 80,000 keys.
+    pub fn pointer_cache_bytes(mut self, bytes: usize) -> Self {
+        self.pointer_cache_bytes = bytes;
+        self
+    }
+
+    /// The pool whose idle time reclaims space and removes what has expired, at low priority. If it
+    /// is shut down before the store, that work stops. Default: a pool of one thread, started when
+    /// there is something to do.
+    pub fn pool(mut self, pool: Pool) -> Self {
+        self.pool = Some(pool);
         self
     }
 

@@ -1,14 +1,20 @@
-//! The commit queue: what callers have handed over and how far the disk and the index have come.
+//! The commit queue: what callers have handed over and how far log and index have come.
 //!
-//! Every batch gets the next number under one lock, so numbers are the order of the log. A batch
-//! goes through `pending` → taken by the writer → flushed → applied; `applied` is the number up to
-//! which all are done. The first failure is kept together with the first number it concerns:
+//! Every batch gets the next number under one lock, so numbers are the order of the log. The batches
+//! pending are written by a *leader*, one at a time: a caller that waits for its own batch, or the
+//! store's writer thread where nobody waits. The leader takes all that is pending as one group,
+//! flushes it, makes it visible, answers, and passes the lead on. `applied` is the number up to
+//! which all is answered. The first failure is kept together with the first number it concerns:
 //! waiters below it still get their answer, those from it on get the failure.
+//!
+//! Callers that were answered together tend to come again together. A leader that has fewer
+//! batches than the last group had waits for the others, for half a flush at most: one flush for
+//! all of them costs less than two.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
@@ -20,32 +26,59 @@ use super::error::StoreError;
 const LINGER: Duration = Duration::from_millis(10);
 /// Bytes of such batches that are flushed without waiting for more.
 const LINGER_BYTES: usize = 1 << 20;
+/// Longest wait of a leader for company.
+const COMPANY_MAX: Duration = Duration::from_millis(1);
 /// How long a full queue is waited for: a disk that writes nothing for so long is broken.
 const SPACE_DEADLINE: Duration = Duration::from_mins(5);
+/// How long a batch waits while space is being reclaimed more slowly than it is used.
+const THROTTLE_DELAY: Duration = Duration::from_millis(50);
+/// Ranges of refused batches that are remembered.
+const MAX_REFUSED: usize = 1 << 16;
+
+/// Who waits for a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Submitter {
+    /// A caller that leads if need be.
+    Sync,
+    /// Nobody, yet.
+    Buffered,
+    /// The store itself, reclaiming space; never held up.
+    Internal,
+}
 
 /// One batch with its number.
 #[derive(Debug)]
 pub(super) struct Submission {
     pub(super) number: u64,
     pub(super) encoded: Encoded,
+    sync: bool,
 }
 
-/// The batches that the writer flushes together.
+/// The batches that the leader flushes together.
 #[derive(Debug)]
 pub(super) struct Taken {
     pub(super) submissions: Vec<Submission>,
-    /// Number of the first.
-    pub(super) first: u64,
     /// Number of the last.
     pub(super) last: u64,
     /// Bytes to give back when they are applied.
     pub(super) bytes: usize,
 }
 
+/// A caller asleep until its batch is done, or until it is to lead.
 #[derive(Debug)]
+struct Waiter {
+    number: u64,
+    leads: bool,
+    wake: Arc<Condvar>,
+}
+
+#[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "five facts that change independently")]
 struct State {
     pending: VecDeque<Submission>,
     pending_bytes: usize,
+    /// Pending batches that a caller waits for.
+    pending_sync: usize,
     /// When the oldest pending batch came, set when it becomes the oldest.
     oldest: Instant,
     /// Bytes submitted and not yet applied.
@@ -53,29 +86,57 @@ struct State {
     /// Callers blocked on a full queue.
     blocked: usize,
     next: u64,
-    /// Somebody waits for the batches up to this number.
+    /// Somebody waits for the batches up to this number without leading.
     urgent: u64,
     applied: u64,
+    /// Somebody takes, writes or answers batches.
+    leading: bool,
+    waiters: VecDeque<Waiter>,
+    /// Batches of waiting callers in the last group.
+    company: usize,
+    /// The leader waits for so many.
+    gathering: Option<usize>,
+    /// The index cannot keep up: nothing more until it does.
+    paused: bool,
+    /// Reclaiming space cannot keep up: batches come slower.
+    throttled: bool,
+    /// Batches that were not written for lack of space: first and last number.
+    refused: Vec<(u64, u64, Arc<StoreError>)>,
+    /// The first refusal that no flush has told of.
+    untold: Option<Arc<StoreError>>,
     failure: Option<(u64, Arc<StoreError>)>,
     closing: bool,
     stopped: bool,
 }
 
-/// The queue between callers and the writer.
+/// The queue between callers and the log.
 #[derive(Debug)]
 pub(super) struct Queue {
     dir: PathBuf,
     limit: usize,
     state: Mutex<State>,
-    /// Signals the writer: there is work, or hurry, or close.
+    /// Signals the writer thread: there is work that nobody else will do, or close.
     work: Condvar,
+    /// Signals the leader that waits for company.
+    company: Condvar,
     /// Signals callers that wait for room.
     space: Condvar,
-    /// Signals callers that wait for batches, and for the end.
+    /// Signals callers that wait for the end.
     done: Condvar,
     /// A copy of `State::applied` to be read without the lock. Stored with Release after the
     /// batches became visible, loaded with Acquire: who sees the number sees the batches.
     applied: AtomicU64,
+    /// Whether any batch was refused. Stored before `applied`, loaded after it.
+    any_refused: AtomicBool,
+    /// Half the usual time of a flush, in nanoseconds. Relaxed: it only tunes a wait.
+    patience: AtomicU64,
+}
+
+/// What a caller is to do.
+#[derive(Debug)]
+enum Turn {
+    Lead,
+    Done(Result<(), StoreError>),
 }
 
 impl Queue {
@@ -83,12 +144,21 @@ impl Queue {
         let state = State {
             pending: VecDeque::new(),
             pending_bytes: 0,
+            pending_sync: 0,
             oldest: Instant::now(),
             held_bytes: 0,
             blocked: 0,
             next: 1,
             urgent: 0,
             applied: 0,
+            leading: false,
+            waiters: VecDeque::new(),
+            company: 0,
+            gathering: None,
+            paused: false,
+            throttled: false,
+            refused: Vec::new(),
+            untold: None,
             failure: None,
             closing: false,
             stopped: false,
@@ -98,30 +168,23 @@ impl Queue {
             limit,
             state: Mutex::new(state),
             work: Condvar::new(),
+            company: Condvar::new(),
             space: Condvar::new(),
             done: Condvar::new(),
             applied: AtomicU64::new(0),
+            any_refused: AtomicBool::new(false),
+            patience: AtomicU64::new(0),
         }
     }
 
     /// Queues a batch and gives its number. Blocks while the queue is full.
-    pub(super) fn submit(&self, encoded: Encoded, urgent: bool) -> Result<u64, StoreError> {
+    pub(super) fn submit(&self, encoded: Encoded, by: Submitter) -> Result<u64, StoreError> {
         let bytes = encoded.len();
         let mut state = self.state.lock();
-        let deadline = Instant::now() + SPACE_DEADLINE;
-        loop {
+        if by == Submitter::Internal {
             self.check_open(&state)?;
-            // A batch larger than the limit goes in when the queue is empty.
-            if state.held_bytes == 0 || state.held_bytes + bytes <= self.limit {
-                break;
-            }
-            state.blocked += 1;
-            self.work.notify_one();
-            let result = self.space.wait_until(&mut state, deadline);
-            state.blocked -= 1;
-            if result.timed_out() {
-                return Err(self.timeout("wait for room", SPACE_DEADLINE));
-            }
+        } else {
+            self.wait_for_room(&mut state, bytes)?;
         }
         let number = state.next;
         state.next += 1;
@@ -130,32 +193,100 @@ impl Queue {
         }
         state.held_bytes += bytes;
         state.pending_bytes += bytes;
-        state.pending.push_back(Submission { number, encoded });
-        if urgent {
-            state.urgent = number;
+        let sync = by == Submitter::Sync;
+        state.pending_sync += usize::from(sync);
+        state.pending.push_back(Submission { number, encoded, sync });
+        if state.gathering.is_some_and(|wanted| state.pending_sync >= wanted) {
+            self.company.notify_one();
         }
+        let leading = state.leading;
         drop(state);
-        self.work.notify_one();
+        if !sync && !leading {
+            self.work.notify_one();
+        }
         Ok(number)
     }
 
-    /// The next batches to flush together, at most `max_bytes` of them unless the first alone is
-    /// larger. Waits for work; `None` when the queue has failed, or is closed and empty.
-    pub(super) fn take(&self, max_bytes: usize) -> Option<Taken> {
-        let mut state = self.state.lock();
+    fn wait_for_room(
+        &self,
+        state: &mut MutexGuard<'_, State>,
+        bytes: usize,
+    ) -> Result<(), StoreError> {
+        let started = Instant::now();
         loop {
-            match state.pending.front() {
-                None if state.closing || state.failure.is_some() => return None,
-                None => self.work.wait(&mut state),
-                Some(_) if Self::is_due(&state) => return Some(Self::drain(&mut state, max_bytes)),
-                Some(_) => {
-                    let deadline = state.oldest + LINGER;
-                    if self.work.wait_until(&mut state, deadline).timed_out() {
-                        return Some(Self::drain(&mut state, max_bytes));
-                    }
-                }
+            self.check_open(state)?;
+            // A batch larger than the limit goes in when the queue is empty.
+            let fits = state.held_bytes == 0 || state.held_bytes + bytes <= self.limit;
+            let throttled = state.throttled && started.elapsed() < THROTTLE_DELAY;
+            if fits && !state.paused && !throttled {
+                return Ok(());
+            }
+            let deadline = if fits && !state.paused { THROTTLE_DELAY } else { SPACE_DEADLINE };
+            state.blocked += 1;
+            if !state.leading {
+                self.work.notify_one();
+            }
+            let result = self.space.wait_until(state, started + deadline);
+            state.blocked -= 1;
+            if result.timed_out() && started.elapsed() >= SPACE_DEADLINE {
+                return Err(self.timeout("wait for room", SPACE_DEADLINE));
             }
         }
+    }
+
+    /// Waits, for the writer thread, until there are batches that nobody else will write, and takes
+    /// the lead; `false` when the queue has failed, or is closed and empty.
+    pub(super) fn lead_in_background(&self) -> bool {
+        let mut state = self.state.lock();
+        loop {
+            if state.failure.is_some() {
+                return false;
+            }
+            if state.leading {
+                self.work.wait(&mut state);
+            } else if state.pending.is_empty() {
+                if state.closing {
+                    return false;
+                }
+                self.work.wait(&mut state);
+            } else if Self::is_due(&state) {
+                state.leading = true;
+                return true;
+            } else {
+                let deadline = state.oldest + LINGER;
+                // Due or not is asked again.
+                let _woken_or_late = self.work.wait_until(&mut state, deadline);
+            }
+        }
+    }
+
+    /// The next batches to flush together, at most `max_bytes` of them unless the first alone is
+    /// larger; for the leader. Waits a moment for callers that are about to come.
+    pub(super) fn take(&self, max_bytes: usize) -> Option<Taken> {
+        let mut state = self.state.lock();
+        let wanted = state.company;
+        if state.pending_sync > 0 && state.pending_sync < wanted && !state.closing {
+            let patience = Duration::from_nanos(self.patience.load(Ordering::Relaxed));
+            let deadline = Instant::now() + patience.min(COMPANY_MAX);
+            state.gathering = Some(wanted);
+            while state.pending_sync < wanted && state.pending_bytes < max_bytes {
+                if self.company.wait_until(&mut state, deadline).timed_out() {
+                    break;
+                }
+            }
+            state.gathering = None;
+        }
+        if state.pending.is_empty() {
+            return None;
+        }
+        Some(Self::drain(&mut state, max_bytes))
+    }
+
+    /// Notes how long a flush took.
+    pub(super) fn flushed(&self, took: Duration) {
+        let half = u64::try_from(took.as_nanos() / 2).unwrap_or(u64::MAX);
+        let before = self.patience.load(Ordering::Relaxed);
+        self.patience.store(before - before / 8 + half / 8, Ordering::Relaxed);
     }
 
     /// Notes that the batches up to `last` are durable and visible.
@@ -164,30 +295,94 @@ impl Queue {
         state.applied = last;
         state.held_bytes = state.held_bytes.saturating_sub(bytes);
         self.applied.store(last, Ordering::Release);
-        drop(state);
-        self.done.notify_all();
-        self.space.notify_all();
+        Self::answer(&mut state, |number| number <= last);
+        if state.blocked > 0 {
+            self.space.notify_all();
+        }
     }
 
-    /// Notes that the batches from `first` on will never be durable. Nothing is accepted any more.
-    pub(super) fn fail(&self, first: u64, error: StoreError) {
+    /// Notes that the batches `first..=last` were not written, for lack of space; they are given
+    /// back as done by [`complete`](Self::complete).
+    pub(super) fn refuse(&self, first: u64, last: u64, error: &Arc<StoreError>) {
         let mut state = self.state.lock();
-        match &mut state.failure {
-            Some((known, _)) => *known = first.min(*known),
-            failure => *failure = Some((first, Arc::new(error))),
+        state.untold.get_or_insert_with(|| Arc::clone(error));
+        match state.refused.last_mut() {
+            Some((_, end, _)) if *end + 1 == first => *end = last,
+            _ => state.refused.push((first, last, Arc::clone(error))),
         }
+        if state.refused.len() > MAX_REFUSED {
+            state.failure.get_or_insert((last + 1, Arc::clone(error)));
+        }
+        self.any_refused.store(true, Ordering::Release);
+    }
+
+    /// Gives the lead up, to a caller that waits or to the writer thread.
+    pub(super) fn release(&self) {
+        let mut state = self.state.lock();
+        state.leading = false;
+        self.pass_on(&mut state);
+    }
+
+    /// Wakes somebody to lead, if there is anything to write.
+    fn pass_on(&self, state: &mut State) {
+        if state.leading {
+            return;
+        }
+        if state.pending.is_empty() {
+            if state.closing {
+                self.work.notify_one();
+            }
+            return;
+        }
+        let applied = state.applied;
+        match state.waiters.iter().find(|waiter| waiter.leads && waiter.number > applied) {
+            Some(waiter) => waiter.wake.notify_one(),
+            None => self.work.notify_one(),
+        };
+    }
+
+    fn answer(state: &mut State, done: impl Fn(u64) -> bool) {
+        state.waiters.retain(|waiter| {
+            let asleep = !done(waiter.number);
+            if !asleep {
+                waiter.wake.notify_one();
+            }
+            asleep
+        });
+    }
+
+    /// Notes that what is not applied now never will be, but for a group whose leader says so after
+    /// this. Nothing is accepted any more.
+    pub(super) fn fail(&self, error: Arc<StoreError>) {
+        let mut state = self.state.lock();
+        let first = state.applied + 1;
+        state.failure.get_or_insert((first, error));
         state.pending.clear();
         state.pending_bytes = 0;
+        state.pending_sync = 0;
+        Self::answer(&mut state, |_| true);
         drop(state);
         self.work.notify_all();
+        self.company.notify_all();
         self.done.notify_all();
         self.space.notify_all();
     }
 
-    /// [`fail`](Self::fail) for all that is not applied, by a thread that panicked.
+    /// [`fail`](Self::fail) by a thread that panicked.
     pub(super) fn fail_all(&self) {
-        let first = self.state.lock().applied + 1;
-        self.fail(first, StoreError::Panicked { path: self.dir.clone() });
+        self.fail(Arc::new(StoreError::Panicked { path: self.dir.clone() }));
+    }
+
+    /// Holds callers back, or lets them go on, while the index catches up.
+    pub(super) fn pause(&self, paused: bool) {
+        self.state.lock().paused = paused;
+        self.space.notify_all();
+    }
+
+    /// Slows callers down, or lets them go on, while space is reclaimed.
+    pub(super) fn throttle(&self, throttled: bool) {
+        self.state.lock().throttled = throttled;
+        self.space.notify_all();
     }
 
     /// Accepts nothing more; what is queued is still written.
@@ -196,6 +391,12 @@ impl Queue {
         self.work.notify_all();
         self.space.notify_all();
         self.done.notify_all();
+    }
+
+    /// Whether the store is closing or has failed.
+    pub(super) fn is_ending(&self) -> bool {
+        let state = self.state.lock();
+        state.closing || state.failure.is_some()
     }
 
     /// Waits for [`close`](Self::close). The last handle calls it when it is dropped, so this has
@@ -209,7 +410,9 @@ impl Queue {
 
     /// Notes that the threads have ended.
     pub(super) fn stop(&self) {
-        self.state.lock().stopped = true;
+        let mut state = self.state.lock();
+        state.stopped = true;
+        Self::answer(&mut state, |_| true);
         self.done.notify_all();
     }
 
@@ -228,6 +431,17 @@ impl Queue {
         }
     }
 
+    /// Waits until all batches so far are durable and visible; an error if any was refused since the
+    /// last call that said so.
+    pub(super) fn flush(&self, timeout: Duration) -> Result<(), StoreError> {
+        let newest = self.newest();
+        let result = self.wait(newest, timeout, "flush");
+        if let Some(error) = self.state.lock().untold.take() {
+            return Err(self.refusal(&error));
+        }
+        result
+    }
+
     /// The number of the newest batch.
     pub(super) fn newest(&self) -> u64 {
         self.state.lock().next - 1
@@ -238,44 +452,98 @@ impl Queue {
         self.state.lock().held_bytes
     }
 
-    /// Whether the batches up to `number` are durable and visible.
+    /// Whether the batches up to `number` are durable and visible, or were refused.
     pub(super) fn is_applied(&self, number: u64) -> bool {
         self.applied.load(Ordering::Acquire) >= number
     }
 
-    /// Waits until the batches up to `number` are durable and visible.
+    /// Waits until the batches up to `number` are durable and visible, leading if need be.
+    pub(super) fn wait_leading(
+        &self,
+        number: u64,
+        timeout: Duration,
+        action: &'static str,
+        mut lead: impl FnMut(),
+    ) -> Result<(), StoreError> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            match self.turn(number, true, deadline, timeout, action) {
+                Turn::Lead => lead(),
+                Turn::Done(result) => return result,
+            }
+        }
+    }
+
+    /// Waits until the batches up to `number` are durable and visible, and hurries them up.
     pub(super) fn wait(
         &self,
         number: u64,
         timeout: Duration,
         action: &'static str,
     ) -> Result<(), StoreError> {
-        if self.is_applied(number) {
+        if self.is_applied(number) && !self.any_refused.load(Ordering::Acquire) {
             return Ok(());
         }
+        match self.turn(number, false, Instant::now() + timeout, timeout, action) {
+            Turn::Done(result) => result,
+            Turn::Lead => Err(self.timeout(action, timeout)),
+        }
+    }
+
+    fn turn(
+        &self,
+        number: u64,
+        leads: bool,
+        deadline: Instant,
+        timeout: Duration,
+        action: &'static str,
+    ) -> Turn {
         let mut state = self.state.lock();
-        if state.urgent < number {
+        if !leads && state.urgent < number {
             state.urgent = number;
-            self.work.notify_one();
+            if !state.leading {
+                self.work.notify_one();
+            }
         }
-        let deadline = Instant::now() + timeout;
         loop {
-            if state.applied >= number {
-                return Ok(());
+            if let Some(result) = self.outcome(&state, number) {
+                return Turn::Done(result);
             }
-            if let Some((first, error)) = &state.failure
-                && number >= *first
-            {
-                return Err(self.poisoned(error));
+            if leads && !state.leading && !state.pending.is_empty() {
+                state.leading = true;
+                return Turn::Lead;
             }
-            if state.stopped {
-                return Err(self.closed());
-            }
-            let result = self.done.wait_until(&mut state, deadline);
-            if result.timed_out() && state.applied < number {
-                return Err(self.timeout(action, timeout));
+            let wake = Arc::<Condvar>::default();
+            state.waiters.push_back(Waiter { number, leads, wake: Arc::clone(&wake) });
+            let late = wake.wait_until(&mut state, deadline).timed_out();
+            state.waiters.retain(|waiter| !Arc::ptr_eq(&waiter.wake, &wake));
+            if late && self.outcome(&state, number).is_none() {
+                // It may have been this one's turn to lead.
+                self.pass_on(&mut state);
+                return Turn::Done(Err(self.timeout(action, timeout)));
             }
         }
+    }
+
+    /// What became of a batch; `None` while it is on its way.
+    fn outcome(&self, state: &State, number: u64) -> Option<Result<(), StoreError>> {
+        if state.applied >= number {
+            let hit = state
+                .refused
+                .iter()
+                .rev()
+                .find(|(first, last, _)| (*first..=*last).contains(&number));
+            return Some(match hit {
+                Some((_, _, error)) => Err(self.refusal(error)),
+                None => Ok(()),
+            });
+        }
+        if let Some((first, error)) = &state.failure
+            && number >= *first
+        {
+            return Some(Err(self.poisoned(error)));
+        }
+        state.stopped.then(|| Err(self.closed()))
     }
 
     fn check_open(&self, state: &MutexGuard<'_, State>) -> Result<(), StoreError> {
@@ -297,7 +565,7 @@ impl Queue {
     }
 
     fn drain(state: &mut State, max_bytes: usize) -> Taken {
-        let (mut bytes, mut submissions) = (0, Vec::new());
+        let (mut bytes, mut submissions, mut sync) = (0, Vec::new(), 0);
         while let Some(submission) = state.pending.pop_front() {
             let grown = bytes + submission.encoded.len();
             if !submissions.is_empty() && grown > max_bytes {
@@ -305,24 +573,30 @@ impl Queue {
                 break;
             }
             bytes = grown;
+            sync += usize::from(submission.sync);
             submissions.push(submission);
         }
         state.pending_bytes -= bytes;
+        state.pending_sync -= sync;
+        state.company = sync;
         state.oldest = Instant::now();
-        let number = |submission: Option<&Submission>| submission.map_or(0, |s| s.number);
-        let (first, last) = (number(submissions.first()), number(submissions.last()));
-        Taken { submissions, first, last, bytes }
+        let last = submissions.last().map_or(0, |submission| submission.number);
+        Taken { submissions, last, bytes }
     }
 
-    fn poisoned(&self, error: &Arc<StoreError>) -> StoreError {
+    pub(super) fn poisoned(&self, error: &Arc<StoreError>) -> StoreError {
         StoreError::Poisoned { path: self.dir.clone(), source: Arc::clone(error) }
+    }
+
+    fn refusal(&self, error: &Arc<StoreError>) -> StoreError {
+        StoreError::Refused { path: self.dir.clone(), source: Arc::clone(error) }
     }
 
     pub(super) fn closed(&self) -> StoreError {
         StoreError::Closed { path: self.dir.clone() }
     }
 
-    fn timeout(&self, action: &'static str, waited: Duration) -> StoreError {
+    pub(super) fn timeout(&self, action: &'static str, waited: Duration) -> StoreError {
         StoreError::Timeout { action, path: self.dir.clone(), waited }
     }
 }

@@ -6,8 +6,9 @@
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
-/// Version of the format written, and the newest one read.
-pub(super) const FORMAT_VERSION: u32 = 1;
+/// Version of the format written, and the newest one read. Version 1 had no expiries, shared
+/// values and moves; its files are read as they are.
+pub(super) const FORMAT_VERSION: u32 = 2;
 /// Length of a segment's header.
 pub(super) const SEGMENT_HEADER_BYTES: usize = 64;
 /// Length of a record's header.
@@ -20,6 +21,19 @@ pub(super) const GROUP_FIXED_BYTES: usize = 24;
 pub(super) const BATCH_HEAD_BYTES: usize = 16;
 /// Head of one operation in a batch.
 pub(super) const OP_HEAD_BYTES: usize = 24;
+/// Bytes that an operation may have between its head and its key: expiry, hash, old place.
+pub(super) const OP_EXTRA_MAX: usize = 8 + HASH_BYTES + 12;
+/// An operation that moves a record: its head and the old place, and the key less the keyspace's id
+/// that a row key begins with.
+pub(super) const MOVE_BYTES: usize = OP_HEAD_BYTES + 12 - 4;
+/// Length of the hash that names a shared value.
+pub(super) const HASH_BYTES: usize = 32;
+
+/// A BLAKE3 hash.
+pub(super) type Hash = [u8; HASH_BYTES];
+
+/// Bit of an operation's flags: an expiry follows its head.
+const FLAG_EXPIRES: u8 = 1;
 
 const SEGMENT_MAGIC: [u8; 8] = *b"GRISTSEG";
 const RECORD_MAGIC: [u8; 4] = *b"GRrc";
@@ -196,10 +210,13 @@ pub(super) fn payload_checksum(payload: &[u8]) -> u64 {
 /// One mutation, as a group record names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Op<'a> {
-    /// The keyspace's id.
+    /// The keyspace's id; for [`Action::Move`] possibly one of the store's own.
     pub(super) keyspace: u32,
     /// The key; the name for [`Action::Define`].
     pub(super) key: &'a [u8],
+    /// When what is put expires, in milliseconds since 1970; 0 for never. For [`Action::Expire`]
+    /// the expiry that must still stand.
+    pub(super) expires: u64,
     pub(super) action: Action<'a>,
 }
 
@@ -209,34 +226,77 @@ pub(super) enum Action<'a> {
     /// Stores a small value that stands in the group record itself.
     Inline { codec: Codec, raw: u32, stored: &'a [u8] },
     /// Stores a value that has its own record.
-    Record { codec: Codec, raw: u32, stored: u32, offset: RecordOffset },
+    Record(Placed),
     /// Removes the key.
     Delete,
     /// Gives a keyspace id its name.
     Define,
+    /// Stores a value that has its own record and is shared under its hash.
+    Hashed(Placed, Hash),
+    /// Stores the value that is shared under this hash already.
+    Reference(Hash),
+    /// The record at `from` has a copy: the row points at it, if it still points at `from`.
+    Move { to: Placed, from: Place },
+    /// Removes the key if its expiry is still the one given.
+    Expire,
 }
 
-/// Where a value's record begins.
+/// A value's own record, in the group of the operation that names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Placed {
+    pub(super) codec: Codec,
+    pub(super) raw: u32,
+    pub(super) stored: u32,
+    pub(super) offset: RecordOffset,
+}
+
+/// Where a value's record begins in the segment of its group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct RecordOffset(pub(super) u64);
+
+/// Where a record begins in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) segment: u32,
+    pub(super) offset: u64,
+}
 
 /// Appends one operation to the bytes of a batch. A [`RecordOffset`] counts from the first record
 /// of the batch.
 pub(super) fn encode_op(out: &mut Vec<u8>, op: &Op<'_>) {
-    let (tag, codec, stored, raw, relative) = match op.action {
-        Action::Inline { codec, raw, stored } => (1_u8, codec, stored.len(), raw, 0),
-        Action::Record { codec, raw, stored, offset } => (2, codec, stored as usize, raw, offset.0),
-        Action::Delete => (3, Codec::Plain, 0, 0, 0),
-        Action::Define => (4, Codec::Plain, 0, 0, 0),
+    let none = Placed { codec: Codec::Plain, raw: 0, stored: 0, offset: RecordOffset(0) };
+    let (tag, placed) = match op.action {
+        Action::Inline { codec, raw, stored } => {
+            (1_u8, Placed { codec, raw, stored: length_u32(stored.len()), ..none })
+        }
+        Action::Record(placed) => (2, placed),
+        Action::Delete => (3, none),
+        Action::Define => (4, none),
+        Action::Hashed(placed, _) => (5, placed),
+        Action::Reference(_) => (6, none),
+        Action::Move { to, .. } => (7, to),
+        Action::Expire => (8, none),
     };
-    let slot = u32::try_from(relative / ALIGNMENT as u64)
+    let slot = u32::try_from(placed.offset.0 / ALIGNMENT as u64)
         .expect("invariant: a batch is at most MAX_BATCH_BYTES long");
-    out.extend_from_slice(&[tag, codec.byte(), 0, 0]);
+    let flags = if op.expires == 0 { 0 } else { FLAG_EXPIRES };
+    out.extend_from_slice(&[tag, placed.codec.byte(), flags, 0]);
     out.extend_from_slice(&op.keyspace.to_le_bytes());
     out.extend_from_slice(&length_u32(op.key.len()).to_le_bytes());
-    out.extend_from_slice(&length_u32(stored).to_le_bytes());
-    out.extend_from_slice(&raw.to_le_bytes());
+    out.extend_from_slice(&placed.stored.to_le_bytes());
+    out.extend_from_slice(&placed.raw.to_le_bytes());
     out.extend_from_slice(&slot.to_le_bytes());
+    if op.expires != 0 {
+        out.extend_from_slice(&op.expires.to_le_bytes());
+    }
+    match op.action {
+        Action::Hashed(_, hash) | Action::Reference(hash) => out.extend_from_slice(&hash),
+        Action::Move { from, .. } => {
+            out.extend_from_slice(&from.segment.to_le_bytes());
+            out.extend_from_slice(&from.offset.to_le_bytes());
+        }
+        _ => {}
+    }
     out.extend_from_slice(op.key);
     if let Action::Inline { stored, .. } = op.action {
         out.extend_from_slice(stored);
@@ -264,22 +324,36 @@ impl<'a> Ops<'a> {
     fn read(&mut self) -> Result<Op<'a>, Damage> {
         let reader = &mut self.reader;
         let (tag, codec) = (reader.u8()?, Codec::from_byte(reader.u8()?)?);
-        reader.take(2)?;
+        let flags = reader.u8()?;
+        if flags & !FLAG_EXPIRES != 0 {
+            return Err("unknown flags of an operation");
+        }
+        reader.take(1)?;
         let (keyspace, key_length) = (reader.u32()?, reader.u32()?);
         let (stored, raw, slot) = (reader.u32()?, reader.u32()?, reader.u32()?);
-        let key = reader.take(key_length as usize)?;
-        let action = match tag {
-            1 => Action::Inline { codec, raw, stored: reader.take(stored as usize)? },
-            2 => {
-                let relative = u64::from(slot) * ALIGNMENT as u64;
-                let offset = self.base.checked_add(relative).ok_or("offset out of range")?;
-                Action::Record { codec, raw, stored, offset: RecordOffset(offset) }
-            }
+        let expires = if flags & FLAG_EXPIRES == 0 { 0 } else { reader.u64()? };
+        let relative = u64::from(slot) * ALIGNMENT as u64;
+        let offset = self.base.checked_add(relative).ok_or("offset out of range")?;
+        let placed = Placed { codec, raw, stored, offset: RecordOffset(offset) };
+        let mut action = match tag {
+            1 => Action::Inline { codec, raw, stored: &[] },
+            2 => Action::Record(placed),
             3 => Action::Delete,
             4 => Action::Define,
+            5 => Action::Hashed(placed, reader.array()?),
+            6 => Action::Reference(reader.array()?),
+            7 => {
+                let (segment, offset) = (reader.u32()?, reader.u64()?);
+                Action::Move { to: placed, from: Place { segment, offset } }
+            }
+            8 => Action::Expire,
             _ => return Err("unknown operation"),
         };
-        Ok(Op { keyspace, key, action })
+        let key = reader.take(key_length as usize)?;
+        if let Action::Inline { stored: bytes, .. } = &mut action {
+            *bytes = reader.take(stored as usize)?;
+        }
+        Ok(Op { keyspace, key, expires, action })
     }
 }
 
@@ -356,7 +430,7 @@ impl<'a> Reader<'a> {
         Ok(head)
     }
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], Damage> {
+    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], Damage> {
         let (head, rest) = self.0.split_first_chunk::<N>().ok_or("ends too early")?;
         self.0 = rest;
         Ok(*head)
@@ -417,13 +491,25 @@ mod tests {
 
     #[test]
     fn a_group_gives_its_operations_back_with_places_in_the_segment() {
-        let put =
-            Action::Record { codec: Codec::Plain, raw: 500, stored: 500, offset: RecordOffset(16) };
+        let placed =
+            Placed { codec: Codec::Plain, raw: 500, stored: 500, offset: RecordOffset(16) };
+        let put = Action::Record(placed);
         let inline = Action::Inline { codec: Codec::Plain, raw: 2, stored: b"ab" };
-        let op = |key: &'static [u8], action| Op { keyspace: 9, key, action };
+        let from = Place { segment: 3, offset: 1 << 40 };
+        let op = |key: &'static [u8], expires, action| Op { keyspace: 9, key, expires, action };
         let (mut ops, mut payload) = (Vec::new(), Vec::new());
-        for op in [op(b"k", put), op(b"", inline), op(b"gone", Action::Delete)] {
-            encode_op(&mut ops, &op);
+        let written = [
+            op(b"k", 0, put),
+            op(b"", 0, inline),
+            op(b"gone", 0, Action::Delete),
+            op(b"late", 77, Action::Expire),
+            op(b"h", 5, Action::Hashed(placed, [1; 32])),
+            op(b"r", 6, Action::Reference([2; 32])),
+            op(b"m", 0, Action::Move { to: placed, from }),
+            op(b"new", 0, Action::Define),
+        ];
+        for op in &written {
+            encode_op(&mut ops, op);
         }
         encode_group(&mut payload, 6, 64, 1);
         encode_batch_head(&mut payload, 1000, ops.len());
@@ -433,9 +519,14 @@ mod tests {
         let parts = group.parts().unwrap();
         let [(base, bytes)] = parts[..] else { panic!("one batch went in") };
         let found: Vec<_> = Ops::new(bytes, base).map(Result::unwrap).collect();
-        assert_eq!(found[1..], [op(b"", inline), op(b"gone", Action::Delete)]);
-        let Action::Record { offset, .. } = found[0].action else { panic!("a put went in") };
-        assert_eq!(offset, RecordOffset(1016));
+        let at = Placed { offset: RecordOffset(1016), ..placed };
+        let expected = written.map(|op| match op.action {
+            Action::Record(_) => Op { action: Action::Record(at), ..op },
+            Action::Hashed(_, hash) => Op { action: Action::Hashed(at, hash), ..op },
+            Action::Move { from, .. } => Op { action: Action::Move { to: at, from }, ..op },
+            _ => op,
+        });
+        assert_eq!(found, expected);
         payload.pop();
         assert!(GroupPayload::decode(&payload).unwrap().parts().is_err());
     }
@@ -448,7 +539,7 @@ mod tests {
 
         #[test]
         fn operations_with_arbitrary_lengths_are_errors_at_worst(
-            head in prop::array::uniform24(0_u8..5),
+            head in prop::array::uniform24(0_u8..9),
             rest in prop::collection::vec(any::<u8>(), 0..20),
         ) {
             let bytes = [head.as_slice(), &rest].concat();

@@ -11,26 +11,27 @@
 //! of step 2 the old watermark stands, and the groups that are then found twice carry the same
 //! sequence numbers.
 
+use std::ops::Bound;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::batch::Encoded;
 use super::error::StoreError;
-use super::index::{Index, Meta};
+use super::index::{Index, Ledger, Meta, ORPHANS_ID, View, row_key, split_row_key};
 use super::log::{FlushedGroup, Log};
-use super::options::StoreBuilder;
+use super::options::{Direction, StoreBuilder};
 use super::record::{
     ALIGNMENT, FORMAT_VERSION, GroupPayload, RECORD_HEADER_BYTES, RecordHeader, RecordKind,
     SEGMENT_HEADER_BYTES, SegmentHeader, length_u32,
 };
+use super::reserve::Reserve;
 use super::scan::{Found, Scan, ScannedGroup};
-use super::segment::{Segment, Segments, parse_segment_name, segment_path};
+use super::segment::{Segment, Segments, Site, parse_segment_name, segment_path};
+use super::shares::Leases;
+use super::shares::Shares;
 use super::stats::Counters;
 use super::vfs::{OpenMode, Vfs, VfsFile, read_exact_at};
 
-/// Most groups and bytes applied to the index in one transaction during recovery.
-const APPLY_GROUPS: usize = 256;
-const APPLY_BYTES: u64 = 32 << 20;
 /// Bytes read at a time to see that a segment was never written to.
 const ZERO_CHECK_BYTES: usize = 1 << 20;
 
@@ -51,31 +52,112 @@ struct ScannedSpan {
     end: u64,
 }
 
-/// Brings index and log to the same state and gives the log's new end.
+/// What opening has made.
+#[derive(Debug)]
+pub(super) struct Recovered {
+    pub(super) log: Log,
+    pub(super) ledger: Ledger,
+    pub(super) index: Index,
+    pub(super) view: View,
+    pub(super) segments: Arc<Segments>,
+    pub(super) counters: Arc<Counters>,
+    pub(super) shares: Arc<Shares>,
+    pub(super) reserve: Arc<Reserve>,
+}
+
+/// Brings index and log to the same state and gives both, with the log's new end.
 pub(super) fn recover(
     options: &StoreBuilder,
-    index: &mut Index,
-    segments: &Arc<Segments>,
-    counters: &Arc<Counters>,
-) -> Result<Log, StoreError> {
+    site: &Site,
+    index: Index,
+    reserve: Reserve,
+) -> Result<Recovered, StoreError> {
     let (vfs, dir) = (&*options.vfs, options.dir.as_path());
+    let (segments, counters) = (Arc::<Segments>::default(), Arc::<Counters>::default());
+    let (shares, reserve) = (Arc::<Shares>::default(), Arc::new(reserve));
     let ids = segment_ids(vfs, dir)?;
-    let before = index.meta().watermark;
-    let tails = find_tails(vfs, dir, &ids, index.meta())?;
+    let meta = index.meta();
+    let before = meta.watermark;
+    let tails = find_tails(vfs, dir, &ids, meta)?;
 
-    let known = index.meta().segments.keys().copied();
-    let next_id = ids.iter().copied().chain(known).max().unwrap_or(0) + 1;
-    let shared = (Arc::clone(segments), Arc::clone(counters));
-    let mut log = Log::new(options, shared.0, shared.1, next_id, before.sequence);
+    // Above all that ever were: pointers to a segment that is gone must not find another.
+    let known = meta.segments.keys().chain(&meta.retired).chain([&before.segment]);
+    let next_id = ids.iter().chain(known).max().copied().unwrap_or(0) + 1;
+    let mut log = Log::new(
+        options,
+        site.clone(),
+        Arc::clone(&segments),
+        Arc::clone(&counters),
+        Arc::clone(&reserve),
+        next_id,
+        before.sequence,
+    );
+    let mut ledger = Ledger::new(index.path().to_path_buf(), meta.clone(), Arc::clone(&shares));
+    let base = Arc::new(index.base()?);
+    ledger.upgrade(&base)?;
+    let view = View { base, sequence: before.sequence, figures: ledger.figures() };
+    let mut state = Replay { vfs, reserve: &reserve, index, ledger, view };
+    state.adopt_orphans()?;
     if tails.iter().any(|tail| !tail.groups.is_empty()) {
-        append_anew(dir, &tails, index, &mut log)?;
-        let sequence = index.meta().watermark.sequence;
+        append_anew(dir, &tails, &mut state, &mut log)?;
+        let sequence = state.view.sequence;
         tracing::info!(dir = %dir.display(), groups = sequence - before.sequence, "log recovered");
     }
+    let Replay { index, mut ledger, view, .. } = state;
     drop(tails);
     clear_leftovers(vfs, dir, &ids, index.meta())?;
-    open_segments(options, index.meta(), segments)?;
-    Ok(log)
+    let retired: Vec<u32> = ledger.meta().retired.iter().copied().collect();
+    ledger.forget(&retired);
+    open_segments(site, index.meta(), &segments)?;
+    reserve.keep()?;
+    Ok(Recovered { log, ledger, index, view, segments, counters, shares, reserve })
+}
+
+/// Index and counters while the log is read again.
+struct Replay<'a> {
+    vfs: &'a dyn Vfs,
+    reserve: &'a Reserve,
+    index: Index,
+    ledger: Ledger,
+    view: View,
+}
+
+impl Replay<'_> {
+    /// Reads which shared values have lost their last reference.
+    fn adopt_orphans(&mut self) -> Result<(), StoreError> {
+        let (start, end) = (row_key(ORPHANS_ID, &[]), row_key(ORPHANS_ID + 1, &[]));
+        let bounds = (Bound::Included(start), Bound::Excluded(end));
+        let error = |error| StoreError::index(self.index.path(), error);
+        let mut range = self.view.range(bounds, Direction::Forward).map_err(error)?;
+        while let Some(row) = range.step().map_err(error)? {
+            if let Some((_, shared_key)) = split_row_key(row.key()) {
+                self.ledger.adopt(shared_key);
+            }
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, group: &FlushedGroup) -> Result<(), StoreError> {
+        let changes = self.ledger.apply(&self.view, group)?;
+        self.view.base.active.insert(group.sequence, changes.into_iter());
+        self.view.sequence = group.sequence;
+        Ok(())
+    }
+
+    /// Makes what was applied durable in the index file.
+    fn commit(&mut self) -> Result<(), StoreError> {
+        let (delta, meta) = (&self.view.base.active, self.ledger.meta());
+        match self.index.commit(delta, meta) {
+            Err(StoreError::NoSpace { .. }) if self.reserve.give_up() => {
+                self.index.reopen(self.vfs)?;
+                self.index.commit(delta, meta)?;
+            }
+            result => result?,
+        }
+        self.view.base = Arc::new(self.index.base()?);
+        self.view.figures = self.ledger.figures();
+        Ok(())
+    }
 }
 
 /// The ids of the segment files, ascending.
@@ -238,30 +320,23 @@ pub(super) fn read_segment_header(
     }
 }
 
-/// Appends the groups found to a fresh segment, applies them and makes the index durable.
+/// Appends the groups found to a fresh segment, applies them and makes the index durable: all at
+/// once, or a crash in between would leave groups in segments before the watermark. Their rows fit
+/// into memory as they did when the groups were written.
 fn append_anew(
     dir: &Path,
     tails: &[Tail],
-    index: &mut Index,
+    state: &mut Replay<'_>,
     log: &mut Log,
 ) -> Result<(), StoreError> {
-    let (mut flushed, mut bytes): (Vec<FlushedGroup>, u64) = (Vec::new(), 0);
     for tail in tails {
         let path = segment_path(dir, tail.id);
         for span in &tail.groups {
             let group = log.append(decode_span(tail, *span, &path)?)?;
-            bytes += group.length;
-            flushed.push(group);
-            if flushed.len() >= APPLY_GROUPS || bytes >= APPLY_BYTES {
-                index.apply(&flushed)?;
-                (flushed, bytes) = (Vec::new(), 0);
-            }
+            state.apply(&group)?;
         }
     }
-    if !flushed.is_empty() {
-        index.apply(&flushed)?;
-    }
-    index.checkpoint()
+    state.commit()
 }
 
 /// Takes a group apart into the batches that it was made of.
@@ -285,7 +360,10 @@ fn decode_span(tail: &Tail, span: ScannedSpan, path: &Path) -> Result<Vec<Encode
         let records = range.ok_or_else(|| damaged("batch lies outside its group"))?.to_vec();
         let heads = record_heads(&records, salt).map_err(damaged)?;
         let count = length_u32(super::record::Ops::new(ops, 0).count());
-        batches.push(Encoded { records, heads, ops: ops.to_vec(), count });
+        let (ops, leases) = (ops.to_vec(), Leases::default());
+        // What was acknowledged may take the room kept back.
+        let frees_space = true;
+        batches.push(Encoded { records, heads, ops, count, frees_space, leases });
     }
     Ok(batches)
 }
@@ -329,17 +407,12 @@ fn clear_leftovers(vfs: &dyn Vfs, dir: &Path, ids: &[u32], meta: &Meta) -> Resul
 
 /// Opens the segments that the index knows. One that is gone, or too short, is reported and left
 /// to fail the reads that need it: the rest stays readable.
-fn open_segments(
-    options: &StoreBuilder,
-    meta: &Meta,
-    segments: &Segments,
-) -> Result<(), StoreError> {
+fn open_segments(site: &Site, meta: &Meta, segments: &Segments) -> Result<(), StoreError> {
     for (id, row) in &meta.segments {
         if segments.get(*id).is_some() {
             continue;
         }
-        let (vfs, dir, mode) = (&options.vfs, options.dir.as_path(), options.read_mode);
-        match Segment::open(vfs, dir, *id, row.salt, row.used, mode) {
+        match Segment::open(site, *id, row.salt, row.used) {
             Ok(segment) => {
                 if segment.capacity < row.used {
                     let (path, found) = (segment.path.display(), segment.capacity);

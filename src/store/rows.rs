@@ -3,12 +3,10 @@
 use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 
-use redb::OwnedRange;
-
 use super::error::StoreError;
-use super::index::View;
+use super::index::{Range, Row, View, is_empty_range};
 use super::options::Direction;
-use super::shared::Handle;
+use super::shared::{Handle, Shared};
 use super::value::Value;
 
 /// Bytes of the keyspace's id before each key.
@@ -21,13 +19,13 @@ const ID_BYTES: usize = 4;
 #[must_use = "an iterator does nothing unless it is walked"]
 pub struct Rows {
     state: State,
-    direction: Direction,
 }
 
 enum State {
     /// The range goes before the handle, which may close the store.
     Walking {
-        range: Box<OwnedRange<&'static [u8], &'static [u8]>>,
+        range: Box<Range>,
+        view: View,
         handle: Scanning,
     },
     Failed(StoreError),
@@ -59,7 +57,7 @@ impl std::fmt::Debug for State {
 impl Rows {
     pub(super) fn range<K: AsRef<[u8]>>(
         handle: &Arc<Handle>,
-        view: Result<Arc<View>, StoreError>,
+        view: Result<View, StoreError>,
         keyspace: u32,
         bounds: &impl RangeBounds<K>,
         direction: Direction,
@@ -76,72 +74,82 @@ impl Rows {
             Bound::Excluded(key) => Bound::Excluded(full(key)),
             Bound::Unbounded => successor(&id).map_or(Bound::Unbounded, Bound::Excluded),
         };
-        Self::new(handle, view, &start, &end, direction)
+        Self::new(handle, view, start, end, direction)
     }
 
     pub(super) fn prefix(
         handle: &Arc<Handle>,
-        view: Result<Arc<View>, StoreError>,
+        view: Result<View, StoreError>,
         keyspace: u32,
         prefix: &[u8],
         direction: Direction,
     ) -> Self {
         let start = [&keyspace.to_be_bytes(), prefix].concat();
         let end = successor(&start).map_or(Bound::Unbounded, Bound::Excluded);
-        Self::new(handle, view, &Bound::Included(start), &end, direction)
+        Self::new(handle, view, Bound::Included(start), end, direction)
     }
 
     fn new(
         handle: &Arc<Handle>,
-        view: Result<Arc<View>, StoreError>,
-        start: &Bound<Vec<u8>>,
-        end: &Bound<Vec<u8>>,
+        view: Result<View, StoreError>,
+        start: Bound<Vec<u8>>,
+        end: Bound<Vec<u8>>,
         direction: Direction,
     ) -> Self {
         let handle = Arc::clone(handle);
-        let state = if is_empty(start, end) {
+        let empty = is_empty_range(&as_slice(&start), &as_slice(&end));
+        let state = if empty {
             State::Ended
         } else {
-            let bounds = (start.as_ref().map(Vec::as_slice), end.as_ref().map(Vec::as_slice));
             let range = view.and_then(|view| {
-                let range = view.table.range_owned::<&[u8]>(bounds);
-                range.map_err(|error| handle.shared.index_error(error))
+                let range = view.range((start, end), direction);
+                range.map(|range| (range, view)).map_err(|error| handle.shared.index_error(error))
             });
             match range {
-                Ok(range) => {
+                Ok((range, view)) => {
                     let handle = Scanning { handle, rows: 0 };
-                    State::Walking { handle, range: Box::new(range) }
+                    State::Walking { handle, view, range: Box::new(range) }
                 }
                 Err(error) => State::Failed(error),
             }
         };
-        Self { state, direction }
+        Self { state }
     }
 
-    /// The next key and what `read` makes of its row.
+    /// The next key that has not expired, and what `read` makes of its row.
     fn step<T>(
         &mut self,
-        read: impl FnOnce(&Handle, &[u8]) -> Result<T, StoreError>,
+        read: impl FnOnce(&Shared, &View, &[u8], Row<'_>) -> Result<T, StoreError>,
     ) -> Option<Result<(Vec<u8>, T), StoreError>> {
-        let State::Walking { handle, range } = &mut self.state else {
+        let State::Walking { handle, view, range } = &mut self.state else {
             let state = std::mem::replace(&mut self.state, State::Ended);
             return if let State::Failed(error) = state { Some(Err(error)) } else { None };
         };
-        let next = match self.direction {
-            Direction::Forward => range.next(),
-            Direction::Backward => range.next_back(),
-        };
-        let result = match next {
-            Some(Ok((key, row))) => {
-                let key = key.value().get(ID_BYTES..).unwrap_or_default().to_vec();
-                handle.rows += 1;
-                return Some(read(&handle.handle, row.value()).map(|value| (key, value)));
+        let shared = &*handle.handle.shared;
+        loop {
+            match range.step() {
+                Ok(Some(found)) => {
+                    handle.rows += 1;
+                    let row = match Row::decode(found.row()) {
+                        Ok(row) if shared.is_expired(&row) => continue,
+                        Ok(row) => row,
+                        Err(reason) => return Some(Err(shared.damaged_row(reason))),
+                    };
+                    let value = read(shared, view, found.key(), row);
+                    let key = found.key().get(ID_BYTES..).unwrap_or_default().to_vec();
+                    return Some(value.map(|value| (key, value)));
+                }
+                Ok(None) => {
+                    self.state = State::Ended;
+                    return None;
+                }
+                Err(error) => {
+                    let error = shared.index_error(error);
+                    self.state = State::Ended;
+                    return Some(Err(error));
+                }
             }
-            Some(Err(error)) => Some(Err(handle.handle.shared.index_error(error))),
-            None => None,
-        };
-        self.state = State::Ended;
-        result
+        }
     }
 }
 
@@ -149,7 +157,7 @@ impl Iterator for Rows {
     type Item = Result<(Vec<u8>, Value), StoreError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.step(|handle, row| handle.shared.resolve(row))
+        self.step(Shared::resolve)
     }
 }
 
@@ -170,7 +178,7 @@ impl Iterator for Keys {
     type Item = Result<Vec<u8>, StoreError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.rows.step(|_, _| Ok(())).map(|item| item.map(|(key, ())| key))
+        self.rows.step(|_, _, _, _| Ok(())).map(|item| item.map(|(key, ())| key))
     }
 }
 
@@ -182,16 +190,8 @@ fn successor(prefix: &[u8]) -> Option<Vec<u8>> {
     Some(next)
 }
 
-/// Whether no key can lie between the bounds; `redb` panics on a start behind the end.
-fn is_empty(start: &Bound<Vec<u8>>, end: &Bound<Vec<u8>>) -> bool {
-    match (start, end) {
-        (Bound::Included(start), Bound::Included(end)) => start > end,
-        (
-            Bound::Included(start) | Bound::Excluded(start),
-            Bound::Included(end) | Bound::Excluded(end),
-        ) => start >= end,
-        _ => false,
-    }
+fn as_slice(bound: &Bound<Vec<u8>>) -> Bound<&[u8]> {
+    bound.as_ref().map(Vec::as_slice)
 }
 
 #[cfg(test)]

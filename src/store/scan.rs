@@ -78,6 +78,22 @@ impl Scan<'_> {
         Ok(Found::Record { offset, header, payload })
     }
 
+    /// Reads the next record of this kind and moves behind it; of others only the headers are read.
+    pub(super) fn record_of(&mut self, kind: RecordKind) -> Result<Found, StoreError> {
+        while self.offset < self.end {
+            let Some(head) = self.read(self.offset, RECORD_HEADER_BYTES as u64)? else {
+                return Ok(Found::Damaged("ends too early"));
+            };
+            let head = head.first_chunk().ok_or("ends too early");
+            match head.and_then(|head| RecordHeader::decode(head, self.salt)) {
+                Ok(header) if header.kind == kind => return self.record(),
+                Ok(header) => self.offset += header.span(),
+                Err(damage) => return Ok(Found::Damaged(damage)),
+            }
+        }
+        Ok(Found::End)
+    }
+
     /// Reads a whole group and moves behind it. Otherwise gives the damage found, and where; the
     /// place is then that of the damage.
     pub(super) fn group(&mut self) -> Result<Result<ScannedGroup, Damage>, StoreError> {

@@ -1,42 +1,46 @@
-//! What the handles and the threads of a store share, and the threads.
+//! What the handles and the threads of a store share, and the way of a group.
 //!
 //! ```text
-//! callers ──Queue──▶ store-writer: append + flush ──channel──▶ store-index: apply, answer
-//!                         │ store-prepare: next segment            │ checkpoint
+//! callers ──Queue──▶ leader: append, flush, apply to the newest rows, publish, answer
+//!                      │ store-prepare: next segment
+//!                      ▼ enough rows
+//!                    store-index: checkpoint, retire segments ──▶ pool: reclaim, expire
 //! ```
 //!
-//! Group n is applied while group n+1 is flushed. All threads sleep while there is nothing to do.
+//! The leader is a caller that waits for its own batch, or the thread `store-writer`. All threads
+//! sleep while there is nothing to do.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use crossbeam::channel::{Receiver, Sender, bounded};
 use parking_lot::{Mutex, RwLock};
 
 use super::batch::Encoded;
-use super::codec;
+use super::buffers::Buffers;
+use super::dictionaries::{Dictionaries, Dictionary};
 use super::error::StoreError;
-use super::index::{Figures, Index, Pointer, Row, View};
+use super::hot::Hot;
+use super::index::{Figures, Index, Ledger, View};
+use super::keeper::{self, CheckpointError, Signals};
 use super::lock;
-use super::log::{FlushedGroup, Log};
+use super::log::{AppendError, FlushedGroup, Log};
+use super::maintenance::Maintenance;
 use super::options::StoreBuilder;
-use super::queue::{Queue, Taken};
-use super::record::Codec;
-use super::recovery::recover;
-use super::segment::{Segments, segment_path};
-use super::stats::{Counters, StoreStats};
-use super::value::Value;
-use super::vfs::LockGuard;
+use super::queue::{Queue, Submitter, Taken};
+use super::reclaim;
+use super::recovery::{Recovered, recover};
+use super::reserve::Reserve;
+use super::segment::{Segments, Site};
+use super::shares::Shares;
+use super::stats::Counters;
+use super::timeline::Timeline;
 
-/// Groups that may be flushed and not applied. More would only delay their answers.
-const PIPELINE_GROUPS: usize = 4;
-/// Roughly the bytes changed in the index after which it is made durable.
-const CHECKPOINT_DIRTY_BYTES: u64 = 4 << 20;
-/// Bytes of log after which the index is made durable: what an opening has to read again.
-const CHECKPOINT_LOG_BYTES: u64 = 256 << 20;
+/// Bytes of log after which a checkpoint is due: what an opening has to read again.
+const CHECKPOINT_LOG_BYTES: u64 = 128 << 20;
 /// How long a synchronous commit waits for the disk.
 const COMMIT_DEADLINE: Duration = Duration::from_mins(5);
 /// How long dropping the last handle waits for the threads.
@@ -49,25 +53,40 @@ pub(super) struct Shared {
     pub(super) queue: Queue,
     pub(super) segments: Arc<Segments>,
     pub(super) counters: Arc<Counters>,
+    pub(super) signals: Arc<Signals>,
+    pub(super) shares: Arc<Shares>,
+    pub(super) buffers: Buffers,
+    pub(super) dictionaries: Dictionaries,
+    pub(super) time: Timeline,
     pub(super) index_path: PathBuf,
-    published: RwLock<Published>,
+    pub(super) reserve: Arc<Reserve>,
+    pub(super) hot: Hot,
+    /// Who appends and who counts; held by the leader, and by the keeper while it sets rows aside.
+    pub(super) writer: Mutex<Option<Writer>>,
+    pub(super) published: RwLock<Published>,
     /// Ids by name. Held while a keyspace is created, so that no name gets two ids.
-    keyspaces: Mutex<HashMap<String, u32>>,
+    pub(super) keyspaces: Mutex<HashMap<String, u32>>,
+    pub(super) maintenance: Maintenance,
+    /// Whether callers are slowed down. Relaxed: it saves a lock.
+    slow: AtomicBool,
 }
 
-/// What the indexer shows to readers.
+/// The writing end.
 #[derive(Debug)]
-struct Published {
-    /// The newest state of the index; `None` after close.
-    view: Option<Arc<View>>,
-    /// Its counters, which outlive the close.
-    figures: Arc<Figures>,
+pub(super) struct Writer {
+    pub(super) log: Log,
+    pub(super) ledger: Ledger,
+    /// Bytes logged since rows were last set aside for a checkpoint.
+    pub(super) logged: u64,
 }
 
-impl Published {
-    fn new(view: View) -> Self {
-        Self { figures: Arc::clone(&view.figures), view: Some(Arc::new(view)) }
-    }
+/// What readers are shown.
+#[derive(Debug)]
+pub(super) struct Published {
+    /// The newest state of the index; `None` after close.
+    pub(super) view: Option<View>,
+    /// Its counters, which outlive the close.
+    pub(super) figures: Arc<Figures>,
 }
 
 /// Keeps the store open: dropping the last one closes it.
@@ -82,21 +101,44 @@ impl Handle {
         let (vfs, dir) = (&*options.vfs, options.dir.as_path());
         vfs.create_dir_all(dir).map_err(|source| StoreError::io("create", dir, source))?;
         let lock = lock::acquire(vfs, dir, options.clock.wall())?;
-        let mut index = Index::open(vfs, dir, options.cache_bytes, options.verify_index)?;
-        let (segments, counters) = (Arc::<Segments>::default(), Arc::<Counters>::default());
-        let log = recover(&options, &mut index, &segments, &counters)?;
-        let names = index.meta().keyspaces.iter();
+        let index = Index::open(vfs, dir, options.cache_bytes, options.verify_index)?;
+        let signals = Arc::<Signals>::default();
+        let site = Site {
+            vfs: Arc::clone(&options.vfs),
+            dir: options.dir.clone(),
+            mode: options.read_mode,
+            signals: Arc::clone(&signals),
+        };
+        let reserve = Reserve::new(&options.vfs, dir, options.segment_bytes);
+        let Recovered { log, ledger, index, view, segments, counters, shares, reserve } =
+            recover(&options, &site, index, reserve)?;
+        let names = ledger.meta().keyspaces.iter();
         let keyspaces = names.map(|(id, row)| (row.name.clone(), *id)).collect();
+        let published = Published { figures: Arc::clone(&view.figures), view: Some(view) };
         let shared = Arc::new(Shared {
             queue: Queue::new(dir, options.queue_bytes),
             segments,
             counters,
+            signals,
+            shares,
+            buffers: Buffers::default(),
+            dictionaries: Dictionaries::default(),
+            time: Timeline::new(Arc::clone(&options.clock), ledger.meta().time),
             index_path: index.path().to_path_buf(),
-            published: RwLock::new(Published::new(index.view()?)),
+            reserve,
+            hot: Hot::new(options.pointer_cache_bytes)?,
+            writer: Mutex::new(Some(Writer { log, ledger, logged: 0 })),
+            published: RwLock::new(published),
             keyspaces: Mutex::new(keyspaces),
+            maintenance: Maintenance::new(options.pool.clone()),
+            slow: AtomicBool::new(false),
             options,
         });
-        start_threads(&shared, log, index, lock)?;
+        shared.load_dictionaries()?;
+        shared.start(index, lock)?;
+        if shared.view()?.figures.expiring() > 0 {
+            shared.maintenance.expect_expiry(&shared);
+        }
         Ok(Arc::new(Self { shared }))
     }
 
@@ -115,15 +157,192 @@ impl Drop for Handle {
     }
 }
 
+/// Gives the lead up, however leading ends; a panic poisons the store.
+struct LeadGuard<'a>(&'a Queue);
+
+impl Drop for LeadGuard<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.fail_all();
+        }
+        self.0.release();
+    }
+}
+
+/// Writing.
 impl Shared {
-    /// The newest state of the index.
-    pub(super) fn view(&self) -> Result<Arc<View>, StoreError> {
-        self.published.read().view.clone().ok_or_else(|| self.queue.closed())
+    fn start(
+        self: &Arc<Self>,
+        index: Index,
+        lock: Box<dyn super::vfs::LockGuard>,
+    ) -> Result<(), StoreError> {
+        let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
+            let built = thread::Builder::new().name(name.to_owned()).spawn(work);
+            built.map(drop).map_err(|e| StoreError::io("start a thread for", &self.options.dir, e))
+        };
+        let shared = Arc::clone(self);
+        spawn("store-index", Box::new(move || keeper::run(&shared, index, lock)))?;
+        let shared = Arc::clone(self);
+        let started = spawn("store-writer", Box::new(move || shared.write_in_background()));
+        if started.is_err() {
+            self.queue.close();
+            self.signals.close();
+        }
+        started
     }
 
-    /// Waits for a synchronous commit.
+    /// The writer thread: leads where nobody else does, until the queue is closed or fails.
+    fn write_in_background(&self) {
+        while self.queue.lead_in_background() {
+            self.lead();
+        }
+        // After a failure reads go on until the store is closed.
+        self.queue.wait_closing();
+        self.signals.close();
+    }
+
+    /// Waits for a batch of the caller, and writes it if nobody else does.
+    pub(super) fn commit(&self, number: u64) -> Result<(), StoreError> {
+        self.queue.wait_leading(number, COMMIT_DEADLINE, "commit", || self.lead())
+    }
+
+    /// Waits for everything queued so far.
+    pub(super) fn flush(&self) -> Result<(), StoreError> {
+        self.queue.flush(COMMIT_DEADLINE)
+    }
+
+    /// Waits for everything queued up to a batch.
     pub(super) fn wait_applied(&self, number: u64, action: &'static str) -> Result<(), StoreError> {
         self.queue.wait(number, COMMIT_DEADLINE, action)
+    }
+
+    /// Writes what is pending as one group, and gives the lead up.
+    fn lead(&self) {
+        let _guard = LeadGuard(&self.queue);
+        let Some(taken) = self.queue.take(self.options.max_group_bytes) else { return };
+        let Taken { submissions, last, bytes } = taken;
+        let mut writer = self.writer.lock();
+        // Gone only after the queue was closed and found empty.
+        let Some(writer) = writer.as_mut() else { return };
+        let numbers: Vec<u64> = submissions.iter().map(|submission| submission.number).collect();
+        let batches = submissions.into_iter().map(|submission| submission.encoded).collect();
+        let result = match writer.log.append(batches) {
+            Ok(group) => self.publish(writer, group),
+            Err(AppendError::Failed(error)) => Err(error),
+            Err(AppendError::Refused(batches, error)) => {
+                self.write_what_frees(writer, batches, &numbers, error)
+            }
+        };
+        match result {
+            Ok(()) => self.queue.complete(last, bytes),
+            Err(error) => {
+                tracing::error!(%error, "store stops writing");
+                self.queue.fail(Arc::new(error));
+            }
+        }
+    }
+
+    /// The disk is full: writes the batches that free space, and refuses the others.
+    fn write_what_frees(
+        &self,
+        writer: &mut Writer,
+        batches: Vec<Encoded>,
+        numbers: &[u64],
+        error: StoreError,
+    ) -> Result<(), StoreError> {
+        let error = Arc::new(error);
+        let (mut freeing, mut number_of) = (Vec::new(), Vec::new());
+        for (batch, number) in batches.into_iter().zip(numbers) {
+            if batch.frees_space {
+                freeing.push(batch);
+                number_of.push(*number);
+            } else {
+                self.queue.refuse(*number, *number, &error);
+            }
+        }
+        self.signals.want_checkpoint();
+        if freeing.is_empty() {
+            return Ok(());
+        }
+        match writer.log.append(freeing) {
+            Ok(group) => self.publish(writer, group),
+            Err(AppendError::Failed(error)) => Err(error),
+            Err(AppendError::Refused(_, error)) => {
+                let error = Arc::new(error);
+                for number in number_of {
+                    self.queue.refuse(number, number, &error);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Makes a flushed group visible.
+    fn publish(&self, writer: &mut Writer, mut group: FlushedGroup) -> Result<(), StoreError> {
+        self.queue.flushed(group.took);
+        let view = self.view()?;
+        let mut changes = writer.ledger.apply(&view, &group)?;
+        let purge = writer.ledger.purge_orphans(&view, &group, &mut changes)?;
+        for key in changes.keys() {
+            self.hot.changed(key, group.sequence);
+        }
+        let active = &view.base.active;
+        active.insert(group.sequence, changes.into_iter());
+        let figures = writer.ledger.figures();
+        let mut published = self.published.write();
+        if let Some(view) = &mut published.view {
+            view.sequence = group.sequence;
+            view.figures = Arc::clone(&figures);
+        }
+        published.figures = figures;
+        drop(published);
+        drop(purge);
+        for batch in &mut group.batches {
+            self.buffers.give(std::mem::take(&mut batch.records));
+        }
+        writer.logged += group.length;
+        if !self.slow.load(Ordering::Relaxed)
+            && self.maintenance.may_gain()
+            && reclaim::lags(self, writer.logged)
+        {
+            self.signals.want_checkpoint();
+            self.slow_down(true);
+        }
+        self.signals.note_dirty(active.bytes(), writer.logged >= CHECKPOINT_LOG_BYTES, &self.queue);
+        Ok(())
+    }
+
+    /// Slows callers down, or lets them go on.
+    pub(super) fn slow_down(&self, lagging: bool) {
+        if self.slow.swap(lagging, Ordering::Relaxed) != lagging {
+            self.queue.throttle(lagging);
+        }
+    }
+
+    /// Has the index file brought up to date with everything before the call, and waits for it.
+    pub(super) fn checkpoint(&self, rebuild: bool, deadline: Duration) -> Result<(), StoreError> {
+        self.signals.checkpoint(rebuild, deadline).map_err(|error| match error {
+            CheckpointError::Failed(error) => self.queue.poisoned(&error),
+            CheckpointError::Closed => self.queue.closed(),
+            CheckpointError::Timeout => self.queue.timeout("checkpoint", deadline),
+        })
+    }
+
+    /// Makes a dictionary durable, then has it used.
+    pub(super) fn store_dictionary(
+        &self,
+        keyspace: u32,
+        dictionary: Arc<Dictionary>,
+    ) -> Result<(), StoreError> {
+        if self.dictionaries.get(dictionary.id).is_some() {
+            // Another with the same id, by a chance of one in two thousand million.
+            return Ok(());
+        }
+        let encoded = Encoded::dictionary(keyspace, &dictionary);
+        let number = self.queue.submit(encoded, Submitter::Internal)?;
+        self.wait_applied(number, "store a dictionary")?;
+        self.dictionaries.add(keyspace, dictionary);
+        Ok(())
     }
 
     /// The id of the keyspace with this name, which is created if needed.
@@ -133,230 +352,9 @@ impl Shared {
             return Ok(*id);
         }
         let id = keyspaces.values().max().map_or(1, |last| last + 1);
-        let number = self.queue.submit(Encoded::define(id, name), true)?;
-        self.wait_applied(number, "create a keyspace")?;
+        let number = self.queue.submit(Encoded::define(id, name), Submitter::Sync)?;
+        self.commit(number)?;
         keyspaces.insert(name.to_owned(), id);
         Ok(id)
     }
-
-    /// The row of a key in a state of the index, and through it the value.
-    pub(super) fn get(&self, view: &View, row_key: &[u8]) -> Result<Option<Value>, StoreError> {
-        let row = view.table.get(row_key).map_err(|e| self.index_error(e))?;
-        row.map(|row| self.resolve(row.value())).transpose()
-    }
-
-    /// Whether a key has a row in a state of the index.
-    pub(super) fn contains(&self, view: &View, row_key: &[u8]) -> Result<bool, StoreError> {
-        let row = view.table.get(row_key).map_err(|e| self.index_error(e))?;
-        Ok(row.is_some())
-    }
-
-    /// The value that a row names.
-    pub(super) fn resolve(&self, row: &[u8]) -> Result<Value, StoreError> {
-        let damaged = |reason| StoreError::IndexRow { path: self.index_path.clone(), reason };
-        match Row::decode(row).map_err(damaged)? {
-            Row::Inline { codec: Codec::Plain, stored, .. } => Ok(Value::small(stored)),
-            Row::Inline { codec: Codec::Zstd, raw, stored } => {
-                codec::decompress(stored, raw).map(Value::heap)
-            }
-            Row::Record(pointer) => self.fetch(&pointer),
-        }
-    }
-
-    /// An error of the index in words of the store.
-    pub(super) fn index_error(&self, error: impl Into<redb::Error>) -> StoreError {
-        match error.into() {
-            redb::Error::DatabaseClosed => self.queue.closed(),
-            error => StoreError::index(&self.index_path, error),
-        }
-    }
-
-    /// Figures as of now; after a close, those at its end.
-    pub(super) fn stats(&self) -> StoreStats {
-        let figures = Arc::clone(&self.published.read().figures);
-        let totals = figures.totals;
-        let mut stats = StoreStats {
-            segments: totals.segments,
-            live_bytes: totals.live,
-            total_bytes: totals.used,
-            sequence: totals.sequence,
-            queued_bytes: self.queue.held_bytes() as u64,
-            ..StoreStats::default()
-        };
-        for (name, id) in &*self.keyspaces.lock() {
-            stats.keys.insert(name.clone(), figures.keys(*id));
-        }
-        self.counters.fill(&mut stats);
-        stats
-    }
-
-    fn fetch(&self, pointer: &Pointer) -> Result<Value, StoreError> {
-        let Some(segment) = self.segments.get(pointer.segment) else {
-            if self.published.read().view.is_none() {
-                return Err(self.queue.closed());
-            }
-            let path = segment_path(&self.options.dir, pointer.segment);
-            return Err(StoreError::corrupt(&path, pointer.offset, "segment is missing"));
-        };
-        segment.value(pointer, self.options.verify_reads)
-    }
-}
-
-fn start_threads(
-    shared: &Arc<Shared>,
-    log: Log,
-    index: Index,
-    lock: Box<dyn LockGuard>,
-) -> Result<(), StoreError> {
-    let (sender, receiver) = bounded(PIPELINE_GROUPS);
-    let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
-        let built = thread::Builder::new().name(name.to_owned()).spawn(work);
-        built.map(drop).map_err(|e| StoreError::io("start a thread for", &shared.options.dir, e))
-    };
-    let indexer = Arc::clone(shared);
-    spawn("store-index", Box::new(move || run_indexer(&indexer, index, receiver, lock)))?;
-    let writer = Arc::clone(shared);
-    let started = spawn("store-writer", Box::new(move || run_writer(&writer, log, &sender)));
-    if started.is_err() {
-        // The sender is gone, so the other thread ends too.
-        shared.queue.close();
-    }
-    started
-}
-
-/// A flushed group on its way to the index, and the batches it answers.
-#[derive(Debug)]
-struct Handover {
-    group: FlushedGroup,
-    first: u64,
-    last: u64,
-    bytes: usize,
-}
-
-/// Poisons the store if its thread panics.
-struct PanicGuard<'a>(&'a Queue);
-
-impl Drop for PanicGuard<'_> {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            self.0.fail_all();
-        }
-    }
-}
-
-/// The writer: one group after the other, until the queue is closed or the disk fails.
-fn run_writer(shared: &Shared, mut log: Log, sender: &Sender<Handover>) {
-    let _guard = PanicGuard(&shared.queue);
-    while let Some(taken) = shared.queue.take(shared.options.max_group_bytes) {
-        let Taken { submissions, first, last, bytes } = taken;
-        let batches = submissions.into_iter().map(|submission| submission.encoded).collect();
-        match log.append(batches) {
-            Ok(group) => {
-                // An error means that the other thread has failed, and said so.
-                if sender.send(Handover { group, first, last, bytes }).is_err() {
-                    break;
-                }
-            }
-            Err(error) => {
-                tracing::error!(%error, "store stops writing");
-                shared.queue.fail(first, error);
-                break;
-            }
-        }
-    }
-    log.close();
-}
-
-/// Says that the store has ended, however its thread ends.
-struct StopGuard<'a>(&'a Queue);
-
-impl Drop for StopGuard<'_> {
-    fn drop(&mut self) {
-        self.0.stop();
-    }
-}
-
-/// The indexer: applies flushed groups and answers their callers, then ends the store.
-fn run_indexer(
-    shared: &Shared,
-    index: Index,
-    receiver: Receiver<Handover>,
-    lock: Box<dyn LockGuard>,
-) {
-    // Dropped in reverse: files and lock go before the end is told.
-    let _stop = StopGuard(&shared.queue);
-    let (lock, mut index) = (lock, index);
-    {
-        let _guard = PanicGuard(&shared.queue);
-        let mut logged = 0;
-        while let Ok(first) = receiver.recv() {
-            let mut handovers = vec![first];
-            while handovers.len() < PIPELINE_GROUPS
-                && let Ok(next) = receiver.try_recv()
-            {
-                handovers.push(next);
-            }
-            logged += handovers.iter().map(|handover| handover.group.length).sum::<u64>();
-            if let Err((first, error)) = apply(shared, &mut index, handovers, &mut logged) {
-                tracing::error!(%error, "store stops writing");
-                shared.queue.fail(first, error);
-                break;
-            }
-        }
-    }
-    // After a failure reads go on until the store is closed.
-    drop(receiver);
-    shared.queue.wait_closing();
-    finish(shared, index, lock);
-}
-
-/// Applies groups, answers their callers and takes a checkpoint if one is due. An error names the
-/// first batch that it concerns.
-fn apply(
-    shared: &Shared,
-    index: &mut Index,
-    handovers: Vec<Handover>,
-    logged: &mut u64,
-) -> Result<(), (u64, StoreError)> {
-    let first = handovers.first().map_or(0, |handover| handover.first);
-    let last = handovers.last().map_or(0, |handover| handover.last);
-    let bytes = handovers.iter().map(|handover| handover.bytes).sum();
-    let groups: Vec<_> = handovers.into_iter().map(|handover| handover.group).collect();
-    let applied = index.apply(&groups).and_then(|()| index.view());
-    let view = applied.map_err(|error| (first, error))?;
-    *shared.published.write() = Published::new(view);
-    shared.queue.complete(last, bytes);
-    if index.dirty_bytes >= CHECKPOINT_DIRTY_BYTES || *logged >= CHECKPOINT_LOG_BYTES {
-        checkpoint(shared, index).map_err(|error| (last + 1, error))?;
-        *logged = 0;
-    }
-    Ok(())
-}
-
-fn checkpoint(shared: &Shared, index: &mut Index) -> Result<(), StoreError> {
-    let clock = &shared.options.clock;
-    let before = clock.monotonic();
-    index.checkpoint()?;
-    shared.counters.checkpointed(clock.monotonic().saturating_sub(before));
-    Ok(())
-}
-
-/// Ends the store: last checkpoint, tails cut, files closed, lock released.
-fn finish(shared: &Shared, mut index: Index, lock: Box<dyn LockGuard>) {
-    let newest = shared.queue.newest();
-    if index.dirty_bytes > 0
-        && let Err(error) = checkpoint(shared, &mut index)
-    {
-        shared.queue.fail(newest + 1, error);
-    }
-    shared.published.write().view = None;
-    drop(index);
-    for segment in shared.segments.drain() {
-        if let Ok(segment) = Arc::try_unwrap(segment)
-            && let Err(error) = segment.trim()
-        {
-            tracing::warn!(%error, "segment not cut; the next opening does");
-        }
-    }
-    drop(lock);
 }

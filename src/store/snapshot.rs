@@ -12,16 +12,17 @@ use super::shared::Handle;
 use super::value::Value;
 
 /// The store as it was when the snapshot was taken; later writes do not show. Cheap to take and to
-/// clone. While it is kept, the index keeps the pages that it shows.
+/// clone. While it is kept, so are the pages of the index and the segments that it shows. What
+/// expires goes by the time of the reading.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
     /// `None` if the store was closed already. Goes before the handle, which may close the store.
-    view: Option<Arc<View>>,
+    view: Option<View>,
     handle: Arc<Handle>,
 }
 
 impl Snapshot {
-    pub(super) fn new(handle: Arc<Handle>, view: Option<Arc<View>>) -> Self {
+    pub(super) fn new(handle: Arc<Handle>, view: Option<View>) -> Self {
         Self { view, handle }
     }
 
@@ -66,7 +67,8 @@ impl Snapshot {
 
     /// Number of keys.
     pub fn len(&self, keyspace: &Keyspace) -> Result<u64, StoreError> {
-        Ok(self.admit(keyspace)?.figures.keys(keyspace.id()))
+        let view = self.admit(keyspace)?;
+        self.handle.shared.count(&view, keyspace.id())
     }
 
     /// Whether the keyspace has no key.
@@ -76,7 +78,7 @@ impl Snapshot {
 
     /// The [generation](Keyspace::generation) of the keyspace in this state.
     pub fn generation(&self, keyspace: &Keyspace) -> Result<u64, StoreError> {
-        Ok(self.admit(keyspace)?.figures.changed(keyspace.id()))
+        Ok(self.admit(keyspace)?.figures.keyspace(keyspace.id()).changed)
     }
 
     /// Keys in a range of keys; the values are not touched.
@@ -89,7 +91,7 @@ impl Snapshot {
         Keys::new(self.range(keyspace, bounds, direction))
     }
 
-    fn admit(&self, keyspace: &Keyspace) -> Result<Arc<View>, StoreError> {
+    fn admit(&self, keyspace: &Keyspace) -> Result<View, StoreError> {
         if !keyspace.belongs_to(&self.handle) {
             return Err(StoreError::ForeignKeyspace { name: keyspace.name().to_owned() });
         }

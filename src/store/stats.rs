@@ -1,14 +1,15 @@
 //! Counters of a store and their snapshot.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crossbeam::utils::CachePadded;
+use parking_lot::Mutex;
 use serde::Serialize;
 
-/// Stripes of the read counter, so that reading threads do not share a cache line.
-const STRIPES: usize = 8;
+/// Stripes of what reading threads count, so that they do not share a cache line.
+pub(super) const STRIPES: usize = 8;
 /// Latency classes per doubling.
 const CLASSES_PER_DOUBLING: u64 = 4;
 /// Latency classes: from 1 µs to about 18 minutes.
@@ -49,6 +50,18 @@ pub struct StoreStats {
     /// Rows gone through in order of their keys since the store was opened, by iterators that were
     /// dropped.
     pub rows_scanned: u64,
+    /// Look-ups that found the place of their value in the pointer cache.
+    pub pointer_hits: u64,
+    /// Look-ups that did not.
+    pub pointer_misses: u64,
+    /// Dictionaries for compression that are in use.
+    pub dictionaries: u64,
+    /// Segment files removed since the store was opened.
+    pub segments_reclaimed: u64,
+    /// Records moved out of segments with much dead since the store was opened.
+    pub records_moved: u64,
+    /// Bytes of them.
+    pub bytes_moved: u64,
     /// Bytes of batches that wait to become durable and visible.
     pub queued_bytes: u64,
 }
@@ -64,6 +77,11 @@ pub(super) struct Counters {
     flushes: [AtomicU64; CLASSES],
     reads: [CachePadded<AtomicU64>; STRIPES],
     rows_scanned: AtomicU64,
+    segments_reclaimed: AtomicU64,
+    records_moved: AtomicU64,
+    bytes_moved: AtomicU64,
+    /// Segments that cannot be reclaimed because something in them is damaged.
+    pub(super) broken: Mutex<BTreeSet<u32>>,
 }
 
 impl Default for Counters {
@@ -77,6 +95,10 @@ impl Default for Counters {
             flushes: std::array::from_fn(|_| AtomicU64::new(0)),
             reads: std::array::from_fn(|_| CachePadded::default()),
             rows_scanned: AtomicU64::new(0),
+            segments_reclaimed: AtomicU64::new(0),
+            records_moved: AtomicU64::new(0),
+            bytes_moved: AtomicU64::new(0),
+            broken: Mutex::default(),
         }
     }
 }
@@ -101,19 +123,20 @@ impl Counters {
 
     /// Counts lookups.
     pub(super) fn read(&self, keys: usize) {
-        use std::cell::Cell;
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
-        thread_local! {
-            static STRIPE: Cell<Option<usize>> = const { Cell::new(None) };
-        }
-        let stripe = STRIPE.get().unwrap_or_else(|| {
-            let next = NEXT.fetch_add(1, Ordering::Relaxed) % STRIPES;
-            STRIPE.set(Some(next));
-            next
-        });
-        if let Some(counter) = self.reads.get(stripe) {
+        if let Some(counter) = self.reads.get(stripe()) {
             counter.fetch_add(keys as u64, Ordering::Relaxed);
         }
+    }
+
+    /// Counts segment files removed.
+    pub(super) fn reclaimed(&self, segments: usize) {
+        self.segments_reclaimed.fetch_add(segments as u64, Ordering::Relaxed);
+    }
+
+    /// Counts records moved.
+    pub(super) fn moved(&self, records: u32, bytes: usize) {
+        self.records_moved.fetch_add(records.into(), Ordering::Relaxed);
+        self.bytes_moved.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
     /// Counts the rows of one iterator.
@@ -130,6 +153,9 @@ impl Counters {
         stats.batches = self.batches.load(Ordering::Relaxed);
         stats.flushes = total;
         stats.rows_scanned = self.rows_scanned.load(Ordering::Relaxed);
+        stats.segments_reclaimed = self.segments_reclaimed.load(Ordering::Relaxed);
+        stats.records_moved = self.records_moved.load(Ordering::Relaxed);
+        stats.bytes_moved = self.bytes_moved.load(Ordering::Relaxed);
         stats.checkpoints = self.checkpoints.load(Ordering::Relaxed);
         stats.checkpoint_max_micros = self.checkpoint_max.load(Ordering::Relaxed);
         stats.flush_max_micros = self.flush_max.load(Ordering::Relaxed);
@@ -137,6 +163,20 @@ impl Counters {
         stats.flush_p99_micros = percentile(&counts, total, 99).min(stats.flush_max_micros);
         stats.reads = self.reads.iter().map(|stripe| stripe.load(Ordering::Relaxed)).sum();
     }
+}
+
+/// The stripe of this thread, below [`STRIPES`].
+pub(super) fn stripe() -> usize {
+    use std::cell::Cell;
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static STRIPE: Cell<Option<usize>> = const { Cell::new(None) };
+    }
+    STRIPE.get().unwrap_or_else(|| {
+        let next = NEXT.fetch_add(1, Ordering::Relaxed) % STRIPES;
+        STRIPE.set(Some(next));
+        next
+    })
 }
 
 fn micros(duration: Duration) -> u64 {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use super::map::Map;
+use super::segment::Lease;
 
 /// Bytes of a stored value: cheap to clone, alive as long as it is kept, independent of the store.
 ///
@@ -17,16 +17,16 @@ pub struct Value {
 
 #[derive(Clone)]
 enum Repr {
-    Mapped { map: Arc<Map>, start: usize, end: usize },
+    Mapped { lease: Arc<Lease>, start: usize, end: usize },
     Heap(Arc<Vec<u8>>),
     Small(Arc<[u8]>),
 }
 
 impl Value {
-    /// The bytes `start..end` of a map; `None` if it is shorter.
-    pub(super) fn mapped(map: &Arc<Map>, start: usize, end: usize) -> Option<Self> {
-        map.bytes().get(start..end)?;
-        Some(Self { repr: Repr::Mapped { map: Arc::clone(map), start, end } })
+    /// The bytes `start..end` of a mapped segment, which must have them.
+    pub(super) fn mapped(lease: Arc<Lease>, start: usize, end: usize) -> Self {
+        debug_assert!(lease.segment.mapped(start, end).is_some(), "the caller checked the range");
+        Self { repr: Repr::Mapped { lease, start, end } }
     }
 
     /// Takes over a buffer.
@@ -50,8 +50,9 @@ impl Deref for Value {
 
     fn deref(&self) -> &[u8] {
         match &self.repr {
-            Repr::Mapped { map, start, end } => {
-                map.bytes().get(*start..*end).expect("invariant: `mapped` checked the range")
+            Repr::Mapped { lease, start, end } => {
+                let bytes = lease.segment.mapped(*start, *end);
+                bytes.expect("invariant: the range was checked, and maps do not shrink")
             }
             Repr::Heap(bytes) => bytes,
             Repr::Small(bytes) => bytes,

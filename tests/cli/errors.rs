@@ -80,11 +80,21 @@ fn a_data_path_below_a_regular_file_is_named() {
 fn reading_where_nothing_is_stored_says_so_and_makes_nothing() {
     let data = Data::new();
     let url = "https://example.com/";
-    for line in [&["infos"][..], &["pages"], &["get", url], &["why", url], &["stats"], &["check"]] {
+    let copy = data.file("copy");
+    for line in [
+        &["infos"][..],
+        &["pages"],
+        &["get", url],
+        &["why", url],
+        &["stats"],
+        &["check"],
+        &["compact"],
+        &["backup", copy.to_str().unwrap()],
+    ] {
         let line = data.run(line).complaint(1);
         assert!(line.contains("nothing is stored in"), "{line}");
     }
-    assert!(!exists(&data.path()));
+    assert!(!exists(&data.path()) && !exists(&copy));
 }
 
 #[test]
@@ -125,10 +135,19 @@ fn a_directory_in_use_names_its_holder() {
     let holder = Running::start(data.command(&crawl_line(&url, &[])));
     // The robots.txt and the first page are answered, so the directory is open.
     assert!(server.wait_for(2, crate::support::PATIENCE));
-    for line in [&crawl_line(&url, &[])[..], &["infos"], &["pages"], &["check"]] {
+    let copy = data.file("copy");
+    for line in [
+        &crawl_line(&url, &[])[..],
+        &["infos"],
+        &["pages"],
+        &["check"],
+        &["compact"],
+        &["backup", copy.to_str().unwrap()],
+    ] {
         let line = data.run(line).complaint(1);
         assert!(line.contains(&format!("process {}", holder.id())), "{line}");
     }
+    assert!(!exists(&copy));
     holder.kill();
     data.run(&["pages"]).output();
 }
@@ -146,8 +165,6 @@ fn a_wrong_configuration_is_told_with_file_and_line() {
     ] {
         fs::write(&config, text).unwrap();
         for command in [&["config", "--config", path][..], &["infos", "--config", path]] {
-            // The directory must not be empty, or `infos` stops before it reads its settings.
-            fs::create_dir_all(data.path().join("x")).unwrap();
             let line = data.run(command).complaint(1);
             for part in parts {
                 assert!(line.contains(part), "{part} is not in {line}");

@@ -9,6 +9,7 @@ mod demo;
 mod errors;
 mod extracting;
 mod facts;
+mod maintaining;
 mod program;
 mod reading;
 mod site;

@@ -64,6 +64,17 @@ fn a_page_can_be_had_in_every_form() {
     let host = url.trim_start_matches("http://").trim_end_matches('/');
     assert_eq!(data.run(&["pages", "--json", "--host", host]).json().len(), 2);
     assert!(data.run(&["pages", "--host", "example.com"]).output().is_empty());
+    let listed = |more: &[&str]| -> Vec<String> {
+        let pages = data.run(&[&["pages", "--json"], more].concat()).json();
+        pages.iter().map(|page| page["url"].as_str().unwrap().to_owned()).collect()
+    };
+    let other = server.url("/b");
+    assert_eq!(listed(&[]), [url.as_str(), other.as_str()]);
+    assert_eq!(listed(&["--reverse", "--limit", "1"]), [other.as_str()]);
+    assert_eq!(listed(&["--after", &url]), [other.as_str()]);
+    assert_eq!(listed(&["--prefix", &other]), [other.as_str()]);
+    let line = data.run(&["pages", "--after", &server.url("/none")]).complaint(1);
+    assert!(line.contains("is not stored"), "{line}");
     assert!(data.run(&["why", &url]).output().contains("done"));
     assert!(data.run(&["check"]).status == Some(0));
 }

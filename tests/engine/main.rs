@@ -23,6 +23,7 @@ mod distillers_that_wait;
 mod documentation_is_walked_whole;
 mod facts_of_a_model;
 mod killed_and_resumed;
+mod looking_after_the_store;
 #[cfg(target_os = "linux")]
 mod many_hosts_at_once;
 #[cfg(target_os = "linux")]

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use gristmill::store::{ReadMode, Store, StoreError};
+use gristmill::store::{KeyspaceOptions, PutOptions, ReadMode, Store, StoreError, Verification};
 
 use crate::{MINUTE, copy_dir, noise, plain};
 
@@ -101,8 +101,11 @@ fn a_flipped_byte_in_a_checkpointed_value_fails_that_value_alone() {
         let report = store.check().unwrap();
         assert_eq!(report.problem_count, 1, "{report:?}");
         drop((store, keyspace));
-        let trusting =
-            Store::builder(dir.path()).read_mode(mode).verify_reads(false).open().unwrap();
+        let trusting = Store::builder(dir.path())
+            .read_mode(mode)
+            .verification(Verification::Never)
+            .open()
+            .unwrap();
         let value = plain(&trusting, "k").get([4]).unwrap().unwrap();
         assert_eq!(value.iter().zip(noise(4, 5000)).filter(|(a, b)| **a != *b).count(), 1);
     }
@@ -180,4 +183,83 @@ fn a_missing_index_beside_segments_is_refused() {
     let dir = crashed();
     fs::remove_file(dir.path().join("index.redb")).unwrap();
     assert!(matches!(Store::open(dir.path()), Err(StoreError::Corrupt { .. })));
+}
+
+/// A closed store of 40 keys with everything an index can hold.
+fn closed() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::builder(dir.path()).segment_bytes(64 << 10).open().unwrap();
+    let shared = KeyspaceOptions::default().deduplicated();
+    let (k, shared) = (plain(&store, "k"), store.keyspace("shared", shared).unwrap());
+    let year = PutOptions::ttl(std::time::Duration::from_hours(365 * 24));
+    for round in 0..20_u8 {
+        k.put_with([round], noise(round.into(), 50 * usize::from(round)), year).unwrap();
+        shared.put([round], noise(u64::from(round % 3), 700)).unwrap();
+    }
+    store.close(MINUTE).unwrap();
+    dir
+}
+
+/// Reads everything; a value that is wrong without an error is a failure.
+fn read_all(store: &Store) -> Result<(), StoreError> {
+    let spaces = ["k", "shared"].map(|name| store.keyspace(name, KeyspaceOptions::default()));
+    let [k, shared] = spaces;
+    let (k, shared) = (k?, shared?);
+    for round in 0..20_u8 {
+        for (space, expected) in [
+            (&k, noise(round.into(), 50 * usize::from(round))),
+            (&shared, noise(u64::from(round % 3), 700)),
+        ] {
+            let value = space.get([round])?;
+            assert_eq!(value.as_deref(), Some(expected.as_slice()), "{round}");
+        }
+    }
+    k.prefix("").chain(shared.prefix("")).try_for_each(|row| row.map(drop))
+}
+
+#[test]
+fn a_flipped_byte_anywhere_in_the_index_is_found_when_it_is_verified() {
+    let dir = closed();
+    let path = dir.path().join("index.redb");
+    let clean = fs::read(&path).unwrap();
+    let (mut random, mut refused, mut harmless) = (crate::Random(77), 0, 0);
+    // All of the file's own header, and a sample of the pages that are not empty.
+    let written: Vec<usize> = (0..clean.len()).filter(|at| clean[*at] != 0).collect();
+    let sample =
+        (0..250).map(|_| written[usize::try_from(random.below(written.len() as u64)).unwrap()]);
+    for at in (0..320).step_by(3).chain(sample) {
+        let copy = copy_dir(dir.path());
+        let mut bytes = clean.clone();
+        bytes[at] ^= 1 << (at % 8);
+        fs::write(copy.path().join("index.redb"), &bytes).unwrap();
+        let store = Store::builder(copy.path()).verify_index(true).open();
+        match store.and_then(|store| read_all(&store).and_then(|()| store.check())) {
+            // In a page that is free, or a part of the header that is not used now.
+            Ok(report) if report.is_clean() => harmless += 1,
+            Ok(_)
+            | Err(
+                StoreError::Index { .. }
+                | StoreError::IndexRow { .. }
+                | StoreError::Io { .. }
+                | StoreError::FormatTooNew { .. }
+                | StoreError::Corrupt { .. },
+            ) => refused += 1,
+            Err(error) => panic!("byte {at}: {error:?}"),
+        }
+    }
+    assert!(refused > 30 && harmless > 0, "{refused} found, {harmless} harmless");
+}
+
+#[test]
+fn a_cut_index_is_refused() {
+    let dir = closed();
+    let clean = fs::read(dir.path().join("index.redb")).unwrap();
+    for length in [0, 1, 100, 512, 4096, clean.len() / 2, clean.len() - 1] {
+        let copy = copy_dir(dir.path());
+        fs::write(copy.path().join("index.redb"), &clean[..length]).unwrap();
+        let store = Store::builder(copy.path()).verify_index(true).open();
+        let error = store.and_then(|store| read_all(&store)).unwrap_err();
+        let typed = matches!(error, StoreError::Index { .. } | StoreError::Io { .. });
+        assert!(typed, "{length} bytes: {error:?}");
+    }
 }

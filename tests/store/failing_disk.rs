@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use gristmill::store::{KeyspaceOptions, Store, StoreError};
 
-use crate::sim::{Fault, SimVfs};
+use crate::sim::{Call, Fault, SimVfs, Which};
+use crate::workload::Run;
 use crate::{MINUTE, noise, plain};
 
 fn open(vfs: &SimVfs) -> Result<Store, StoreError> {
@@ -61,7 +62,7 @@ fn an_error_of_any_single_call_is_typed_and_loses_nothing_acknowledged() {
                 let full = kind == ErrorKind::StorageFull;
                 assert!(!full || text.contains("no space left"), "call {call}: {text}");
             }
-            vfs.restart();
+            vfs.mend();
             let store = open(&vfs).unwrap_or_else(|error| panic!("call {call}: {error}"));
             let keyspace = plain(&store, "k");
             for round in 0..acknowledged {
@@ -90,5 +91,86 @@ fn short_writes_are_completed() {
         let store = open(&vfs).unwrap();
         assert_eq!(plain(&store, "k").len().unwrap(), 8);
         assert!(store.check().unwrap().is_clean());
+    }
+}
+
+/// What an error says, with all that it stems from.
+fn text(error: &StoreError) -> String {
+    let chain = std::iter::successors(Some(error as &dyn std::error::Error), |error| {
+        std::error::Error::source(*error)
+    });
+    chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+#[test]
+fn a_failure_of_the_nth_flush_lets_nothing_be_acknowledged_later() {
+    for flush in 1..40 {
+        let (vfs, mut acknowledged) = (SimVfs::default(), Vec::new());
+        let store = open(&vfs).unwrap();
+        let keyspace = plain(&store, "k");
+        vfs.fail_at(Which::Only(Call::Flush), flush, Fault::Once(ErrorKind::Other));
+        let mut failed = false;
+        for round in 0..25_u64 {
+            let mut batch = store.batch();
+            batch.put(&keyspace, round.to_be_bytes(), noise(round, 4000));
+            let result = if round % 2 == 0 {
+                batch.commit()
+            } else {
+                batch.commit_buffered().and_then(|ticket| ticket.wait(MINUTE))
+            };
+            match result {
+                Ok(()) => {
+                    // The segment prepared ahead may have failed, which the log does not mind.
+                    assert!(!failed, "flush {flush}: acknowledged after the failure");
+                    acknowledged.push(round);
+                }
+                Err(StoreError::Poisoned { .. }) => failed = true,
+                Err(error) => panic!("flush {flush}: {error}"),
+            }
+            for round in &acknowledged {
+                let value = keyspace.get(round.to_be_bytes()).unwrap();
+                assert_eq!(value.unwrap(), noise(*round, 4000), "reads go on");
+            }
+            assert_eq!(keyspace.len().unwrap(), acknowledged.len() as u64);
+        }
+        let image = vfs.power_loss(flush);
+        drop((store, keyspace));
+        let store = open(&image).unwrap();
+        let keyspace = plain(&store, "k");
+        for round in &acknowledged {
+            let value = keyspace.get(round.to_be_bytes()).unwrap();
+            assert_eq!(value.unwrap(), noise(*round, 4000), "flush {flush}");
+        }
+        // At most the batch that was told of its failure is there beside them.
+        assert!(keyspace.len().unwrap() <= acknowledged.len() as u64 + 1);
+        assert!(store.check().unwrap().is_clean());
+    }
+}
+
+#[test]
+fn a_failure_of_any_call_reads_and_openings_too_loses_nothing_acknowledged() {
+    for seed in 0..40_u64 {
+        let mut run = Run::on(SimVfs::default());
+        let kind = [ErrorKind::Other, ErrorKind::StorageFull][usize::from(seed % 4 == 0)];
+        let call = 1 + seed * 37 % 700;
+        let fault = if seed % 3 == 0 { Fault::Lasting(kind) } else { Fault::Once(kind) };
+        run.vfs.fail_at(Which::Any, call, fault);
+        let result = run.work(seed);
+        if let Err(error) = &result {
+            let typed = !matches!(error, StoreError::Corrupt { .. } | StoreError::IndexRow { .. });
+            assert!(typed, "seed {seed}, call {call}: {}", text(error));
+        }
+        let mut run = run.with_disk(run.vfs.kill());
+        run.verify(&format!("seed {seed}, call {call}"));
+    }
+}
+
+#[test]
+fn short_writes_do_no_harm_wherever_they_come() {
+    for seed in 0..20 {
+        let mut run = Run::on(SimVfs::default());
+        run.vfs.fail_at(Which::Only(Call::Write), 1 + seed * 11, Fault::ShortWrite);
+        run.work(seed).unwrap_or_else(|error| panic!("seed {seed}: {}", text(&error)));
+        run.verify(&format!("seed {seed}"));
     }
 }

@@ -1,116 +1,234 @@
-//! Random operations and reopenings against a `BTreeMap`.
+//! Random operations of every kind against a `BTreeMap`: batches, times to live, shared values,
+//! bulk loads, reclaiming, snapshots, backups, reopenings and kills.
 
-use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
-use gristmill::store::{Compression, Direction, Keyspace, KeyspaceOptions, Store};
+use gristmill::store::{Direction, Snapshot};
+use gristmill::time::ManualClock;
 use proptest::prelude::*;
 
+use crate::oracle::{Model, Op, Opened, SPACES, clock, now, on_disk};
+use crate::sim::SimVfs;
 use crate::{MINUTE, noise};
 
 #[derive(Debug, Clone)]
 enum Step {
-    Put(u8, Vec<u8>, usize),
-    Delete(u8, Vec<u8>),
+    Put {
+        space: usize,
+        key: Vec<u8>,
+        value: (u64, usize),
+        ttl: Option<u64>,
+    },
+    Delete {
+        space: usize,
+        key: Vec<u8>,
+    },
     /// Commits what was collected; buffered or not.
     Commit(bool),
+    BulkLoad(usize, u64),
+    Advance(u64),
+    Compact,
+    Check,
+    /// Copies the store and compares the copy.
+    Backup,
+    /// Keeps a snapshot, to be compared from then on.
+    Snapshot,
     Reopen,
-    /// Copies the files as they are, and goes on with the copy.
-    Crash,
+    /// On the simulated disk: the process is killed. On a real one as `Reopen`.
+    Kill,
 }
 
 fn step() -> impl Strategy<Value = Step> {
     let key = prop::collection::vec(prop::sample::select(vec![0_u8, 1, b'a', 0xff]), 0..3);
+    let value = (0..4_u64, prop::sample::select(vec![0_usize, 5, 256, 257, 3000, 20_000, 70_000]));
+    let ttl = prop::option::weighted(0.3, 0..5000_u64);
     prop_oneof![
-        8 => (0..2_u8, key.clone(), prop::sample::select(vec![0_usize, 5, 256, 257, 3000, 70_000]))
-            .prop_map(|(space, key, length)| Step::Put(space, key, length)),
-        4 => (0..2_u8, key).prop_map(|(space, key)| Step::Delete(space, key)),
-        4 => any::<bool>().prop_map(Step::Commit),
+        12 => (0..SPACES, key.clone(), value, ttl)
+            .prop_map(|(space, key, value, ttl)| Step::Put { space, key, value, ttl }),
+        5 => (0..SPACES, key).prop_map(|(space, key)| Step::Delete { space, key }),
+        6 => any::<bool>().prop_map(Step::Commit),
+        1 => (0..SPACES, 0..40_u64).prop_map(|(space, count)| Step::BulkLoad(space, count)),
+        2 => (0..3000_u64).prop_map(Step::Advance),
+        1 => Just(Step::Compact),
+        1 => Just(Step::Check),
+        1 => Just(Step::Backup),
+        1 => Just(Step::Snapshot),
         1 => Just(Step::Reopen),
-        1 => Just(Step::Crash),
+        1 => Just(Step::Kill),
     ]
 }
 
-type Model = [BTreeMap<Vec<u8>, Vec<u8>>; 2];
+/// Where the files lie.
+enum Disk {
+    Real(tempfile::TempDir),
+    Simulated(SimVfs),
+}
+
+impl Disk {
+    fn open(&self, name: &str, clock: &Arc<ManualClock>) -> Opened {
+        let opened = match self {
+            Self::Simulated(vfs) => Opened::open(on_disk(vfs, name, clock)),
+            Self::Real(dir) => {
+                let builder = gristmill::store::Store::builder(dir.path().join(name));
+                let clock = Arc::<ManualClock>::clone(clock);
+                Opened::open(builder.segment_bytes(64 << 10).clock(clock))
+            }
+        };
+        opened.unwrap()
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        match self {
+            Self::Simulated(_) => name.into(),
+            Self::Real(dir) => dir.path().join(name),
+        }
+    }
+}
 
 struct World {
-    dir: tempfile::TempDir,
-    store: Store,
-    spaces: [Keyspace; 2],
+    disk: Disk,
+    opened: Opened,
+    clock: Arc<ManualClock>,
+    model: Model,
+    collected: Vec<Op>,
+    snapshots: Vec<(Snapshot, Model)>,
+    backups: u64,
 }
 
 impl World {
-    fn open(dir: tempfile::TempDir) -> Self {
-        let store = Store::builder(dir.path()).segment_bytes(64 << 10).open().unwrap();
-        let packed = KeyspaceOptions::compressed(Compression::Zstd(1));
-        let spaces = [crate::plain(&store, "plain"), store.keyspace("packed", packed).unwrap()];
-        Self { dir, store, spaces }
+    fn new(disk: Disk) -> Self {
+        let clock = clock();
+        let opened = disk.open("store", &clock);
+        let (model, collected, snapshots) = (Model::default(), Vec::new(), Vec::new());
+        Self { disk, opened, clock, model, collected, snapshots, backups: 0 }
     }
 
-    fn compare(&self, model: &Model) {
-        for (space, model) in self.spaces.iter().zip(model) {
-            let expected: Vec<_> = model.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
-            let read = |direction| {
-                let rows = space.range::<&[u8]>(.., direction).map(Result::unwrap);
-                rows.map(|(key, value)| (key, value.to_vec())).collect::<Vec<_>>()
-            };
-            assert!(read(Direction::Forward) == expected, "{:?}", space.name());
-            let mut reversed = read(Direction::Backward);
-            reversed.reverse();
-            assert!(reversed == expected);
-            assert_eq!(space.len().unwrap(), expected.len() as u64);
-            let some = space.range_keys(&b"\x01"[..]..&b"a\xff"[..], Direction::Forward);
+    fn compare(&self) {
+        let now = now(&self.clock);
+        let expected = self.model.visible(now);
+        self.opened.compare(&expected, "now");
+        for (number, space) in self.opened.spaces.iter().enumerate() {
             let bounds = b"\x01".to_vec()..b"a\xff".to_vec();
-            let some: Vec<_> = some.map(Result::unwrap).collect();
-            assert_eq!(some, model.range(bounds).map(|(k, _)| k.clone()).collect::<Vec<_>>());
+            let inside = |((space, key), _): &(&(usize, Vec<u8>), _)| {
+                *space == number && bounds.contains(key)
+            };
+            let keys = expected.iter().filter(inside).map(|((_, key), _)| key.clone());
+            let mut keys: Vec<_> = keys.collect();
+            let walk = |direction| {
+                space.range_keys(bounds.clone(), direction).map(Result::unwrap).collect::<Vec<_>>()
+            };
+            assert_eq!(walk(Direction::Forward), keys);
+            keys.reverse();
+            assert_eq!(walk(Direction::Backward), keys);
         }
+        for (snapshot, model) in &self.snapshots {
+            let expected = model.visible(now);
+            let gathered = self.opened.gather(|space| snapshot.prefix(space, "")).unwrap();
+            assert!(gathered == expected, "snapshot");
+            for (number, space) in self.opened.spaces.iter().enumerate() {
+                let count = expected.keys().filter(|(space, _)| *space == number).count();
+                assert_eq!(snapshot.len(space).unwrap(), count as u64);
+            }
+        }
+    }
+
+    fn commit(&mut self, buffered: bool) {
+        let ops = std::mem::take(&mut self.collected);
+        let batch = self.opened.batch(&ops);
+        self.model.apply(&ops, now(&self.clock));
+        if buffered {
+            batch.commit_buffered().unwrap();
+            self.opened.store.flush().unwrap();
+        } else {
+            batch.commit().unwrap();
+        }
+        self.compare();
+    }
+
+    fn bulk_load(&mut self, space: usize, count: u64) {
+        let value = |number| noise(number % 7, 900);
+        let entries = (0..count).map(|number| (number.to_be_bytes(), value(number)));
+        let loaded = self.opened.store.bulk_load(&self.opened.spaces[space], entries).unwrap();
+        assert_eq!(loaded, count);
+        let put = |number: u64| {
+            let (key, value) = (number.to_be_bytes().to_vec(), value(number));
+            Op::Put { space, key, value, ttl: None }
+        };
+        self.model.apply(&(0..count).map(put).collect::<Vec<_>>(), now(&self.clock));
+    }
+
+    fn backup(&mut self) {
+        self.backups += 1;
+        let name = format!("backup-{}", self.backups);
+        self.opened.store.backup(self.disk.path(&name)).unwrap();
+        let copy = self.disk.open(&name, &self.clock);
+        copy.compare(&self.model.visible(now(&self.clock)), &name);
+        copy.check(&name);
+    }
+
+    fn reopen(mut self, kill: bool) -> Self {
+        self.snapshots.clear();
+        self.collected.clear();
+        let Self { mut disk, opened, .. } = self;
+        match &mut disk {
+            Disk::Simulated(vfs) if kill => {
+                let left = vfs.kill();
+                *vfs = left;
+                drop(opened);
+            }
+            _ => opened.store.close(MINUTE).unwrap(),
+        }
+        self.opened = disk.open("store", &self.clock);
+        self.disk = disk;
+        self.compare();
+        self
+    }
+
+    fn step(mut self, seed: u64, step: Step) -> Self {
+        match step {
+            Step::Put { space, key, value: (number, length), ttl } => {
+                let value = if space == 2 { noise(number, length) } else { noise(seed, length) };
+                let ttl = ttl.map(Duration::from_millis);
+                self.collected.push(Op::Put { space, key, value, ttl });
+            }
+            Step::Delete { space, key } => self.collected.push(Op::Delete { space, key }),
+            Step::Commit(buffered) => self.commit(buffered),
+            Step::BulkLoad(space, count) => self.bulk_load(space, count),
+            Step::Advance(millis) => self.clock.advance(Duration::from_millis(millis)),
+            Step::Compact => {
+                self.opened.store.compact().unwrap();
+                self.compare();
+            }
+            Step::Check => self.opened.check("in between"),
+            Step::Backup => self.backup(),
+            Step::Snapshot => {
+                self.snapshots.push((self.opened.store.snapshot(), self.model.clone()));
+            }
+            Step::Reopen => return self.reopen(false),
+            Step::Kill => return self.reopen(true),
+        }
+        self
     }
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
     #[test]
-    fn it_behaves_like_a_map(steps in prop::collection::vec(step(), 1..60)) {
-        let mut world = World::open(tempfile::tempdir().unwrap());
-        let (mut model, mut next) = (Model::default(), Model::default());
-        let mut batch = world.store.batch();
+    fn it_behaves_like_a_map(
+        real in any::<bool>(),
+        steps in prop::collection::vec(step(), 1..70),
+    ) {
+        let real = real.then(|| Disk::Real(tempfile::tempdir().unwrap()));
+        let mut world = World::new(real.unwrap_or_else(|| Disk::Simulated(SimVfs::default())));
         for (seed, step) in (1..).zip(steps) {
-            match step {
-                Step::Put(space, key, length) => {
-                    let value = noise(seed, length);
-                    batch.put(&world.spaces[usize::from(space)], &key, &value);
-                    next[usize::from(space)].insert(key, value);
-                }
-                Step::Delete(space, key) => {
-                    batch.delete(&world.spaces[usize::from(space)], &key);
-                    next[usize::from(space)].remove(&key);
-                }
-                Step::Commit(buffered) => {
-                    let full = std::mem::replace(&mut batch, world.store.batch());
-                    if buffered {
-                        full.commit_buffered().unwrap();
-                        world.store.flush().unwrap();
-                    } else {
-                        full.commit().unwrap();
-                    }
-                    model.clone_from(&next);
-                    world.compare(&model);
-                }
-                Step::Reopen => {
-                    let World { dir, store, .. } = world;
-                    store.close(MINUTE).unwrap();
-                    world = World::open(dir);
-                    batch = world.store.batch();
-                    next.clone_from(&model);
-                }
-                Step::Crash => {
-                    let copy = crate::copy_dir(world.dir.path());
-                    world = World::open(copy);
-                    batch = world.store.batch();
-                    next.clone_from(&model);
-                }
-            }
+            world = world.step(seed, step);
         }
-        world.compare(&model);
-        assert!(world.store.check().unwrap().is_clean());
+        world.compare();
+        world.opened.check("at the end");
+        world.opened.store.compact().unwrap();
+        world.compare();
+        world.opened.check("compacted");
     }
 }

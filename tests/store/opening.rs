@@ -70,7 +70,7 @@ fn a_segment_of_a_newer_format_is_refused() {
     bytes[56..64].copy_from_slice(&checksum.to_le_bytes());
     fs::write(&path, bytes).unwrap();
     let error = Store::open(crashed.path()).unwrap_err();
-    assert!(matches!(error, StoreError::FormatTooNew { found: 9, supported: 1, .. }), "{error}");
+    assert!(matches!(error, StoreError::FormatTooNew { found: 9, supported: 2, .. }), "{error}");
 }
 
 #[test]
@@ -97,4 +97,70 @@ fn a_store_of_many_segments_keeps_few_files_open() {
     assert!(count_open() <= 4);
     assert_eq!(plain(&store, "k").get([7]).unwrap().unwrap(), crate::noise(7, 40_000));
     assert!(store.check().unwrap().is_clean());
+}
+
+#[test]
+fn two_openings_at_once_and_only_one_gets_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let barrier = std::sync::Barrier::new(4);
+    let opened: Vec<_> = std::thread::scope(|scope| {
+        let open = || {
+            barrier.wait();
+            Store::open(dir.path())
+        };
+        let threads: Vec<_> = (0..4).map(|_| scope.spawn(open)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let (got, refused): (Vec<_>, Vec<_>) = opened.into_iter().partition(Result::is_ok);
+    assert_eq!(got.len(), 1);
+    for error in refused {
+        assert!(matches!(error, Err(StoreError::InUse { .. })), "{error:?}");
+    }
+}
+
+/// Run by the test below in a process that may not write.
+#[test]
+fn process_without_rights_opens() {
+    let Some(dir) = std::env::var_os("GRISTMILL_TEST_OPEN_FORBIDDEN") else { return };
+    let dir = std::path::Path::new(&dir);
+    for path in [dir.join("store"), dir.join("new"), dir.to_path_buf()] {
+        let error = Store::open(&path).unwrap_err();
+        let StoreError::Io { path: named, source, .. } = &error else { panic!("{error:?}") };
+        assert!(named.starts_with(&path), "{error}");
+        assert_eq!(source.kind(), std::io::ErrorKind::PermissionDenied, "{error}");
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn a_directory_that_must_not_be_written_is_named() {
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::process::CommandExt;
+    /// The user `nobody` and its group, nearly everywhere.
+    const NOBODY: u32 = 65_534;
+    let dir = tempfile::tempdir().unwrap();
+    let mode = |path: &std::path::Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    drop(plain(&Store::open(dir.path().join("store")).unwrap(), "k").put("a", "b"));
+    // The program where anybody may read it.
+    let program = dir.path().join("program");
+    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    mode(&dir.path().join("store"), 0o555);
+    mode(dir.path(), 0o555);
+    let mut command = Command::new(&program);
+    command
+        .args(["--exact", "opening::process_without_rights_opens", "--nocapture"])
+        .env("GRISTMILL_TEST_OPEN_FORBIDDEN", dir.path())
+        .current_dir("/");
+    // The rights of files do not bind root.
+    if rustix::process::geteuid().is_root() {
+        command.uid(NOBODY).gid(NOBODY);
+    }
+    let output = command.output().unwrap();
+    mode(dir.path(), 0o755);
+    mode(&dir.path().join("store"), 0o755);
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
+    assert!(text(&output.stdout).contains("1 passed"));
 }

@@ -59,7 +59,11 @@ pub(crate) enum Command {
     /// Print the figures of the last or running crawl
     Stats(Stats),
     /// Verify every record of the store
-    Check,
+    Check(Maintain),
+    /// Make the store as small as it can be
+    Compact(Maintain),
+    /// Copy everything that is stored into another directory
+    Backup(Backup),
     /// Print the settings in force as TOML
     Config,
 }
@@ -201,9 +205,21 @@ pub(crate) struct Pages {
     /// Only those of this host
     #[arg(long, value_name = "H")]
     pub(crate) host: Option<String>,
+    /// Only those whose URL begins with this text
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) prefix: Option<String>,
     /// Only those fetched within this time, such as 2h
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub(crate) since: Option<Duration>,
+    /// The last first
+    #[arg(long)]
+    pub(crate) reverse: bool,
+    /// At most so many
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+    /// Only those that come after this stored page, to go on where an earlier list ended
+    #[arg(long, value_name = "URL", value_parser = parse_url)]
+    pub(crate) after: Option<Url>,
     /// One JSON object a line
     #[arg(long)]
     pub(crate) json: bool,
@@ -248,6 +264,24 @@ pub(crate) struct Extract {
     #[arg(long, value_name = "URL", value_parser = parse_url)]
     pub(crate) url: Option<Url>,
     /// One JSON object a document
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Arguments of what looks after the store.
+#[derive(Debug, Args)]
+pub(crate) struct Maintain {
+    /// Print the report as one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Backup {
+    /// Directory of the copy; it is made if needed and must not hold a store
+    #[arg(value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// Print the report as one JSON object
     #[arg(long)]
     pub(crate) json: bool,
 }

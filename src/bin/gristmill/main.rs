@@ -48,7 +48,9 @@ fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
         Command::Extract(extract) => commands::extract::run(place, extract),
         Command::Why(why) => commands::why::run(place, why),
         Command::Stats(stats) => commands::stats::run(place, stats),
-        Command::Check => commands::check::run(place),
+        Command::Check(check) => commands::check::run(place, check),
+        Command::Compact(compact) => commands::compact::run(place, compact),
+        Command::Backup(backup) => commands::backup::run(place, backup),
         Command::Config => commands::config::run(place),
     }
 }

@@ -1,8 +1,10 @@
 //! Reading what an engine has stored: infos, pages, bodies and reasons.
 //!
 //! Each query reads one state of the store, and its result is kept for those who ask the same again
-//! before anything that it came from is written ([`results`]).
+//! before anything that it came from is written ([`results`]). Listings of pages go along one of four
+//! indexes ([`pages`]).
 
+mod pages;
 pub(super) mod results;
 #[cfg(test)]
 mod tests;
@@ -16,15 +18,14 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::distill::RejectedWhy;
-use super::tables::{
-    JobId, JobRow, PageRow, Tables, UrlRow, decode_row, host_key, time_key, trailing_url_key,
-};
+use super::tables::{JobId, JobRow, PageRow, Tables, UrlRow, decode_row, time_key};
 use super::{Engine, Error};
 use crate::model::{Hop, Info, Reason};
 use crate::store::{Direction, Keyspace, Snapshot, Value};
 use crate::time::Timestamp;
 use crate::url::UrlKey;
 
+pub use pages::{PageCursor, PageEntry, PageQuery};
 use results::{Asked, Reading, weight_of};
 
 /// A chain of redirects or duplicates longer than this is not followed.
@@ -36,15 +37,6 @@ pub struct InfoQuery {
     /// Only those of the focus with this text.
     pub focus: Option<String>,
     /// Only those accepted at or after this time.
-    pub since: Option<Timestamp>,
-}
-
-/// Which pages to list. The default: all.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct PageQuery {
-    /// Only those of this host (`example.com`, or `example.com:8080`).
-    pub host: Option<String>,
-    /// Only those fetched at or after this time.
     pub since: Option<Timestamp>,
 }
 
@@ -64,60 +56,6 @@ pub struct Quarantined {
     pub why: RejectedWhy,
     /// When.
     pub created_at: Timestamp,
-}
-
-/// What is known of a stored page, without its bodies.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct PageEntry {
-    /// The URL it is stored under.
-    pub url: Url,
-    /// Status of the answer that brought it.
-    pub status: u16,
-    /// Title.
-    pub title: Option<String>,
-    /// Language, as a BCP 47 tag.
-    pub language: Option<String>,
-    /// Media type of the answer.
-    pub media_type: Option<String>,
-    /// Character encoding it was read in.
-    pub charset: Option<String>,
-    /// Publication date as the page gives it.
-    pub published_at: Option<String>,
-    /// Length of the raw body.
-    pub bytes: u64,
-    /// Number of links found.
-    pub links: u64,
-    /// When it was fetched.
-    pub fetched_at: Timestamp,
-    /// BLAKE3 of its normalised text, in hexadecimal; absent where extraction is off.
-    pub content_hash: Option<String>,
-    /// A page with the same text that was stored before.
-    pub duplicate_of: Option<Url>,
-    /// Why it has no text, where extraction failed.
-    pub extract_failure: Option<String>,
-    /// Redirects that led to it, the first time it was found.
-    pub hops: Vec<Hop>,
-}
-
-impl From<PageRow> for PageEntry {
-    fn from(row: PageRow) -> Self {
-        Self {
-            url: row.url,
-            status: row.status,
-            title: row.title,
-            language: row.language,
-            media_type: row.media_type,
-            charset: row.charset,
-            published_at: row.published_at,
-            bytes: row.bytes,
-            links: row.links,
-            fetched_at: row.fetched_at,
-            content_hash: row.content_hash,
-            duplicate_of: row.duplicate_of,
-            extract_failure: row.extract_failure,
-            hops: row.hops,
-        }
-    }
 }
 
 /// A stored page; its bodies are read when asked for, so the engine must still be open.
@@ -212,18 +150,6 @@ impl Engine {
         Ok(by_focus(reading, rows, "quarantine", query, |refused: &Quarantined| &refused.focus))
     }
 
-    /// The stored pages: by time where `since` is given, else by host.
-    pub fn pages(
-        &self,
-        query: &PageQuery,
-    ) -> Result<impl Iterator<Item = Result<PageEntry, Error>> + use<>, Error> {
-        let tables = &self.shared()?.tables;
-        let keyspaces = [&tables.pages, &tables.by_host, &tables.by_time];
-        let reading = self.reading(Asked::Pages(query.clone()), &keyspaces)?;
-        let (tables, query) = (tables.clone(), query.clone());
-        Ok(reading.rows(move |snapshot| page_rows(tables, snapshot.clone(), &query)))
-    }
-
     /// The page stored under `url`, or under the URL that it redirected to.
     pub fn get(&self, url: &str) -> Result<Option<StoredPage>, Error> {
         let tables = &self.shared()?.tables;
@@ -313,39 +239,6 @@ fn by_focus<T: DeserializeOwned + Clone + Send + Sync + 'static>(
                 _ => true,
             })
     })
-}
-
-fn page_rows(
-    tables: Tables,
-    snapshot: Snapshot,
-    query: &PageQuery,
-) -> impl Iterator<Item = Result<(PageEntry, u64), Error>> + use<> {
-    let host = query.host.as_ref().map(|host| host.to_ascii_lowercase());
-    let keys = match (query.since, &host) {
-        (Some(since), _) => {
-            let bounds = since_bounds(Some(since));
-            snapshot.range_keys(&tables.by_time, bounds, Direction::Forward)
-        }
-        (None, Some(host)) => {
-            let mut prefix = host_key(host, UrlKey([0; 16]));
-            prefix.truncate(prefix.len() - 16);
-            snapshot.keys_prefix(&tables.by_host, &prefix)
-        }
-        (None, None) => snapshot.keys_prefix(&tables.by_host, []),
-    };
-    let wanted = move |page: &PageEntry| match &host {
-        Some(host) => crate::url::Host::of(&page.url).as_str() == host,
-        None => true,
-    };
-    keys.filter_map(move |key| {
-        let key = match key {
-            Ok(key) => trailing_url_key(&key)?,
-            Err(error) => return Some(Err(Error::from(error))),
-        };
-        page_row(&tables, &snapshot, key).transpose()
-    })
-    .map(|row| row.map(|(row, weight)| (PageEntry::from(row), weight)))
-    .filter(move |page| page.as_ref().map_or(true, |(page, _)| wanted(page)))
 }
 
 /// A page's row and its weight.

@@ -27,7 +27,7 @@ const OVERHEAD: u64 = 256;
 pub(in crate::engine) enum Asked {
     Infos(InfoQuery),
     Quarantined(InfoQuery),
-    Pages(PageQuery),
+    Pages(Box<PageQuery>),
     Page(UrlKey),
     Why(UrlKey),
 }

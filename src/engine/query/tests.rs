@@ -93,8 +93,6 @@ impl Bench {
         let (tables, url) = (self.tables(), url.parse::<Url>().unwrap());
         let key = UrlKey::from_url(&url);
         let mut batch = tables.store.batch();
-        batch.put(&tables.by_host, host_key(crate::url::Host::of(&url).as_str(), key), []);
-        batch.put(&tables.by_time, time_key(Timestamp(1), key.0), []);
         let row = PageRow {
             url,
             status,
@@ -112,7 +110,7 @@ impl Bench {
             hops: Vec::new(),
             headers: Headers::default(),
         };
-        batch.put(&tables.pages, key.0, encode_row(&row));
+        tables.put_page(&mut batch, key, &row, None);
         batch.commit().unwrap();
     }
 
@@ -145,7 +143,11 @@ impl Bench {
     fn ask_all(&self) -> Vec<String> {
         let (infos, pages) = (InfoQuery::default(), PageQuery::default());
         let odd = InfoQuery { focus: Some("odd".to_owned()), since: Some(Timestamp(1)) };
-        let late = PageQuery { since: Some(Timestamp(1)), host: Some("A.example".to_owned()) };
+        let late = PageQuery {
+            since: Some(Timestamp(1)),
+            host: Some("A.example".to_owned()),
+            ..PageQuery::default()
+        };
         let engine = &self.engine;
         let page = |url| engine.get(url).unwrap().map(|page| page.entry);
         vec![

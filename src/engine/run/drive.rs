@@ -215,7 +215,7 @@ impl RunState {
     }
 
     fn store_end(&self, stop: Option<StopReason>) -> Result<(), Error> {
-        self.shared.tables.store.flush()?;
+        self.receipts.settle(&self.shared.tables.store)?;
         if stop.is_some() {
             return Ok(());
         }

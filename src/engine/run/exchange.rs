@@ -146,7 +146,7 @@ impl RunState {
                 }
             }
         }
-        batch.commit_buffered()?;
+        self.receipts.commit(batch)?;
         self.publish(admissions);
         Ok(())
     }
@@ -209,7 +209,7 @@ impl RunState {
         });
         let mut batch = self.shared.tables.store.batch();
         let admissions = self.admit(&mut batch, candidates)?;
-        batch.commit_buffered()?;
+        self.receipts.commit(batch)?;
         self.publish(admissions);
         Ok(())
     }

@@ -173,7 +173,7 @@ impl RunState {
     pub(super) fn store_final(&self, record: &UrlRecord) -> Result<(), Error> {
         let mut batch = self.shared.tables.store.batch();
         self.put_final(&mut batch, record);
-        batch.commit_buffered()?;
+        self.receipts.commit(batch)?;
         Ok(())
     }
 

@@ -97,7 +97,7 @@ impl RunState {
                 self.put_quarantined(&mut batch, item, page, refused, now);
             }
         }
-        batch.commit_buffered()?;
+        self.receipts.commit(batch)?;
         self.counters.distilled.add(1);
         Ok(Ended::Stored)
     }

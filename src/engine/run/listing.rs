@@ -41,7 +41,7 @@ impl RunState {
         let mut batch = self.shared.tables.store.batch();
         self.put_final(&mut batch, record);
         let admissions = self.admit(&mut batch, candidates)?;
-        batch.commit_buffered()?;
+        self.receipts.commit(batch)?;
         self.publish(admissions);
         Ok(())
     }

@@ -26,6 +26,7 @@ mod infos;
 mod listing;
 mod page;
 mod progress;
+mod receipts;
 mod start;
 
 use std::fmt;
@@ -43,6 +44,7 @@ use crate::model::{Focus, Job};
 use distil::Distil;
 use progress::Counters;
 pub use progress::{LlmTotals, Progress, Report, StopReason};
+use receipts::Receipts;
 pub(super) use start::start;
 
 /// A run under way, or ended. Dropping it does not end the run.
@@ -68,6 +70,7 @@ pub(super) struct RunState {
     row: Mutex<JobRow>,
     focuses: Vec<(FocusId, Focus)>,
     counters: Counters,
+    receipts: Receipts,
     frontier: Mutex<Frontier>,
     flow: Mutex<Flow>,
     ended: Condvar,

@@ -9,9 +9,7 @@ use url::Url;
 use super::RunState;
 use crate::crawl::{Candidate, UrlRecord};
 use crate::engine::Error;
-use crate::engine::tables::{
-    PageRow, encode_row, hash_key, host_key, read_row, time_key, trailing_url_key,
-};
+use crate::engine::tables::{PageRow, encode_row, hash_key, read_row, trailing_url_key};
 use crate::extract::Input;
 use crate::fetch::Exchange;
 use crate::model::{Content, Link};
@@ -52,7 +50,7 @@ impl RunState {
             false
         };
         put_links(&mut batch, self, key, &links);
-        self.put_page_row(&mut batch, key, &row, stored);
+        tables.put_page(&mut batch, key, &row, stored);
         self.put_final(&mut batch, record);
         let follow = self.follows(content.as_ref());
         let depth = record.depth + 1;
@@ -73,7 +71,7 @@ impl RunState {
             Some(stored) => Some(self.withdraw_infos(&mut batch, key, &stored.url, text)?),
             None => None,
         };
-        batch.commit_buffered()?;
+        self.receipts.commit(batch)?;
         drop(withdrawn);
         self.publish(admissions);
         self.count_page(&row, links.len());
@@ -215,23 +213,6 @@ impl RunState {
         }
     }
 
-    fn put_page_row(
-        &self,
-        batch: &mut Batch,
-        key: UrlKey,
-        row: &PageRow,
-        stored: Option<&PageRow>,
-    ) {
-        let tables = &self.shared.tables;
-        if let Some(stored) = stored {
-            batch.delete(&tables.by_time, time_key(stored.fetched_at, key.0));
-        }
-        batch.put(&tables.pages, key.0, encode_row(row));
-        batch.put(&tables.by_time, time_key(row.fetched_at, key.0), []);
-        let host = crate::url::Host::of(&row.url);
-        batch.put(&tables.by_host, host_key(host.as_str(), key), []);
-    }
-
     fn count_page(&self, row: &PageRow, links: usize) {
         self.counters.pages.add(1);
         self.counters.links.add(links as u64);
@@ -264,7 +245,7 @@ impl RunState {
         if distil {
             self.put_pending_distil(&mut batch, key);
         }
-        self.put_page_row(&mut batch, key, &row, Some(stored));
+        tables.put_page(&mut batch, key, &row, Some(stored));
         self.put_final(&mut batch, record);
         let links = self.stored_links(key)?;
         let content = read_row::<Content>(&tables.content, "content", &key.0)?;
@@ -273,7 +254,7 @@ impl RunState {
         let candidates = links.iter().filter(|_| follow);
         let candidates = candidates.map(|url| Candidate::link(url, key, depth));
         let admissions = self.admit(&mut batch, candidates)?;
-        batch.commit_buffered()?;
+        self.receipts.commit(batch)?;
         self.publish(admissions);
         self.counters.pages.add(1);
         self.counters.unchanged.add(1);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 use url::Url;
 
-use super::{Counters, Distil, Flow, Run, RunState, StopReason};
+use super::{Counters, Distil, Flow, Receipts, Run, RunState, StopReason};
 use crate::config::Config;
 use crate::crawl::{Candidate, DocumentKind, Frontier, FrontierOptions, Now, ScopeRules};
 use crate::engine::query::next_job_id;
@@ -113,6 +113,7 @@ fn state(
         row: Mutex::new(row),
         focuses,
         counters: Counters::default(),
+        receipts: Receipts::default(),
         frontier: Mutex::new(frontier),
         flow: Mutex::new(Flow::default()),
         ended: Condvar::new(),
@@ -230,9 +231,11 @@ impl RunState {
             }
             if rows >= SWEEP_ROWS {
                 rows = 0;
-                std::mem::replace(&mut batch, tables.store.batch()).commit_buffered()?;
+                self.receipts.commit(std::mem::replace(&mut batch, tables.store.batch()))?;
             }
         }
+        // The focuses count as known only when all their rows are there.
+        self.receipts.settle(&tables.store)?;
         let mut row = self.row.lock();
         // A focus that the job has dropped misses the pages of this run: it is new when it comes back.
         row.focuses = self.focuses.iter().map(|(id, _)| *id).collect();

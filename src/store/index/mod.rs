@@ -1,92 +1,70 @@
-//! The index: where each key's value lies, in `redb`.
+//! The index: where each key's value lies.
 //!
-//! Two tables. `data` maps keyspace id (big-endian) and key to a row: a small value itself, or a
-//! pointer into a segment. `meta` holds the watermark, what each segment holds and each keyspace's
-//! name and count. All of it changes in one transaction, so a state of the index is always the
-//! exact result of the groups up to its watermark.
+//! Most of it is in `redb`, in two tables. `data` maps keyspace id (big-endian) and key to a row: a
+//! small value itself, a pointer into a segment, or the hash of a shared value. `meta` holds the
+//! watermark, what each segment holds and each keyspace's name and counts. What the newest groups
+//! changed is in memory (`delta`) until a checkpoint writes it all in one durable transaction, so
+//! the file is always the exact result of the groups up to its watermark.
+//!
+//! - `ledger`: what a group means for rows and counters.
+//! - `delta`: the rows of the newest groups.
+//! - `view`: a state of both together.
+//! - `row`, `meta`: encodings.
 
-mod apply;
+mod delta;
+mod ledger;
 mod meta;
 mod row;
+mod view;
 
-use std::fmt;
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use redb::{
-    Database, Durability, ReadOnlyTable, ReadableDatabase, StorageBackend, TableDefinition,
+    Database, Durability, ReadOnlyTable, ReadableDatabase, ReadableTable, StorageBackend,
+    TableDefinition,
 };
 
-use apply::{Apply, sorted_ops};
-use meta::{META_FORMAT, META_WATERMARK, Totals, Watermark, encode_watermark, read_meta};
+use meta::read_meta;
 
 use super::error::StoreError;
-use super::log::FlushedGroup;
-use super::record::{Action, FORMAT_VERSION};
 use super::vfs::{OpenMode, Vfs, VfsFile, read_exact_at, write_all_at};
 
-pub(super) use meta::Meta;
-pub(super) use row::{Pointer, Row, row_key};
+pub(super) use delta::Delta;
+pub(super) use ledger::{Ledger, op_bytes};
+pub(super) use meta::{Meta, SegmentRow};
+pub(super) use row::{
+    Body, DICTIONARIES_ID, EXPIRY_ID, FIRST_OWN_ID, ORPHANS_ID, Pointer, Row, SHARED_ID,
+    expiry_key, row_key, shared_key, split_expiry_key, split_row_key,
+};
+pub(super) use view::{Base, Figures, Range, View};
 
 /// Name of the index file in the store's directory.
 pub(super) const INDEX_FILE: &str = "index.redb";
 /// Name of the index file while it is being made.
-const NEW_INDEX_FILE: &str = "index.redb.new";
+pub(super) const NEW_INDEX_FILE: &str = "index.redb.new";
+/// Rows copied in one transaction when an index file is written anew.
+const COPY_ROWS: usize = 50_000;
 
 type Bytes = &'static [u8];
+type Table = ReadOnlyTable<Bytes, Bytes>;
 const DATA: TableDefinition<'static, Bytes, Bytes> = TableDefinition::new("data");
 const META: TableDefinition<'static, Bytes, Bytes> = TableDefinition::new("meta");
 
-/// A state of the index, fixed when it was taken. Holding it keeps the pages that it shows.
-pub(super) struct View {
-    pub(super) table: ReadOnlyTable<Bytes, Bytes>,
-    meta: ReadOnlyTable<Bytes, Bytes>,
-    pub(super) figures: Arc<Figures>,
-}
-
-/// The counters of a state of the index.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Figures {
-    /// By keyspace id: number of keys, and sequence of the last group that changed it.
-    keyspaces: Vec<(u32, u64, u64)>,
-    pub(super) totals: Totals,
-}
-
-impl Figures {
-    /// Number of keys of a keyspace.
-    pub(super) fn keys(&self, keyspace: u32) -> u64 {
-        self.keyspaces.iter().find(|(id, ..)| *id == keyspace).map_or(0, |(_, keys, _)| *keys)
-    }
-
-    /// Sequence of the last group that changed a keyspace.
-    pub(super) fn changed(&self, keyspace: u32) -> u64 {
-        let known = self.keyspaces.iter().find(|(id, ..)| *id == keyspace);
-        known.map_or(0, |(_, _, changed)| *changed)
-    }
-}
-
-impl View {
-    /// The meta table in this state.
-    pub(super) fn read_meta(&self, path: &Path) -> Result<Meta, StoreError> {
-        read_meta(&self.meta, path)
-    }
-}
-
-impl fmt::Debug for View {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("View").field("figures", &self.figures).finish_non_exhaustive()
-    }
-}
-
-/// The writing side of the index; owned by one thread. After an error it must not be used again:
-/// what it knows may be ahead of the file.
+/// The index file; written by one thread.
 pub(super) struct Index {
     path: PathBuf,
-    db: Database,
+    cache_bytes: usize,
+    db: Arc<Database>,
+    /// What the file's meta table holds.
     meta: Meta,
-    totals: Totals,
-    /// Roughly how many bytes the applied groups changed since the last checkpoint.
-    pub(super) dirty_bytes: u64,
+}
+
+impl std::fmt::Debug for Index {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Index").field("path", &self.path).finish_non_exhaustive()
+    }
 }
 
 impl Index {
@@ -101,29 +79,27 @@ impl Index {
         let path = dir.join(INDEX_FILE);
         let names = vfs.list(dir).map_err(|source| StoreError::io("list", dir, source))?;
         let has = |name: &str| names.iter().any(|known| known == name);
+        if has(NEW_INDEX_FILE) {
+            let new = dir.join(NEW_INDEX_FILE);
+            vfs.remove(&new).map_err(|source| StoreError::io("remove", &new, source))?;
+        }
         if !has(INDEX_FILE) {
             if let Some(name) =
                 names.iter().find(|n| super::segment::parse_segment_name(n).is_some())
             {
                 return Err(StoreError::corrupt(&dir.join(name), 0, "its index file is missing"));
             }
-            create(vfs, dir, has(NEW_INDEX_FILE))?;
+            let new = dir.join(NEW_INDEX_FILE);
+            write_new(vfs, &new, &Meta::default(), None)?;
+            put_in_place(vfs, dir)?;
         }
-        let file = vfs
-            .open(&path, OpenMode::Existing)
-            .map_err(|source| StoreError::io("open", &path, source))?;
-        let mut builder = Database::builder();
-        builder.set_cache_size(cache_bytes).set_check_integrity_on_open(verify);
-        let db = builder
-            .create_with_backend(Backend { file })
-            .map_err(|source| StoreError::index(&path, source))?;
-        let table = open_meta(&db).map_err(|e| StoreError::index(&path, e))?;
+        let db = open_database(vfs, &path, cache_bytes, verify)?;
+        let (_, table) = tables(&db).map_err(|e| StoreError::index(&path, e))?;
         let meta = read_meta(&table, &path)?;
-        let totals = meta.totals();
-        Ok(Self { path, db, meta, totals, dirty_bytes: 0 })
+        Ok(Self { path, cache_bytes, db: Arc::new(db), meta })
     }
 
-    pub(super) fn meta(&self) -> &Meta {
+    pub(super) const fn meta(&self) -> &Meta {
         &self.meta
     }
 
@@ -131,93 +107,144 @@ impl Index {
         &self.path
     }
 
-    /// The state after the last applied group.
-    pub(super) fn view(&self) -> Result<View, StoreError> {
-        let open = || -> Result<_, redb::Error> {
-            let transaction = self.db.begin_read()?;
-            Ok((transaction.open_table(DATA)?, transaction.open_table(META)?))
-        };
-        let (table, meta) = open().map_err(|e| StoreError::index(&self.path, e))?;
-        let keyspaces = self.meta.keyspaces.iter();
-        let keyspaces = keyspaces.map(|(id, row)| (*id, row.keys, row.changed)).collect();
-        let figures = Arc::new(Figures { keyspaces, totals: self.totals });
-        Ok(View { table, meta, figures })
+    /// The database, to make views of.
+    pub(super) const fn db(&self) -> &Arc<Database> {
+        &self.db
     }
 
-    /// Applies flushed groups, oldest first, in one transaction that is visible at once and
-    /// durable with the next checkpoint.
-    pub(super) fn apply(&mut self, groups: &[FlushedGroup]) -> Result<(), StoreError> {
-        let path = &self.path;
-        let error = |e: redb::Error| StoreError::index(path, e);
-        let ops = sorted_ops(groups, path)?;
-        let mut transaction = self.db.begin_write().map_err(|e| error(e.into()))?;
-        transaction.set_durability(Durability::None).map_err(|e| error(e.into()))?;
-        let mut work = Apply::new(path, &mut self.meta, &mut self.totals);
-        work.open_segments(groups);
-        {
-            let mut data = transaction.open_table(DATA).map_err(|e| error(e.into()))?;
-            // First, so that the keys put by the same groups are counted.
-            ops.iter().filter(|(_, op)| op.action == Action::Define).for_each(|(group, op)| {
-                work.define(group, op);
-            });
-            let mut ops = ops.iter().filter(|(_, op)| op.action != Action::Define).peekable();
-            while let Some((group, op)) = ops.next() {
-                // Of several operations on one key in these groups only the last takes effect.
-                let overtaken = ops
-                    .peek()
-                    .is_some_and(|(_, next)| (next.keyspace, next.key) == (op.keyspace, op.key));
-                if !overtaken {
-                    work.apply(&mut data, group, op)?;
-                }
-            }
-        }
-        work.write_meta(&transaction).map_err(error)?;
-        self.dirty_bytes += work.changed;
-        transaction.commit().map_err(|e| error(e.into()))
+    /// The state of the file, with nothing above it.
+    pub(super) fn base(&self) -> Result<Base, StoreError> {
+        Base::new(&self.db).map_err(|e| StoreError::index(&self.path, e))
     }
 
-    /// Makes everything applied durable.
-    pub(super) fn checkpoint(&mut self) -> Result<(), StoreError> {
+    /// A checkpoint: writes the rows of a delta and the meta table that goes with them, in one
+    /// durable transaction. After an error the file holds what it held before, and this must not be
+    /// used again before [`reopen`](Self::reopen).
+    pub(super) fn commit(&mut self, delta: &Delta, meta: &Meta) -> Result<(), StoreError> {
         let run = || -> Result<(), redb::Error> {
             let mut transaction = self.db.begin_write()?;
             transaction.set_durability(Durability::Immediate)?;
             // Records the allocator state, so that an opening after a crash need not walk it all.
             transaction.set_quick_repair(true);
+            {
+                let mut data = transaction.open_table(DATA)?;
+                delta.for_each(|key, row| -> Result<(), redb::Error> {
+                    match row {
+                        Some(row) => drop(data.insert(key, row)?),
+                        None => drop(data.remove(key)?),
+                    }
+                    Ok(())
+                })?;
+            }
+            meta.write(&self.meta, &mut transaction.open_table(META)?)?;
             Ok(transaction.commit()?)
         };
         run().map_err(|e| StoreError::index(&self.path, e))?;
-        self.dirty_bytes = 0;
+        self.meta.clone_from(meta);
         Ok(())
+    }
+
+    /// Opens the file again: after an error the database answers nothing but that error.
+    pub(super) fn reopen(&mut self, vfs: &dyn Vfs) -> Result<(), StoreError> {
+        self.db = Arc::new(open_database(vfs, &self.path, self.cache_bytes, false)?);
+        Ok(())
+    }
+
+    /// Writes the file anew, without the free room that it has gathered, and goes on with that.
+    pub(super) fn rebuild(&mut self, vfs: &dyn Vfs, dir: &Path) -> Result<(), StoreError> {
+        let (base, new) = (self.base()?, dir.join(NEW_INDEX_FILE));
+        // An attempt that failed may have left it.
+        match vfs.remove(&new) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                return Err(StoreError::io("remove", &new, source));
+            }
+            _ => {}
+        }
+        write_new(vfs, &new, &self.meta, Some(&base)).inspect_err(|_| {
+            // What cannot be removed now is removed by the next attempt or opening.
+            let _left_over = vfs.remove(&new);
+        })?;
+        put_in_place(vfs, dir)?;
+        self.reopen(vfs)
     }
 }
 
-/// Makes an empty index under another name and then gives it its own.
-fn create(vfs: &dyn Vfs, dir: &Path, left_over: bool) -> Result<(), StoreError> {
-    let (new, path) = (dir.join(NEW_INDEX_FILE), dir.join(INDEX_FILE));
-    if left_over {
-        vfs.remove(&new).map_err(|source| StoreError::io("remove", &new, source))?;
-    }
+/// Writes an index file with the rows of `base`, durable, under the name given.
+pub(super) fn write_new(
+    vfs: &dyn Vfs,
+    path: &Path,
+    meta: &Meta,
+    base: Option<&Base>,
+) -> Result<(), StoreError> {
     let file = vfs
-        .open(&new, OpenMode::CreateNew)
-        .map_err(|source| StoreError::io("create", &new, source))?;
+        .open(path, OpenMode::CreateNew)
+        .map_err(|source| StoreError::io("create", path, source))?;
     let run = || -> Result<(), redb::Error> {
         let db = Database::builder().create_with_backend(Backend { file })?;
+        let mut rows = base.map(|base| base.table.iter()).transpose()?;
+        loop {
+            let mut transaction = db.begin_write()?;
+            transaction.set_durability(Durability::None)?;
+            let mut copied = 0;
+            {
+                let mut data = transaction.open_table(DATA)?;
+                for row in rows.iter_mut().flatten().take(COPY_ROWS) {
+                    let (key, row) = row?;
+                    data.insert(key.value(), row.value())?;
+                    copied += 1;
+                }
+            }
+            transaction.commit()?;
+            if copied < COPY_ROWS {
+                break;
+            }
+        }
         let transaction = db.begin_write()?;
-        transaction.open_table(DATA)?;
-        let mut meta = transaction.open_table(META)?;
-        meta.insert(META_FORMAT, FORMAT_VERSION.to_le_bytes().as_slice())?;
-        meta.insert(META_WATERMARK, encode_watermark(&Watermark::default()).as_slice())?;
-        drop(meta);
+        meta.write(&Meta::default(), &mut transaction.open_table(META)?)?;
         transaction.commit()?;
         Ok(db.close()?)
     };
-    run().map_err(|e| StoreError::index(&new, e))?;
+    run().map_err(|e| StoreError::index(path, e))
+}
+
+/// Gives a new index file its name.
+fn put_in_place(vfs: &dyn Vfs, dir: &Path) -> Result<(), StoreError> {
+    let (new, path) = (dir.join(NEW_INDEX_FILE), dir.join(INDEX_FILE));
     vfs.rename(&new, &path).map_err(|source| StoreError::io("name", &path, source))?;
     vfs.sync_dir(dir).map_err(|source| StoreError::io("flush", dir, source))
 }
 
-fn open_meta(db: &Database) -> Result<ReadOnlyTable<Bytes, Bytes>, redb::Error> {
-    Ok(db.begin_read()?.open_table(META)?)
+fn open_database(
+    vfs: &dyn Vfs,
+    path: &Path,
+    cache_bytes: usize,
+    verify: bool,
+) -> Result<Database, StoreError> {
+    let file = vfs
+        .open(path, OpenMode::Existing)
+        .map_err(|source| StoreError::io("open", path, source))?;
+    let mut builder = Database::builder();
+    builder.set_cache_size(cache_bytes).set_check_integrity_on_open(verify);
+    let db = builder.create_with_backend(Backend { file });
+    db.map_err(|source| StoreError::index(path, source))
+}
+
+/// The tables `data` and `meta` as of the last checkpoint.
+fn tables(db: &Database) -> Result<(Table, Table), redb::Error> {
+    let transaction = db.begin_read()?;
+    Ok((transaction.open_table(DATA)?, transaction.open_table(META)?))
+}
+
+/// Whether no key can lie between the bounds; ranges over them panic in maps and in `redb`.
+pub(super) fn is_empty_range<T: Ord + ?Sized>(start: &Bound<&T>, end: &Bound<&T>) -> bool {
+    match (start, end) {
+        (Bound::Included(start), Bound::Included(end)) => start > end,
+        (
+            Bound::Included(start) | Bound::Excluded(start),
+            Bound::Included(end) | Bound::Excluded(end),
+        ) => start >= end,
+        _ => false,
+    }
 }
 
 /// The index file as `redb` sees it. The store's own lock file keeps others out, so `redb` need

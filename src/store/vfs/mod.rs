@@ -88,6 +88,10 @@ pub trait VfsFile: Send + Sync + Debug {
     /// Makes content and length durable.
     fn sync_data(&self) -> io::Result<()>;
 
+    /// Tells the system that a range was read once and is not wanted in its cache; advice, which may
+    /// be ignored.
+    fn forget(&self, _offset: u64, _length: u64) {}
+
     /// The file to map into memory; `None` makes the store read it with [`VfsFile::read_at`].
     fn mappable(&self) -> Option<&File>;
 }

@@ -149,6 +149,16 @@ impl VfsFile for RealFile {
         self.file.sync_data()
     }
 
+    /// Pages that are mapped and in use stay.
+    #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+    fn forget(&self, offset: u64, length: u64) {
+        use rustix::fs::{Advice, fadvise};
+        let length = std::num::NonZeroU64::new(length);
+        if let Err(error) = fadvise(&self.file, offset, length, Advice::DontNeed) {
+            tracing::debug!(%error, "advice on a file was not taken");
+        }
+    }
+
     fn mappable(&self) -> Option<&File> {
         Some(&self.file)
     }

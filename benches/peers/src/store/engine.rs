@@ -21,7 +21,7 @@ pub(crate) enum Engine {
     /// The same with values compressed.
     GristmillZstd,
     /// The same with values that are not verified when they are read.
-    GristmillUnverified,
+    GristmillVerified,
     /// A B-tree in one file.
     #[cfg(feature = "stores")]
     Redb,
@@ -59,7 +59,7 @@ impl Engine {
     pub(crate) const ALL: &[Self] = &[
         Self::Gristmill,
         Self::GristmillZstd,
-        Self::GristmillUnverified,
+        Self::GristmillVerified,
         #[cfg(feature = "stores")]
         Self::Redb,
         #[cfg(feature = "stores")]
@@ -78,7 +78,7 @@ impl Engine {
         match self {
             Self::Gristmill => "gristmill",
             Self::GristmillZstd => "gristmill-zstd",
-            Self::GristmillUnverified => "gristmill-unverified",
+            Self::GristmillVerified => "gristmill-verified",
             #[cfg(feature = "stores")]
             Self::Redb => "redb",
             #[cfg(feature = "stores")]
@@ -110,9 +110,9 @@ impl Engine {
         use engines::gristmill::Gristmill;
 
         match self {
-            Self::Gristmill => task.with::<Gristmill<false, true>>(),
-            Self::GristmillZstd => task.with::<Gristmill<true, true>>(),
-            Self::GristmillUnverified => task.with::<Gristmill<false, false>>(),
+            Self::Gristmill => task.with::<Gristmill<false, false>>(),
+            Self::GristmillZstd => task.with::<Gristmill<true, false>>(),
+            Self::GristmillVerified => task.with::<Gristmill<false, true>>(),
             #[cfg(feature = "stores")]
             Self::Redb => task.with::<engines::redb::Redb>(),
             #[cfg(feature = "stores")]

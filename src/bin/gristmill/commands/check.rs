@@ -1,31 +1,36 @@
 //! `gristmill check`: whether everything that was stored can be read back.
 
+use gristmill::store::{CheckReport, Problem};
+
 use super::open;
-use crate::arguments::Place;
+use crate::arguments::{Maintain, Place};
 use crate::failure::{Failure, Outcome};
 use crate::output::{Output, plain};
 
-pub(crate) fn run(place: &Place) -> Result<Outcome, Failure> {
+pub(crate) fn run(place: &Place, arguments: &Maintain) -> Result<Outcome, Failure> {
     let report = open(place)?.check()?;
     let mut output = Output::stdout();
-    for problem in &report.problems {
-        let key = problem.key.as_deref().map(|key| format!(" ({})", plain(key)));
-        output.line(&format!(
-            "{} at byte {}{}: {}",
-            problem.path.display(),
-            problem.offset,
-            key.unwrap_or_default(),
-            plain(&problem.reason)
-        ))?;
+    if arguments.json {
+        output.json(&report)?;
+    } else {
+        print(&report, &mut output)?;
     }
-    output.line(&format!(
-        "{} keys, {} records and {} bytes in {} segments: {} problems",
-        report.keys, report.records, report.bytes, report.segments, report.problem_count
-    ))?;
     output.finish()?;
     if report.is_clean() {
         return Ok(Outcome::Done);
     }
     let data = place.data().display();
     Err(Failure::Failed(format!("{data} is damaged in {} places", report.problem_count)))
+}
+
+fn print(report: &CheckReport, output: &mut Output) -> Result<(), Failure> {
+    for Problem { path, offset, key, reason, .. } in &report.problems {
+        let key = key.as_deref().map(|key| format!(" ({})", plain(key))).unwrap_or_default();
+        let path = path.display();
+        output.line(&format!("{path} at byte {offset}{key}: {}", plain(reason)))?;
+    }
+    output.line(&format!(
+        "{} keys, {} records and {} bytes in {} segments: {} problems",
+        report.keys, report.records, report.bytes, report.segments, report.problem_count
+    ))
 }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::open;
+use super::{not_stored, open};
 use crate::arguments::{Form, Get, Place};
 use crate::failure::{Failure, Outcome};
 use crate::output::Output;
@@ -11,9 +11,7 @@ pub(crate) fn run(place: &Place, arguments: &Get) -> Result<Outcome, Failure> {
     let url = &arguments.url;
     // Kept until the end: the page's bodies are read from its store.
     let engine = open(place)?;
-    let page = engine.get(url.as_str())?.ok_or_else(|| {
-        Failure::Failed(format!("{url} is not stored; `gristmill why {url}` may say why"))
-    })?;
+    let page = engine.get(url.as_str())?.ok_or_else(|| not_stored(url))?;
     let body = match arguments.form {
         Form::Meta => {
             let mut meta = serde_json::to_value(&page.entry)

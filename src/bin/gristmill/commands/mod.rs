@@ -1,6 +1,8 @@
 //! One module for each command: it reads its arguments, calls the engine, and prints.
 
+pub(crate) mod backup;
 pub(crate) mod check;
+pub(crate) mod compact;
 pub(crate) mod config;
 pub(crate) mod crawl;
 pub(crate) mod demo;
@@ -14,25 +16,21 @@ pub(crate) mod why;
 
 use std::time::{Duration, SystemTime};
 
-use gristmill::engine::Engine;
+use gristmill::engine::{Engine, Error};
 use gristmill::time::Timestamp;
+use gristmill::url::Url;
 
 use crate::arguments::Place;
 use crate::failure::Failure;
 use crate::settings;
 
-/// Opens the directory for reading what a crawl has left there; it is not made where it is missing.
+/// Opens the directory for what a crawl has left there; none is made where nothing is.
 fn open(place: &Place) -> Result<Engine, Failure> {
-    let dir = place.data();
-    match std::fs::read_dir(dir).map(|mut entries| entries.next().is_some()) {
-        Ok(true) => {}
-        Ok(false) => return Err(nothing_stored(place)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Err(nothing_stored(place));
-        }
-        Err(source) => return Err(Failure::Read { path: dir.to_path_buf(), source }),
-    }
-    Ok(Engine::builder(dir).config(settings::load(place)?).build()?)
+    let builder = Engine::builder(place.data()).config(settings::load(place)?).create(false);
+    builder.build().map_err(|error| match error {
+        Error::NothingStored { .. } => nothing_stored(place),
+        error => error.into(),
+    })
 }
 
 fn nothing_stored(place: &Place) -> Failure {
@@ -40,6 +38,10 @@ fn nothing_stored(place: &Place) -> Failure {
         "nothing is stored in {}; `gristmill crawl` fills it, --data names another directory",
         place.data().display()
     ))
+}
+
+fn not_stored(url: &Url) -> Failure {
+    Failure::Failed(format!("{url} is not stored; `gristmill why {url}` may say why"))
 }
 
 /// The moment that lies this long back.

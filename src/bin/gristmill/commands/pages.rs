@@ -4,14 +4,29 @@ use std::fmt::Write as _;
 
 use gristmill::engine::{PageEntry, PageQuery};
 
-use super::{ago, open};
+use super::{ago, not_stored, open};
 use crate::arguments::{Pages, Place};
 use crate::failure::{Failure, Outcome};
 use crate::output::{Output, plain};
 
 pub(crate) fn run(place: &Place, arguments: &Pages) -> Result<Outcome, Failure> {
     let engine = open(place)?;
-    let query = PageQuery { host: arguments.host.clone(), since: arguments.since.map(ago) };
+    let after = match &arguments.after {
+        Some(url) => {
+            let page = engine.get(url.as_str())?.ok_or_else(|| not_stored(url))?;
+            Some(page.entry.cursor())
+        }
+        None => None,
+    };
+    let query = PageQuery {
+        host: arguments.host.clone(),
+        url_prefix: arguments.prefix.clone(),
+        since: arguments.since.map(ago),
+        reverse: arguments.reverse,
+        limit: arguments.limit,
+        after,
+        ..PageQuery::default()
+    };
     let mut output = Output::stdout();
     for page in engine.pages(&query)? {
         let page = page?;

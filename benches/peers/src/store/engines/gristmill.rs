@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use gristmill::store::{Compression, Keyspace, KeyspaceOptions, Store};
+use gristmill::store::{Compression, Keyspace, KeyspaceOptions, Store, Verification};
 
 use super::super::page::{Key, Page};
 use super::super::pages::{Pages, Readable, Reader};
@@ -16,7 +16,7 @@ const CLOSE_DEADLINE: Duration = Duration::from_secs(60);
 const LEVEL: i32 = 3;
 
 /// A store with its default settings but for these: values compressed by zstd if `ZSTD`; their
-/// checksums left unread by reads unless `VERIFIED`.
+/// checksums verified at every read, not at the first one alone, if `VERIFIED`.
 pub(crate) struct Gristmill<const ZSTD: bool, const VERIFIED: bool> {
     store: Store,
     pages: Keyspace,
@@ -25,7 +25,8 @@ pub(crate) struct Gristmill<const ZSTD: bool, const VERIFIED: bool> {
 impl<const ZSTD: bool, const VERIFIED: bool> Pages for Gristmill<ZSTD, VERIFIED> {
     fn open(dir: &Path) -> Result<Self, AnyError> {
         let builder = Store::builder(dir);
-        let store = if VERIFIED { builder } else { builder.verify_reads(false) }.open()?;
+        let builder = if VERIFIED { builder.verification(Verification::Always) } else { builder };
+        let store = builder.open()?;
         let options = if ZSTD {
             KeyspaceOptions::compressed(Compression::Zstd(LEVEL))
         } else {

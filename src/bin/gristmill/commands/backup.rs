@@ -1,0 +1,19 @@
+//! `gristmill backup`: a copy of everything that is stored.
+
+use super::open;
+use crate::arguments::{Backup, Place};
+use crate::failure::{Failure, Outcome};
+use crate::output::Output;
+
+pub(crate) fn run(place: &Place, arguments: &Backup) -> Result<Outcome, Failure> {
+    let report = open(place)?.backup(&arguments.dir)?;
+    let mut output = Output::stdout();
+    if arguments.json {
+        output.json(&report)?;
+    } else {
+        let (bytes, segments, dir) = (report.bytes, report.segments, arguments.dir.display());
+        output.line(&format!("{bytes} bytes in {segments} segments copied to {dir}"))?;
+    }
+    output.finish()?;
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,21 @@
+//! `gristmill compact`: makes the store as small as it can be.
+
+use super::open;
+use crate::arguments::{Maintain, Place};
+use crate::failure::{Failure, Outcome};
+use crate::output::Output;
+
+pub(crate) fn run(place: &Place, arguments: &Maintain) -> Result<Outcome, Failure> {
+    let report = open(place)?.compact()?;
+    let mut output = Output::stdout();
+    if arguments.json {
+        output.json(&report)?;
+    } else {
+        output.line(&format!(
+            "{} bytes of segments before, {} after; {} expired keys removed",
+            report.bytes_before, report.bytes_after, report.expired
+        ))?;
+    }
+    output.finish()?;
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,87 @@
+//! Copying a store while it is in use.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::error::StoreError;
+use super::index::{INDEX_FILE, NEW_INDEX_FILE, write_new};
+use super::segment::{parse_segment_name, segment_path};
+use super::shared::Shared;
+use super::vfs::{OpenMode, read_exact_at, write_all_at};
+
+/// Bytes copied at a time.
+const COPY_BYTES: u64 = 1 << 20;
+/// How long the checkpoint at the begin is waited for.
+const CHECKPOINT_DEADLINE: Duration = Duration::from_mins(5);
+
+/// What [`Store::backup`](super::Store::backup) has copied.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct BackupReport {
+    /// Segment files.
+    pub segments: u64,
+    /// Bytes of them.
+    pub bytes: u64,
+    /// Sequence number of the newest group in the copy.
+    pub sequence: u64,
+}
+
+/// Copies the state after a checkpoint taken now into `target`, a directory without a store.
+pub(super) fn backup(shared: &Shared, target: &Path) -> Result<BackupReport, StoreError> {
+    let vfs = &*shared.options.vfs;
+    vfs.create_dir_all(target).map_err(|source| StoreError::io("create", target, source))?;
+    let names = vfs.list(target).map_err(|source| StoreError::io("list", target, source))?;
+    let taken = |name: &&String| *name == INDEX_FILE || parse_segment_name(name).is_some();
+    if let Some(name) = names.iter().find(taken) {
+        return Err(StoreError::NotEmpty { path: target.join(name) });
+    }
+    shared.checkpoint(false, CHECKPOINT_DEADLINE)?;
+    // Keeps the checkpoint, and the segments that it points into.
+    let base = Arc::clone(&shared.view()?.base);
+    let mut meta = base.read_meta(&shared.index_path)?;
+    meta.retired.clear();
+    let mut report = BackupReport { sequence: meta.watermark.sequence, ..Default::default() };
+    for (id, row) in &meta.segments {
+        copy_segment(shared, target, *id, row.used)?;
+        report.segments += 1;
+        report.bytes += row.used;
+    }
+    // The index comes last, under its name last of all: without it nothing opens.
+    let (new, index) = (target.join(NEW_INDEX_FILE), target.join(INDEX_FILE));
+    if names.iter().any(|name| name == NEW_INDEX_FILE) {
+        vfs.remove(&new).map_err(|source| StoreError::io("remove", &new, source))?;
+    }
+    write_new(vfs, &new, &meta, Some(&base))?;
+    let sync = || vfs.sync_dir(target).map_err(|source| StoreError::io("flush", target, source));
+    sync()?;
+    vfs.rename(&new, &index).map_err(|source| StoreError::io("name", &index, source))?;
+    sync()?;
+    Ok(report)
+}
+
+fn copy_segment(shared: &Shared, target: &Path, id: u32, used: u64) -> Result<(), StoreError> {
+    let (vfs, path) = (&*shared.options.vfs, segment_path(target, id));
+    let Some(segment) = shared.segments.get(id) else {
+        let path = segment_path(&shared.options.dir, id);
+        return Err(StoreError::corrupt(&path, 0, "segment is missing"));
+    };
+    let from = segment.file()?;
+    let to = vfs
+        .open(&path, OpenMode::CreateNew)
+        .map_err(|source| StoreError::io("create", &path, source))?;
+    let mut buffer = vec![0; usize::try_from(COPY_BYTES.min(used)).unwrap_or(0)];
+    let mut at = 0;
+    while at < used {
+        let length = usize::try_from(used - at).map_or(buffer.len(), |rest| rest.min(buffer.len()));
+        let part = buffer.get_mut(..length).unwrap_or_default();
+        read_exact_at(&*from, at, part)
+            .map_err(|source| StoreError::io("read", &segment.path, source))?;
+        write_all_at(&*to, at, &[part]).map_err(|source| StoreError::io("write", &path, source))?;
+        from.forget(at, length as u64);
+        at += length as u64;
+    }
+    to.sync_data().map_err(|source| StoreError::io("flush", &path, source))
+}

@@ -1,0 +1,135 @@
+//! The pointer cache: where the values of keys in use lie, so that a hot read walks no tree.
+//!
+//! An entry says where a key's value was in the view at sequence `read_at`. Each key also belongs to
+//! one of many stripes, and each stripe knows the last group that changed any of its keys; a
+//! group's stripes are marked before the group shows. So an entry holds as long as its stripe was
+//! not marked after `read_at`: a slow reader that inserts what it saw long ago inserts the truth,
+//! and its old `read_at` tells that it is too old. Nothing is locked, and nothing is invalidated.
+//!
+//! A record that was moved stays where it was until its segment is retired, so entries outlive
+//! moves; a segment that is gone sends the reader to the index. Segment ids are never used again.
+
+use std::hash::BuildHasher;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::error::StoreError;
+use super::index::Pointer;
+use crate::cache::Cache;
+
+/// Memory that an entry takes beyond its key, roughly: entry, key's allocation, room in the table.
+const ENTRY_BYTES: u64 = 160;
+/// Fewest stripes.
+const MIN_STRIPES: usize = 1 << 10;
+
+/// Where the value of a key lies.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Spot {
+    /// Sequence of the view that it was read from.
+    pub(super) read_at: u64,
+    /// When the row expires; 0 for never.
+    pub(super) expires: u64,
+    pub(super) pointer: Pointer,
+}
+
+#[expect(clippy::borrowed_box, reason = "the cache hands out its keys by reference")]
+fn weigh(key: &Box<[u8]>, _: &Spot) -> u64 {
+    key.len() as u64 + ENTRY_BYTES
+}
+
+/// The cache and its stripes.
+#[derive(Debug)]
+pub(super) struct Hot {
+    /// `None` if it was given no memory.
+    cache: Option<Cache<Box<[u8]>, Spot>>,
+    /// Sequence of the last group that changed a key of the stripe. Stored with Release before the
+    /// group is published, loaded with Acquire: whoever has seen the group sees the mark.
+    stripes: Box<[AtomicU64]>,
+    hasher: foldhash::fast::RandomState,
+}
+
+impl Hot {
+    /// A cache of about this many bytes; 0 for none.
+    pub(super) fn new(bytes: usize) -> Result<Self, StoreError> {
+        let entries = bytes as u64 / ENTRY_BYTES;
+        let built = (bytes > 0).then(|| {
+            Cache::builder().capacity(bytes as u64).weigher(weigh).expected_entries(entries).build()
+        });
+        let cache = built.transpose().map_err(|_too_small| StoreError::Option {
+            name: "pointer_cache_bytes",
+            value: bytes as u64,
+            allowed: "0 or enough for an entry in each shard",
+        })?;
+        let stripes = if bytes == 0 { 1 } else { usize::try_from(entries).unwrap_or(usize::MAX) };
+        let stripes = stripes.clamp(MIN_STRIPES, 1 << 24).next_power_of_two();
+        let stripes = (0..stripes).map(|_| AtomicU64::new(0)).collect();
+        Ok(Self { cache, stripes, hasher: foldhash::fast::RandomState::default() })
+    }
+
+    /// Where the value of a key lies now, if that is known.
+    pub(super) fn get(&self, row_key: &[u8]) -> Option<Spot> {
+        let spot = self.cache.as_ref()?.get(row_key)?;
+        (self.stripe(row_key).load(Ordering::Acquire) <= spot.read_at).then_some(spot)
+    }
+
+    /// Notes where the value of a key lies in the view at `spot.read_at`.
+    pub(super) fn insert(&self, row_key: &[u8], spot: Spot) {
+        if let Some(cache) = &self.cache
+            && self.stripe(row_key).load(Ordering::Relaxed) <= spot.read_at
+        {
+            cache.insert(row_key.into(), spot);
+        }
+    }
+
+    /// Marks a key as changed by group `sequence`, which is not yet published.
+    pub(super) fn changed(&self, row_key: &[u8], sequence: u64) {
+        self.stripe(row_key).store(sequence, Ordering::Release);
+    }
+
+    /// Hits and misses so far.
+    pub(super) fn counts(&self) -> (u64, u64) {
+        self.cache.as_ref().map_or((0, 0), |cache| {
+            let stats = cache.stats();
+            (stats.hits, stats.misses)
+        })
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "any bits of the hash will do")]
+    fn stripe(&self, row_key: &[u8]) -> &AtomicU64 {
+        let hash = self.hasher.hash_one(row_key) as usize;
+        let index = hash & (self.stripes.len() - 1);
+        self.stripes.get(index).expect("invariant: the number of stripes is a power of two")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::record::Codec;
+
+    fn spot(read_at: u64) -> Spot {
+        let codec = Codec::Plain;
+        let pointer = Pointer { segment: 1, offset: 64, stored: 9, raw: 9, codec };
+        Spot { read_at, expires: 0, pointer }
+    }
+
+    #[test]
+    fn an_entry_holds_until_its_key_changes_and_a_late_one_never_does() {
+        let hot = Hot::new(1 << 20).unwrap();
+        hot.insert(b"k", spot(5));
+        assert_eq!(hot.get(b"k").map(|spot| spot.read_at), Some(5));
+        hot.changed(b"k", 6);
+        assert!(hot.get(b"k").is_none());
+        // A reader that looked before the change and comes late.
+        hot.insert(b"k", spot(5));
+        assert!(hot.get(b"k").is_none());
+        hot.insert(b"k", spot(6));
+        assert!(hot.get(b"k").is_some());
+    }
+
+    #[test]
+    fn without_memory_nothing_is_kept() {
+        let hot = Hot::new(0).unwrap();
+        hot.insert(b"k", spot(5));
+        assert!(hot.get(b"k").is_none());
+    }
+}

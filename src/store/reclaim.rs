@@ -1,0 +1,291 @@
+//! Reclaiming space: the live records of segments with much dead are copied to the log's end, and
+//! the segments retired.
+//!
+//! A copy is an ordinary group whose operations are moves: a row is pointed at the copy only if it
+//! still points at the original, so a value deleted or replaced meanwhile does not come back. Which
+//! records are live is told by the groups' own records in the segment, whose operations name the
+//! keys, and by the rows of these. A segment with no live record is retired by the next checkpoint
+//! without being read.
+
+use std::cmp::Reverse;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::batch::Encoded;
+use super::error::StoreError;
+use super::index::{Pointer, Row, SegmentRow, View, row_key, shared_key};
+use super::queue::Submitter;
+use super::record::{Action, GroupPayload, Op, Ops, RecordKind, SEGMENT_HEADER_BYTES};
+use super::scan::{Found, Scan};
+use super::segment::Segment;
+use super::shared::Shared;
+
+/// Bytes copied in one group: small enough to hold up nobody's commit for long.
+const COPY_BYTES: usize = 512 << 10;
+/// Segments copied between two checkpoints.
+const SEGMENTS_AT_ONCE: usize = 4;
+/// Expired keys removed in one batch.
+const SWEEP_KEYS: usize = 1000;
+/// How long a checkpoint is waited for.
+const CHECKPOINT_DEADLINE: Duration = Duration::from_mins(5);
+
+/// Dead bytes, as a share of the live ones (in percent), above which space is reclaimed, and above
+/// which writers are slowed down while it is.
+const RECLAIM_PERCENT: u64 = 15;
+const THROTTLE_PERCENT: u64 = 24;
+/// Segments' worth of dead bytes that are never worth the while.
+const SLACK_SEGMENTS: u64 = 1;
+
+/// Whether there are more dead bytes than `percent` of the live ones, and some segments of slack,
+/// `fresh` bytes left out.
+fn exceeds(shared: &Shared, percent: u64, fresh: u64) -> bool {
+    let totals = shared.published.read().figures.totals;
+    let dead = totals.used.saturating_sub(totals.live + totals.ops + fresh);
+    let slack = SLACK_SEGMENTS * shared.options.segment_bytes;
+    dead > slack + totals.live / 100 * percent
+}
+
+/// Whether reclaiming space is worth the while.
+pub(super) fn is_due(shared: &Shared) -> bool {
+    exceeds(shared, RECLAIM_PERCENT, 0)
+}
+
+/// Whether writers use space faster than it is reclaimed; `fresh` bytes of log the next checkpoint
+/// may retire without further ado.
+pub(super) fn lags(shared: &Shared, fresh: u64) -> bool {
+    exceeds(shared, THROTTLE_PERCENT, fresh)
+}
+
+/// Reclaims space until little is left to gain.
+pub(super) fn run(shared: &Shared) {
+    while is_due(shared) && !shared.maintenance.is_stopped() && !shared.queue.is_ending() {
+        let victims = victims(shared, 10, end(shared));
+        let copied = copy_all(shared, &victims).unwrap_or_else(|error| {
+            tracing::warn!(%error, "space not reclaimed");
+            0
+        });
+        shared.maintenance.gained(copied > 0);
+        if copied == 0 {
+            break;
+        }
+        shared.slow_down(lags(shared, 0));
+    }
+    shared.slow_down(false);
+}
+
+/// What [`Store::compact`](super::Store::compact) has gained.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct CompactReport {
+    /// Keys removed because they had expired.
+    pub expired: u64,
+    /// Bytes of segments before.
+    pub bytes_before: u64,
+    /// Bytes of segments after. Files that are still read go later.
+    pub bytes_after: u64,
+}
+
+/// Reclaims all that can be, whatever the gain.
+pub(super) fn compact(shared: &Shared) -> Result<CompactReport, StoreError> {
+    let used = || shared.published.read().figures.totals.used;
+    let mut report = CompactReport { bytes_before: used(), ..CompactReport::default() };
+    report.expired = sweep(shared)?;
+    // What is live in the newest segment is copied too, so it must not be the newest.
+    seal(shared)?;
+    let end = end(shared);
+    while copy_all(shared, &victims(shared, 1, end))? > 0 {}
+    shared.checkpoint(true, CHECKPOINT_DEADLINE)?;
+    report.bytes_after = used();
+    Ok(report)
+}
+
+/// Begins a new segment.
+fn seal(shared: &Shared) -> Result<(), StoreError> {
+    if let Some(writer) = &mut *shared.writer.lock() {
+        writer.log.seal();
+    }
+    // A group without an operation: from then on the log's end is in another segment.
+    let number = shared.queue.submit(Encoded::freeing(Vec::new()), Submitter::Internal)?;
+    shared.wait_applied(number, "begin a segment")
+}
+
+/// The segment at the log's end.
+fn end(shared: &Shared) -> u32 {
+    shared.writer.lock().as_ref().map_or(0, |writer| writer.ledger.meta().watermark.segment)
+}
+
+/// Segments before `end` with more than `percent` dead, the emptiest first. With `end` where the
+/// log ended when reclaiming began, no copy is copied again.
+fn victims(shared: &Shared, percent: u64, end: u32) -> Vec<(u32, SegmentRow)> {
+    let writer = shared.writer.lock();
+    let Some(writer) = &*writer else { return Vec::new() };
+    let meta = writer.ledger.meta();
+    let broken = shared.counters.broken.lock();
+    let sealed = meta.segments.iter().filter(|(id, _)| **id < end && !broken.contains(*id));
+    let worth = sealed.filter(|(_, row)| row.dead() * 100 > row.used * percent);
+    let mut victims: Vec<_> = worth.map(|(id, row)| (*id, *row)).collect();
+    victims.sort_by_key(|(_, row)| Reverse(row.dead() * 1000 / row.used.max(1)));
+    victims
+}
+
+/// Copies what is live in the first few segments and has them retired; gives their number.
+fn copy_all(shared: &Shared, victims: &[(u32, SegmentRow)]) -> Result<usize, StoreError> {
+    let mut done = 0;
+    let mut copied = 0;
+    for (id, row) in victims {
+        if done >= SEGMENTS_AT_ONCE || copied >= shared.options.segment_bytes {
+            break;
+        }
+        if row.live > 0 {
+            let Some(segment) = shared.segments.get(*id) else {
+                shared.counters.broken.lock().insert(*id);
+                continue;
+            };
+            if let Err(error) = copy_live(shared, &segment, row.used) {
+                if !matches!(error, StoreError::Corrupt { .. }) {
+                    return Err(error);
+                }
+                // The damaged record is left where it is, with its segment.
+                tracing::error!(%error, "segment not reclaimed");
+                shared.counters.broken.lock().insert(*id);
+            }
+            copied += row.live;
+        }
+        done += 1;
+    }
+    if done > 0 {
+        shared.checkpoint(false, CHECKPOINT_DEADLINE)?;
+    }
+    Ok(done)
+}
+
+/// Copies the live records of a segment to the log's end. Damage ends it, when everything before
+/// the damage is copied.
+fn copy_live(shared: &Shared, segment: &Arc<Segment>, used: u64) -> Result<(), StoreError> {
+    let file = segment.file()?;
+    let (path, start): (&Path, u64) = (&segment.path, SEGMENT_HEADER_BYTES as u64);
+    let end = used.min(segment.flushed());
+    let mut scan = Scan { path, file: &*file, salt: segment.salt, offset: start, end };
+    let mut copy = Copy { shared, segment, batch: Encoded::freeing(shared.buffers.take()) };
+    let mut damage = None;
+    loop {
+        match scan.record_of(RecordKind::Group)? {
+            Found::End => break,
+            Found::Record { payload, .. } => {
+                let view = shared.view()?;
+                if let Err(error) = copy.group(&view, &payload) {
+                    if !matches!(error, StoreError::Corrupt { .. }) {
+                        return Err(error);
+                    }
+                    damage.get_or_insert(error);
+                }
+            }
+            Found::Damaged(reason) => {
+                damage.get_or_insert(StoreError::corrupt(path, scan.offset, reason));
+                break;
+            }
+        }
+    }
+    copy.write()?;
+    damage.map_or(Ok(()), Err)
+}
+
+/// Copying one segment.
+struct Copy<'a> {
+    shared: &'a Shared,
+    segment: &'a Segment,
+    batch: Encoded,
+}
+
+impl Copy<'_> {
+    /// Copies what is live of one group. A damaged value is told of when the others are copied.
+    fn group(&mut self, view: &View, payload: &[u8]) -> Result<(), StoreError> {
+        let damaged = |reason| StoreError::corrupt(&self.segment.path, 0, reason);
+        let parts = GroupPayload::decode(payload).and_then(|group| group.parts());
+        let mut damage = None;
+        for (base, bytes) in parts.map_err(damaged)? {
+            for op in Ops::new(bytes, base) {
+                let op =
+                    op.map_err(|reason| StoreError::corrupt(&self.segment.path, base, reason))?;
+                match self.op(view, &op) {
+                    Err(error @ StoreError::Corrupt { .. }) => {
+                        damage.get_or_insert(error);
+                    }
+                    result => result?,
+                }
+            }
+        }
+        damage.map_or(Ok(()), Err)
+    }
+
+    fn op(&mut self, view: &View, op: &Op<'_>) -> Result<(), StoreError> {
+        let (row_key, placed) = match op.action {
+            Action::Record(placed) => (row_key(op.keyspace, op.key), placed),
+            Action::Move { to, .. } => (row_key(op.keyspace, op.key), to),
+            Action::Hashed(placed, hash) => (shared_key(op.keyspace, &hash), placed),
+            _ => return Ok(()),
+        };
+        let pointer = Pointer::new(self.segment.id, &placed);
+        let now = view.row(&row_key, |row| {
+            row.map(Row::decode).transpose().map(|row| row.and_then(|row| row.body.pointer()))
+        });
+        let now = now.map_err(|error| self.shared.index_error(error))?;
+        let now = now.map_err(|reason| self.shared.damaged_row(reason))?;
+        if now != Some(pointer) {
+            return Ok(());
+        }
+        let payload = self.segment.verified(&pointer)?;
+        let (keyspace, key) = super::index::split_row_key(&row_key).unwrap_or_default();
+        self.batch.relocate(keyspace, key, &pointer, &payload);
+        if self.batch.len() >= COPY_BYTES {
+            self.write()?;
+        }
+        Ok(())
+    }
+
+    /// Writes what was copied, and waits for it.
+    fn write(&mut self) -> Result<(), StoreError> {
+        if self.batch.count == 0 {
+            return Ok(());
+        }
+        if self.shared.maintenance.is_stopped() {
+            return Err(self.shared.queue.closed());
+        }
+        let next = Encoded::freeing(self.shared.buffers.take());
+        let batch = std::mem::replace(&mut self.batch, next);
+        self.shared.counters.moved(batch.count, batch.records.len());
+        let number = self.shared.queue.submit(batch, Submitter::Internal)?;
+        self.shared.wait_applied(number, "move live records")
+    }
+}
+
+/// Removes the keys that have expired; gives their number.
+pub(super) fn sweep(shared: &Shared) -> Result<u64, StoreError> {
+    let mut removed = 0;
+    loop {
+        let view = shared.view()?;
+        if view.figures.expiring() == 0 {
+            return Ok(removed);
+        }
+        let mut batch = Encoded::freeing(Vec::new());
+        shared.for_each_expired(&view, shared.time.now(), |expires, row_key| {
+            if let Some((keyspace, key)) = super::index::split_row_key(row_key) {
+                batch.expire(keyspace, key, expires);
+            }
+            (batch.count as usize) < SWEEP_KEYS
+        })?;
+        let count = batch.count;
+        if count == 0 {
+            return Ok(removed);
+        }
+        let number = shared.queue.submit(batch, Submitter::Internal)?;
+        shared.wait_applied(number, "remove expired keys")?;
+        removed += u64::from(count);
+        if shared.maintenance.is_stopped() {
+            return Ok(removed);
+        }
+    }
+}

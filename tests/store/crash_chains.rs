@@ -1,0 +1,214 @@
+//! One crash after another: kills and losses of power, the second during the recovery from the
+//! first, or during a checkpoint, reclaiming or a backup. What was acknowledged stays, what a store
+//! has once served stays too, and recovering twice gives the same.
+
+use std::io::ErrorKind;
+
+use crate::oracle::{Opened, on_disk};
+use crate::sim::{Call, Fault, Random, SimVfs, Which};
+use crate::workload::{DIR, Run};
+
+/// Chains of each kind.
+const CHAINS: u64 = 15;
+
+/// A workload that was cut off at a random call, power still off.
+fn cut_off(seed: u64, random: &mut Random) -> Run {
+    let mut run = Run::on(SimVfs::default());
+    run.vfs.fail(20 + random.below(350), Fault::PowerOff);
+    let _cut_off_or_done = run.work(seed);
+    run
+}
+
+/// Opens until power fails at a random call; what was served by then must stay.
+fn recover_until_power_fails(run: &mut Run, random: &mut Random, what: &str) {
+    run.vfs.fail(1 + random.below(60), Fault::PowerOff);
+    if let Ok(opened) = run.open()
+        && opened.content().is_ok()
+    {
+        run.served(&opened, what);
+        for _ in 0..random.below(4) {
+            if run.batch(&opened, random).is_err() {
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_crash_while_recovering_from_a_crash_and_again() {
+    for seed in 0..CHAINS {
+        let mut random = Random::spread(seed * 3 + 1);
+        let mut run = cut_off(seed, &mut random);
+        for link in 0..5 {
+            let what = format!("seed {seed}, link {link}");
+            // Killed or without power, by turns of the dice.
+            let disk = if random.below(2) == 0 {
+                run.vfs.kill()
+            } else {
+                run.vfs.power_loss(random.next())
+            };
+            run = run.with_disk(disk);
+            recover_until_power_fails(&mut run, &mut random, &what);
+        }
+        let mut run = run.with_disk(run.vfs.power_loss(seed));
+        let found = run.verify(&format!("seed {seed}, at the end"));
+        let again = run.verify(&format!("seed {seed}, once more"));
+        assert!(found == again, "seed {seed}: recovering twice gives something else");
+    }
+}
+
+#[test]
+fn killed_then_recovered_then_without_power() {
+    for seed in 0..CHAINS {
+        let mut random = Random::spread(seed * 5 + 2);
+        let run = cut_off(seed, &mut random);
+        let mut run = run.with_disk(run.vfs.kill());
+        let what = format!("seed {seed}");
+        let opened = run.open().unwrap_or_else(|error| panic!("{what}: {error}"));
+        run.served(&opened, &what);
+        // Served after a kill: from now on not even a loss of power may take it away.
+        let mut run = run.with_disk(run.vfs.power_loss(seed));
+        drop(opened);
+        run.verify(&what);
+        run.verify_backups(&what);
+    }
+}
+
+#[test]
+fn without_power_after_a_failed_flush() {
+    for seed in 0..CHAINS {
+        let mut random = Random::spread(seed * 7 + 3);
+        let mut run = Run::on(SimVfs::default());
+        let which = random.pick(&[
+            Which::Only(Call::Flush),
+            Which::Only(Call::FlushDir),
+            Which::Only(Call::Write),
+            Which::Named("index.redb"),
+        ]);
+        run.vfs.fail_at(which, 1 + random.below(60), Fault::Once(ErrorKind::Other));
+        let failed = run.work(seed).is_err();
+        // What was written since the failure may be in the page cache only, and marked clean.
+        let disk = if failed { run.vfs.power_loss(seed) } else { run.vfs.kill() };
+        let mut run = run.with_disk(disk);
+        run.verify(&format!("seed {seed}, after a failure of {which:?}"));
+    }
+}
+
+/// Does `act` on copies of a prepared disk, with power failing at every `stride`-th of its calls.
+fn at_every_call(seed: u64, stride: u64, act: impl Fn(&mut Run, &Opened) -> bool) -> u64 {
+    let mut prepared = Run::on(SimVfs::default());
+    let mut random = Random::spread(seed);
+    let opened = prepared.open().unwrap();
+    for _ in 0..30 {
+        prepared.batch(&opened, &mut random).unwrap();
+    }
+    let mut cuts = 0;
+    loop {
+        let mut run = prepared.with_disk(prepared.vfs.kill());
+        let opened = run.open().unwrap();
+        run.batch(&opened, &mut random).unwrap();
+        run.vfs.fail(1 + cuts * stride, Fault::PowerOff);
+        let done = act(&mut run, &opened);
+        drop(opened);
+        assert!(done || run.vfs.mend());
+        let what = format!("seed {seed}, call {}", 1 + cuts * stride);
+        for disk in [run.vfs.kill(), run.vfs.power_loss(cuts)] {
+            let mut run = run.with_disk(disk);
+            run.verify(&what);
+            run.verify_backups(&what);
+        }
+        cuts += 1;
+        if done {
+            return cuts;
+        }
+    }
+}
+
+#[test]
+fn cut_off_while_reclaiming() {
+    assert!(at_every_call(11, 7, |_, opened| opened.store.compact().is_ok()) > 3);
+}
+
+#[test]
+fn cut_off_during_a_checkpoint() {
+    let act = |_: &mut Run, opened: &Opened| opened.store.check().is_ok();
+    assert!(at_every_call(12, 1, act) > 3);
+}
+
+#[test]
+fn cut_off_while_closing() {
+    let act = |_: &mut Run, opened: &Opened| opened.store.close(crate::MINUTE).is_ok();
+    assert!(at_every_call(13, 1, act) > 3);
+}
+
+#[test]
+fn cut_off_during_a_backup() {
+    let act = |run: &mut Run, opened: &Opened| {
+        let done = opened.store.backup("/copy").is_ok();
+        if done {
+            run.oracle.backups.push(("/copy".into(), run.oracle.sure.clone()));
+        }
+        done
+    };
+    assert!(at_every_call(14, 3, act) > 3);
+}
+
+#[test]
+fn an_interrupted_backup_is_not_taken_for_a_store() {
+    let run = Run::on(SimVfs::default());
+    let opened = run.open().unwrap();
+    opened.spaces[0].put("a", crate::noise(1, 9000)).unwrap();
+    for call in 1.. {
+        let vfs = run.vfs.kill();
+        let whole = Opened::open(on_disk(&vfs, DIR, &run.clock)).unwrap();
+        vfs.fail(call, Fault::Once(ErrorKind::Other));
+        if whole.store.backup("/copy").is_ok() {
+            break;
+        }
+        drop(whole);
+        vfs.mend();
+        let copies = || vfs.files().into_iter().filter(|(path, _)| path.starts_with("/copy"));
+        let begun = copies().any(|(path, _)| path.extension().is_some_and(|end| end == "segment"));
+        let complete = copies().any(|(path, _)| path.ends_with("index.redb"));
+        if begun && !complete {
+            let error = on_disk(&vfs, "/copy", &run.clock).open().unwrap_err();
+            let corrupt = matches!(error, gristmill::store::StoreError::Corrupt { .. });
+            assert!(corrupt, "call {call}: {error}");
+        }
+    }
+}
+
+/// Recovery that writes the index file in several pieces, cut off between them: the groups behind
+/// the piece are not forgotten with the segments that held them.
+#[test]
+fn cut_off_in_the_middle_of_a_long_recovery() {
+    /// More than recovery keeps in memory.
+    const KEYS: u32 = 31_000;
+    let clock = crate::oracle::clock();
+    let builder = |vfs: &SimVfs| {
+        let small_groups = on_disk(vfs, DIR, &clock).max_group_bytes(1).queue_bytes(1 << 30);
+        small_groups.segment_bytes(96 << 20)
+    };
+    let key = |number: u32| [number.to_be_bytes().as_slice(), &[b'k'; 1020]].concat();
+    // The second batch may come too late to be taken before the first checkpoint fails.
+    let crashed = std::iter::repeat_with(|| {
+        let vfs = SimVfs::default();
+        let opened = Opened::open(builder(&vfs)).unwrap();
+        vfs.fail_at(Which::Named("index.redb"), 1, Fault::Lasting(ErrorKind::Other));
+        let (mut large, mut last) = (opened.store.batch(), opened.store.batch());
+        (0..KEYS).for_each(|number| large.put(&opened.spaces[0], key(number), ""));
+        last.put(&opened.spaces[0], "last", "x");
+        let tickets = [large.commit_buffered().unwrap(), last.commit_buffered().unwrap()];
+        tickets[1].wait(crate::MINUTE).is_ok().then(|| vfs.kill())
+    });
+    let crashed = crashed.take(20).flatten().next().unwrap();
+    // A segment is made with four calls; then come a write and a flush for each group: those of the
+    // three keyspaces, of the large batch, of the last.
+    let vfs = crashed.kill();
+    vfs.fail_at(Which::Named(".segment"), 4 + 2 * 4 + 1, Fault::PowerOff);
+    assert!(builder(&vfs).open().is_err());
+    let opened = Opened::open(builder(&vfs.kill())).unwrap();
+    assert!(opened.spaces[0].contains("last").unwrap(), "the last batch was acknowledged");
+    assert_eq!(opened.spaces[0].len().unwrap(), u64::from(KEYS) + 1);
+    opened.check("at the end");
+}

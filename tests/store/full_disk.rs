@@ -1,0 +1,205 @@
+//! A full disk: batches that need room are refused and leave no trace, deletes still work, and
+//! what they free can be written to again.
+
+use std::io::ErrorKind;
+
+use gristmill::store::{Keyspace, Store, StoreError};
+
+use crate::oracle::{clock, on_disk};
+use crate::sim::{Fault, SimVfs, Which};
+use crate::{MINUTE, noise, plain};
+
+const LENGTH: usize = 60_000;
+/// As much is kept back on the disk. The index file grows in steps of half of that.
+const SEGMENT: u64 = 1 << 20;
+
+fn open(vfs: &SimVfs) -> Result<Store, StoreError> {
+    on_disk(vfs, "/sim", &clock()).segment_bytes(SEGMENT).open()
+}
+
+fn is_refused(error: &StoreError) -> bool {
+    let StoreError::Refused { source, .. } = error else { return false };
+    matches!(**source, StoreError::NoSpace { .. })
+}
+
+/// Puts values until one is refused; gives their number.
+fn fill(keyspace: &Keyspace, from: u32) -> u32 {
+    for number in from..from + 1000 {
+        match keyspace.put(number.to_be_bytes(), noise(number.into(), LENGTH)) {
+            Ok(()) => {}
+            Err(error) => {
+                assert!(is_refused(&error), "{number}: {error:?}");
+                return number;
+            }
+        }
+    }
+    panic!("the disk is never full");
+}
+
+fn holds(keyspace: &Keyspace, numbers: impl Iterator<Item = u32>) {
+    for number in numbers {
+        let value = keyspace.get(number.to_be_bytes()).unwrap();
+        assert_eq!(
+            value.unwrap_or_else(|| panic!("{number} is gone")),
+            noise(number.into(), LENGTH)
+        );
+    }
+}
+
+#[test]
+fn a_full_disk_is_left_again_by_deleting_and_compacting() {
+    let vfs = SimVfs::default();
+    let store = open(&vfs).unwrap();
+    let keyspace = plain(&store, "k");
+    keyspace.put("first", "x").unwrap();
+    vfs.set_capacity(Some(vfs.used() + 12 * SEGMENT));
+    let mut from = 0;
+    for round in 0..3 {
+        let end = fill(&keyspace, from);
+        assert!(end - from > 100, "round {round}: only {from}..{end} fitted");
+        let what = format!("round {round}: {from}..{end} on {} bytes", vfs.used());
+        holds(&keyspace, from..end);
+        assert!(!keyspace.contains(end.to_be_bytes()).unwrap(), "refused, and yet visible");
+        assert_eq!(keyspace.len().unwrap(), 1 + u64::from(end - from));
+        // Small values may still fit, or not; deletes always do.
+        for number in from..end - 3 {
+            let deleted = keyspace.delete(number.to_be_bytes());
+            deleted.unwrap_or_else(|error| panic!("{what}: delete {number}: {error:?}"));
+        }
+        let compacted = store.compact();
+        compacted.unwrap_or_else(|error| panic!("{what}: compact: {error:?}"));
+        holds(&keyspace, end - 3..end);
+        for number in end - 3..end {
+            keyspace.delete(number.to_be_bytes()).unwrap();
+        }
+        from = end;
+    }
+    keyspace.put("last", noise(1, LENGTH)).unwrap();
+    assert!(store.check().unwrap().is_clean());
+    store.close(MINUTE).unwrap();
+    drop((store, keyspace));
+    let store = open(&vfs).unwrap();
+    let keyspace = plain(&store, "k");
+    assert_eq!(keyspace.len().unwrap(), 2, "what was refused does not come back");
+    assert!(store.check().unwrap().is_clean());
+}
+
+#[test]
+fn a_full_disk_is_opened_again() {
+    let vfs = SimVfs::default();
+    let store = open(&vfs).unwrap();
+    let keyspace = plain(&store, "k");
+    vfs.set_capacity(Some(vfs.used() + 9 * SEGMENT));
+    let end = fill(&keyspace, 0);
+    let killed = vfs.kill();
+    store.close(MINUTE).unwrap();
+    drop((store, keyspace));
+    // Recovery writes the log's tail anew, for which a killed store may find no room.
+    match open(&killed) {
+        Ok(store) => drop(store),
+        Err(StoreError::NoSpace { .. }) => killed.set_capacity(None),
+        Err(error) => panic!("{error:?}"),
+    }
+    for vfs in [vfs, killed] {
+        let store = open(&vfs).unwrap();
+        vfs.set_capacity(Some(vfs.used() + 2 * SEGMENT));
+        let keyspace = plain(&store, "k");
+        holds(&keyspace, 0..end);
+        assert_eq!(keyspace.len().unwrap(), u64::from(end));
+        for number in 0..end {
+            keyspace.delete(number.to_be_bytes()).unwrap();
+        }
+        store.compact().unwrap();
+        assert!(fill(&keyspace, 1000) > 1080);
+        assert!(store.check().unwrap().is_clean());
+    }
+}
+
+#[test]
+fn no_space_at_any_call_is_told_and_the_store_goes_on_when_there_is_some_again() {
+    for call in (1..40).chain([50, 80, 100]) {
+        let vfs = SimVfs::default();
+        let store = open(&vfs).unwrap();
+        let keyspace = plain(&store, "k");
+        vfs.fail_at(Which::Growing, call, Fault::Lasting(ErrorKind::StorageFull));
+        let (mut acknowledged, mut refused, mut poisoned) = (Vec::new(), Vec::new(), false);
+        for number in 0..40_u32 {
+            match keyspace.put(number.to_be_bytes(), noise(number.into(), LENGTH)) {
+                Ok(()) => acknowledged.push(number),
+                Err(error) if is_refused(&error) => refused.push(number),
+                Err(StoreError::Poisoned { source, .. }) => {
+                    assert!(matches!(*source, StoreError::NoSpace { .. }), "{source:?}");
+                    poisoned = true;
+                }
+                Err(error) => panic!("call {call}: {error:?}"),
+            }
+            let visible = acknowledged.len() as u64;
+            assert_eq!(keyspace.len().unwrap(), visible, "call {call}");
+        }
+        vfs.mend();
+        let again = keyspace.put("again", noise(99, LENGTH));
+        assert!(poisoned || again.is_ok(), "call {call}: {again:?}");
+        let image = vfs.power_loss(call);
+        drop((store, keyspace));
+        let store = open(&image).unwrap_or_else(|error| panic!("call {call}: {error:?}"));
+        let keyspace = plain(&store, "k");
+        holds(&keyspace, acknowledged.iter().copied());
+        for number in refused {
+            assert!(!keyspace.contains(number.to_be_bytes()).unwrap(), "call {call}: {number}");
+        }
+        assert!(store.check().unwrap().is_clean());
+    }
+}
+
+#[test]
+fn compacting_without_room_for_a_new_index_file_harms_nothing() {
+    let vfs = SimVfs::default();
+    let store = open(&vfs).unwrap();
+    let keyspace = plain(&store, "k");
+    for number in 0..30_u32 {
+        keyspace.put(number.to_be_bytes(), noise(number.into(), LENGTH)).unwrap();
+        keyspace.put("overwritten", noise(1, LENGTH)).unwrap();
+    }
+    let which = Which::Named("index.redb.new");
+    for call in 1..4 {
+        vfs.fail_at(which, call, Fault::Lasting(ErrorKind::StorageFull));
+        store.compact().unwrap();
+        assert!(vfs.mend());
+    }
+    store.compact().unwrap();
+    holds(&keyspace, 0..30);
+    assert!(!vfs.files().iter().any(|(path, _)| path.ends_with("index.redb.new")));
+    assert!(store.check().unwrap().is_clean());
+}
+
+#[test]
+fn a_snapshot_outlives_a_checkpoint_that_found_no_space() {
+    for call in 1..8 {
+        let vfs = SimVfs::default();
+        let store = open(&vfs).unwrap();
+        let keyspace = plain(&store, "k");
+        let put = |round: u64| {
+            for number in 0..300_u32 {
+                let mut batch = store.batch();
+                batch.put(&keyspace, number.to_be_bytes(), noise(round + u64::from(number), 200));
+                batch.commit_buffered().unwrap();
+            }
+            store.flush().unwrap();
+        };
+        put(0);
+        assert!(store.check().unwrap().is_clean());
+        let snapshot = store.snapshot();
+        put(1000);
+        vfs.fail_at(Which::Named("index.redb"), call, Fault::Once(ErrorKind::StorageFull));
+        for round in 2..8 {
+            let report = store.check().unwrap_or_else(|error| panic!("call {call}: {error:?}"));
+            assert!(report.is_clean(), "call {call}: {report}");
+            put(round * 1000);
+        }
+        for number in 0..300_u32 {
+            let value = snapshot.get(&keyspace, number.to_be_bytes()).unwrap();
+            let expected = noise(u64::from(number), 200);
+            assert_eq!(value.as_deref(), Some(expected.as_slice()), "call {call}: {number}");
+        }
+    }
+}

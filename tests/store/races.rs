@@ -1,0 +1,198 @@
+//! Reclaiming races writers, shared values and snapshots; the pointer cache's fills race the writer.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+
+use gristmill::store::{Keyspace, KeyspaceOptions, Store, Verification};
+
+use crate::sim::Random;
+use crate::{MINUTE, noise, plain};
+
+const WRITERS: u64 = 3;
+const ROUNDS: u64 = 250;
+const KEYS: u64 = 8;
+
+/// Sets the flag when dropped, so that readers end however the writers do.
+struct Done<'a>(&'a AtomicBool);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+/// What one writer does with its own keys of both keyspaces; gives what must be there in the end.
+fn write(
+    store: &Store,
+    spaces: [&Keyspace; 2],
+    writer: u64,
+) -> BTreeMap<(usize, Vec<u8>), Vec<u8>> {
+    let (mut random, mut model) = (Random::spread(writer), BTreeMap::new());
+    for _ in 0..ROUNDS {
+        let mut batch = store.batch();
+        for _ in 0..=random.below(3) {
+            let space = random.pick(&[0, 1]);
+            let key = format!("{writer}-{}", random.below(KEYS)).into_bytes();
+            if random.below(3) == 0 {
+                batch.delete(spaces[space], &key);
+                model.remove(&(space, key));
+            } else {
+                // The writers share the few values of the second keyspace.
+                let seed = if space == 1 { random.below(3) } else { random.next() };
+                let value = noise(seed, random.pick(&[300, 4000]));
+                batch.put(spaces[space], &key, &value);
+                model.insert((space, key), value);
+            }
+        }
+        if random.below(4) == 0 {
+            batch.commit_buffered().unwrap().wait(MINUTE).unwrap();
+        } else {
+            batch.commit().unwrap();
+        }
+    }
+    model
+}
+
+#[test]
+fn reclaiming_races_deletes_overwrites_shared_values_and_snapshots() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::builder(dir.path()).segment_bytes(64 << 10).open().unwrap();
+    let shared = KeyspaceOptions::default().deduplicated();
+    let (k, shared) = (plain(&store, "k"), store.keyspace("shared", shared).unwrap());
+    let done = AtomicBool::new(false);
+    let models = thread::scope(|scope| {
+        let done_when_dropped = Done(&done);
+        scope.spawn(|| {
+            while !done.load(Ordering::Acquire) {
+                store.compact().unwrap();
+            }
+        });
+        scope.spawn(|| {
+            while !done.load(Ordering::Acquire) {
+                let snapshot = store.snapshot();
+                let read =
+                    |space| -> Vec<_> { snapshot.prefix(space, "").map(Result::unwrap).collect() };
+                let (first, second) = (read(&k), read(&shared));
+                // Whatever happens meanwhile, it reads the same again.
+                assert!(first == read(&k) && second == read(&shared));
+                for (key, value) in first {
+                    assert_eq!(snapshot.get(&k, key).unwrap().unwrap(), value);
+                }
+            }
+        });
+        let spaces = [&k, &shared];
+        let writers: Vec<_> = (0..WRITERS)
+            .map(|writer| {
+                scope.spawn({
+                    let store = &store;
+                    move || write(store, spaces, writer)
+                })
+            })
+            .collect();
+        let models: Vec<_> = writers.into_iter().map(|writer| writer.join().unwrap()).collect();
+        drop(done_when_dropped);
+        models
+    });
+    let compare = |store: &Store| {
+        let spaces = [plain(store, "k"), plain(store, "shared")];
+        let expected = models.iter().flatten();
+        let mut count = 0;
+        for ((space, key), value) in expected {
+            assert_eq!(&*spaces[*space].get(key).unwrap().unwrap(), value.as_slice());
+            count += 1;
+        }
+        assert_eq!(spaces[0].len().unwrap() + spaces[1].len().unwrap(), count);
+        let report = store.check().unwrap();
+        assert!(report.is_clean(), "{report}");
+    };
+    compare(&store);
+    store.close(MINUTE).unwrap();
+    drop((store, k, shared));
+    compare(&Store::open(dir.path()).unwrap());
+}
+
+/// The round that a value was written in.
+fn round_of(value: Option<gristmill::store::Value>) -> u64 {
+    value.map_or(0, |value| u64::from_le_bytes(value[..8].try_into().unwrap()))
+}
+
+fn value_of(round: u64) -> Vec<u8> {
+    let mut value = noise(round, 600);
+    value[..8].copy_from_slice(&round.to_le_bytes());
+    value
+}
+
+#[test]
+fn a_reader_sees_no_older_value_than_it_was_told_of_and_no_half_of_a_batch() {
+    let dir = tempfile::tempdir().unwrap();
+    let builder = Store::builder(dir.path()).segment_bytes(64 << 10);
+    let store = builder.verification(Verification::Always).open().unwrap();
+    let (a, b) = (plain(&store, "a"), plain(&store, "b"));
+    let (acknowledged, done) = (AtomicU64::new(0), AtomicBool::new(false));
+    thread::scope(|scope| {
+        for reader in 0..3_u64 {
+            let (store, a, b, acknowledged, done) = (&store, &a, &b, &acknowledged, &done);
+            scope.spawn(move || {
+                let mut last = 0;
+                while !done.load(Ordering::Acquire) {
+                    let known = acknowledged.load(Ordering::Acquire).max(last);
+                    let (first, second) = if reader % 2 == 0 { (a, b) } else { (b, a) };
+                    let one = round_of(first.get("key").unwrap());
+                    let other = round_of(second.get("key").unwrap());
+                    assert!(one >= known, "{known} was acknowledged or seen, {one} is read");
+                    assert!(other >= one, "half of batch {one}: the other key shows {other}");
+                    last = other;
+                    if reader == 2 {
+                        let snapshot = store.snapshot();
+                        let one = round_of(snapshot.get(a, "key").unwrap());
+                        // Fills the cache from an old state, perhaps.
+                        assert_eq!(one, round_of(snapshot.get(b, "key").unwrap()));
+                    }
+                }
+            });
+        }
+        let _done_when_dropped = Done(&done);
+        for round in 1..=ROUNDS * 4 {
+            let mut batch = store.batch();
+            batch.put(&a, "key", value_of(round));
+            batch.put(&b, "key", value_of(round));
+            batch.commit().unwrap();
+            acknowledged.store(round, Ordering::Release);
+            if round % 200 == 0 {
+                store.compact().unwrap();
+            }
+        }
+    });
+    let stats = store.stats();
+    assert!(stats.pointer_hits > 0, "{stats:?}");
+    assert!(store.check().unwrap().is_clean());
+}
+
+/// Values put, deleted and put again as fast as can be, so that orphans come and go.
+#[test]
+fn a_shared_value_is_there_as_long_as_anybody_refers_to_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::builder(dir.path()).segment_bytes(64 << 10).open().unwrap();
+    let shared = store.keyspace("s", KeyspaceOptions::default().deduplicated()).unwrap();
+    thread::scope(|scope| {
+        for writer in 0..4_u64 {
+            let shared = &shared;
+            scope.spawn(move || {
+                for round in 0..ROUNDS {
+                    let value = noise(round / 8, 700);
+                    shared.put(writer.to_be_bytes(), &value).unwrap();
+                    let read = shared.get(writer.to_be_bytes()).unwrap().unwrap();
+                    assert_eq!(&*read, value.as_slice(), "writer {writer}, round {round}");
+                    if round % 3 != writer % 3 {
+                        shared.delete(writer.to_be_bytes()).unwrap();
+                    }
+                }
+            });
+        }
+    });
+    let report = store.check().unwrap();
+    assert!(report.is_clean(), "{report}");
+    store.compact().unwrap();
+    assert!(store.check().unwrap().is_clean());
+}

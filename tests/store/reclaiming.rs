@@ -1,0 +1,98 @@
+//! Space is given back: by deletes, overwrites and expiry, and reclaiming comes to an end.
+
+use std::sync::mpsc;
+use std::time::Duration;
+
+use gristmill::pool::{Pool, Priority};
+use gristmill::store::{CompactReport, KeyspaceOptions, PutOptions, Store};
+
+use crate::{MINUTE, noise, plain};
+
+/// Runs `compact` on a thread of its own; panics if it does not end.
+fn compact(store: &Store) -> CompactReport {
+    let (sender, receiver) = mpsc::channel();
+    let store = store.clone();
+    std::thread::spawn(move || sender.send(store.compact()));
+    receiver.recv_timeout(MINUTE).expect("it comes to an end").unwrap()
+}
+
+#[test]
+fn what_is_deleted_overwritten_or_expired_takes_no_room_after_compacting() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = crate::oracle::clock();
+    let builder = Store::builder(dir.path()).segment_bytes(64 << 10).clock(clock.clone());
+    let store = builder.open().unwrap();
+    let shared = KeyspaceOptions::default().deduplicated();
+    let (k, shared) = (plain(&store, "k"), store.keyspace("shared", shared).unwrap());
+    let hour = PutOptions::ttl(Duration::from_hours(1));
+    for round in 0..30_u8 {
+        k.put([round], noise(round.into(), 9000)).unwrap();
+        k.put_with([b'e', round], noise(round.into(), 9000), hour).unwrap();
+        shared.put([round], noise(1, 9000)).unwrap();
+        shared.put([round, 1], noise(u64::from(round) + 2, 9000)).unwrap();
+    }
+    (5..30_u8).for_each(|round| k.delete([round]).unwrap());
+    (0..30_u8).for_each(|round| shared.delete([round, 1]).unwrap());
+    clock.advance(Duration::from_hours(1));
+    let report = compact(&store);
+    assert_eq!(report.expired, 30);
+    assert!(report.bytes_before > 30 * 9000, "{report:?}");
+    // The background may have copied the same at the same time; now it has nothing to do.
+    let report = compact(&store);
+    // Six values are left: five, and the shared one.
+    assert!(report.bytes_after < 7 * 9200, "{report:?}");
+    assert_eq!((k.len().unwrap(), shared.len().unwrap()), (5, 30));
+    assert_eq!(shared.get([9]).unwrap().unwrap(), noise(1, 9000));
+    assert!(store.check().unwrap().is_clean());
+    shared.delete([0]).unwrap();
+    (1..30_u8).for_each(|round| shared.delete([round]).unwrap());
+    compact(&store);
+    assert!(compact(&store).bytes_after < 6 * 9200);
+    assert!(store.check().unwrap().is_clean());
+}
+
+/// What surrounds small values in the log is never live, whatever is copied where.
+#[test]
+fn compacting_many_small_values_ends() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::builder(dir.path()).segment_bytes(64 << 10).open().unwrap();
+    let k = plain(&store, "k");
+    let entries = (0..6000_u32).map(|number| (number.to_be_bytes(), noise(number.into(), 300)));
+    store.bulk_load(&k, entries).unwrap();
+    compact(&store);
+    assert_eq!(k.len().unwrap(), 6000);
+    assert!(store.check().unwrap().is_clean());
+}
+
+#[test]
+fn reclaiming_in_the_background_ends_where_keys_are_as_long_as_values() {
+    let dir = tempfile::tempdir().unwrap();
+    let pool = Pool::builder().max(1).build().unwrap();
+    let builder = Store::builder(dir.path()).segment_bytes(64 << 10).pool(pool.clone());
+    let store = builder.open().unwrap();
+    let k = plain(&store, "k");
+    let key = |number: u32| [number.to_be_bytes().as_slice(), &[b'k'; 400]].concat();
+    for number in 0..400 {
+        let five = (number * 5..number * 5 + 5).map(|number| (key(number), noise(1, 300)));
+        store.bulk_load(&k, five).unwrap();
+    }
+    // The checkpoint in it has space reclaimed if that is worth the while.
+    assert!(store.check().unwrap().is_clean());
+    // Runs when the pool's only thread has done what came before.
+    let behind = pool.spawn(Priority::Low, || ());
+    behind.join_timeout(MINUTE).expect("reclaiming comes to an end").unwrap();
+}
+
+/// Writers are slowed down only while space is being reclaimed.
+#[test]
+fn nobody_is_held_up_when_the_dead_segments_are_gone() {
+    let vfs = crate::sim::SimVfs::default();
+    let store = crate::oracle::on_disk(&vfs, "/sim", &crate::oracle::clock()).open().unwrap();
+    let k = plain(&store, "k");
+    let started = std::time::Instant::now();
+    for round in 0..400 {
+        k.put("same", noise(round, 9000)).unwrap();
+    }
+    // Each of these would take 50 ms.
+    assert!(started.elapsed() < Duration::from_secs(15), "{:?}", started.elapsed());
+}
