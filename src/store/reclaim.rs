@@ -158,8 +158,22 @@ fn copy_all(shared: &Shared, victims: &[(u32, SegmentRow)]) -> Result<usize, Sto
     }
     if done > 0 {
         shared.checkpoint(false, CHECKPOINT_DEADLINE)?;
+        give_up_on_what_stayed(shared, victims.iter().take(done));
     }
     Ok(done)
+}
+
+/// Notes the segments that hold live records although all that could be found were copied, as where
+/// a file was cut: they would be chosen for ever.
+fn give_up_on_what_stayed<'a>(
+    shared: &Shared,
+    copied: impl Iterator<Item = &'a (u32, SegmentRow)>,
+) {
+    let writer = shared.writer.lock();
+    let Some(writer) = &*writer else { return };
+    let segments = &writer.ledger.meta().segments;
+    let stayed = copied.map(|(id, _)| *id).filter(|id| segments.contains_key(id));
+    shared.counters.broken.lock().extend(stayed);
 }
 
 /// Copies the live records of a segment to the log's end. Damage ends it, when everything before

@@ -175,6 +175,10 @@ fn a_cut_or_missing_segment_leaves_the_rest_readable_and_check_lists_it() {
         let report = store.check().unwrap();
         assert!(report.problem_count >= 2, "{report:?}");
         assert!(report.problems.iter().any(|problem| problem.key.is_some()), "{report:?}");
+        // Reclaiming leaves what it cannot copy, and comes to an end.
+        keyspace.put([0], "small").unwrap();
+        store.compact().unwrap();
+        assert!(keyspace.get([u8::from(cut)]).is_ok());
     }
 }
 
