@@ -42,7 +42,17 @@ fn extraction() {
 
 #[test]
 fn store_records() {
-    assert!(replay("store_records", checks::store_records) >= 3);
+    assert!(replay("store_records", checks::store_records) >= 10);
+}
+
+#[test]
+fn store_directories() {
+    assert!(replay("store_directory", checks::store_directory) >= 5);
+}
+
+#[test]
+fn store_operations() {
+    assert!(replay("store_operations", checks::store_operations) >= 5);
 }
 
 #[test]

@@ -4,12 +4,17 @@
 //! calls them with every file of `corpus/`, so that what was found once stays found.
 
 mod cache_operations;
+mod store_directory;
+mod store_operations;
+mod store_twins;
 
 use gristmill::crawl::Robots;
 use gristmill::extract::extract as extract_content;
 use gristmill::url::{canonicalize, join, parse};
 
 pub use cache_operations::cache_operations;
+pub use store_directory::store_directory;
+pub use store_operations::store_operations;
 
 /// Under which name the crawler looks for its group in `robots.txt`.
 const PRODUCT_TOKEN: &str = "gristmill";

@@ -40,9 +40,11 @@ fn decode_group(bytes: &[u8]) -> usize {
 
 /// Operations one after the other, up to the first damage.
 fn decode_ops(bytes: &[u8]) -> usize {
+    let ops: Vec<_> = Ops::new(bytes, 0).map_while(Result::ok).collect();
     let mut again = Vec::new();
-    for op in Ops::new(bytes, 0).map_while(Result::ok) {
-        super::record::encode_op(&mut again, &op);
+    for op in &ops {
+        super::record::encode_op(&mut again, op);
     }
-    Ops::new(&again, 0).map_while(Result::ok).count()
+    assert!(Ops::new(&again, 0).eq(ops.iter().copied().map(Ok)));
+    ops.len()
 }

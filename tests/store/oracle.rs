@@ -189,7 +189,7 @@ impl Opened {
 
     /// Has everything verified and expects no problem.
     pub(crate) fn check(&self, what: &str) {
-        let report = self.store.check().unwrap_or_else(|error| panic!("{what}: {error}"));
+        let report = self.store.check().expect(what);
         assert!(report.is_clean(), "{what}: {report}");
     }
 }
