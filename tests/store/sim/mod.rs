@@ -180,6 +180,17 @@ impl SimVfs {
         self.state().files.values().map(Content::room).sum()
     }
 
+    /// Makes a file with this content, durable.
+    #[allow(dead_code, reason = "only the fuzz targets that share this file use it")]
+    pub(crate) fn plant(&self, path: &Path, bytes: &[u8]) {
+        let mut state = self.state();
+        let file = state.create(path);
+        let content = state.files.entry(file).or_default();
+        content.write(0, bytes.to_vec());
+        content.sync();
+        state.durable_names.insert(path.to_path_buf(), file);
+    }
+
     /// The names and contents of all files, as programs see them.
     pub(crate) fn files(&self) -> Vec<(PathBuf, Vec<u8>)> {
         let state = self.state();
