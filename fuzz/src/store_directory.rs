@@ -14,7 +14,7 @@ const DIR: &str = "/sim";
 const NAMES: [&str; 4] = ["index.redb", "00000001.segment", "00000002.segment", "index.redb.new"];
 /// Changes made to the files of a store, at most.
 const MAX_CHANGES: usize = 64;
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_mins(1);
 
 /// The first byte chooses: the files of a store that was closed or killed, with changes of five
 /// bytes each (file, place, new bits); or the rest of the bytes, cut into files, each after its

@@ -14,7 +14,7 @@ use super::store_twins::sim::{Fault, SimVfs, Which, noise};
 const DIR: &str = "/sim";
 /// Operations of one run; what the input says beyond them is not read.
 const MAX_OPERATIONS: usize = 150;
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_mins(1);
 
 /// Operations of three bytes each: what to do, with which key, and a number.
 pub fn store_operations(data: &[u8]) {
