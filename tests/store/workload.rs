@@ -109,11 +109,17 @@ impl Run {
         found
     }
 
-    /// Holds what a store serves against the oracle; from then on it must stay.
+    /// Reads all, which must succeed, and holds it against the oracle; from then on it must stay.
     pub(crate) fn served(&mut self, opened: &Opened, what: &str) -> Content {
         let found = opened.content().unwrap_or_else(|error| panic!("{what}: {error}"));
+        self.was_served(&found, what);
+        found
+    }
+
+    /// Holds what a store has served against the oracle; from then on it must stay.
+    pub(crate) fn was_served(&mut self, found: &Content, what: &str) {
         let now = now(&self.clock);
-        if !self.oracle.allows(&found, now) {
+        if !self.oracle.allows(found, now) {
             let list = |content: &Content| {
                 let keys = content.iter();
                 let line = |((space, key), value): (&(usize, Vec<u8>), &Vec<u8>)| {
@@ -121,12 +127,11 @@ impl Run {
                 };
                 keys.map(line).collect::<Vec<_>>().join(" ")
             };
-            let (sure, found) = (list(&self.oracle.sure.visible(now)), list(&found));
+            let (sure, found) = (list(&self.oracle.sure.visible(now)), list(found));
             let perhaps = self.oracle.perhaps.as_ref().map(|model| list(&model.visible(now)));
             panic!("{what}:\n found   {found}\n sure    {sure}\n perhaps {perhaps:?}");
         }
-        self.oracle.settle(&found, now);
-        found
+        self.oracle.settle(found, now);
     }
 
     /// Opens the backups that were completed and compares them.
