@@ -217,13 +217,7 @@ fn checkpoint(shared: &Shared, index: &mut Index, occasion: &Occasion) -> Result
     let clock = &shared.options.clock;
     let before = clock.monotonic();
     let (vfs, dir) = (&*shared.options.vfs, shared.options.dir.as_path());
-    match index.commit(&delta, &meta) {
-        Err(StoreError::NoSpace { .. }) if shared.reserve.give_up() => {
-            index.reopen(vfs)?;
-            index.commit(&delta, &meta)?;
-        }
-        result => result?,
-    }
+    index.commit(&delta, &meta)?;
     if occasion.rebuild {
         match index.rebuild(vfs, dir) {
             // Nothing is lost: the file goes on as it was.

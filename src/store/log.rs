@@ -222,7 +222,10 @@ impl Log {
         }
         let needed = SEGMENT_HEADER_BYTES as u64 + length;
         let mut made = self.next_segment(needed);
-        if essential && matches!(made, Err(StoreError::NoSpace { .. })) && self.reserve.give_up() {
+        if essential
+            && matches!(made, Err(StoreError::NoSpace { .. }))
+            && self.reserve.give_to_log()
+        {
             made = self.next_segment(needed);
         }
         let segment = Arc::new(made?);

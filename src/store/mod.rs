@@ -48,8 +48,8 @@
 //! 4. No reader slices past the flushed tail of a segment. (`segment`)
 //! 5. Rows, reference counts, counters, expiry and watermark change in the index file in one durable
 //!    transaction. (`index`, `keeper`)
-//! 6. Recovery reads the log from the watermark on, tells damage from a torn tail, and appends what
-//!    it finds anew before serving. Old tails are never appended to. (`recovery`)
+//! 6. Recovery reads the log from the watermark on, tells damage from a torn tail, and has what it
+//!    finds written again before serving. Old tails are never appended to. (`recovery`)
 //! 7. A failed write or flush poisons the store: every waiter gets a typed error, nothing is
 //!    retried, reads go on, and opening again recovers. A batch that finds the disk full before
 //!    anything of it is written is refused alone. (`queue`, `shared`)
@@ -60,7 +60,7 @@
 //!    `segment`, `index/view`)
 //! 10. A mapped file is never cut; each segment is mapped once, at full length. (`map`)
 //! 11. One opener at a time; the second is told who the first is. (`lock`)
-//! 12. Room for one segment is kept back for what frees space. (`reserve`)
+//! 12. Room for one segment, and for a checkpoint, is kept back for what frees space. (`reserve`)
 //!
 //! The files are described byte by byte in `DESIGN.md`.
 

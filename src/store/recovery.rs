@@ -3,26 +3,26 @@
 //! 1. Read the log from the watermark on. A damaged record ends its segment; the next segment goes
 //!    on if its sequence follows. Damage below what a later group knew to be durable is an error,
 //!    never a silent loss.
-//! 2. Append what was found anew to a fresh segment, flush, apply, checkpoint. (After a kill, or a
-//!    failed flush, what was read may have been only in the page cache.)
-//! 3. Remove the segments that held it, and cut the tails of the others.
+//! 2. Write what was found once more over itself, flush, apply, checkpoint. (After a kill, or a
+//!    failed flush, what was read may have been only in the page cache, and marked as written.)
+//! 3. Remove the segments that hold nothing, and cut the tails of the others. The log goes on in a
+//!    new segment.
 //!
 //! A crash at any point leaves a directory that recovers to the same content: until the checkpoint
-//! of step 2 the old watermark stands, and the groups that are then found twice carry the same
-//! sequence numbers.
+//! of step 2 the old watermark stands, and what is written over has the same bytes as before. The
+//! log needs no room for any of it, so a store can be opened on a full disk.
 
 use std::ops::Bound;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::batch::Encoded;
 use super::error::StoreError;
 use super::index::{Index, Ledger, Meta, ORPHANS_ID, View, row_key, split_row_key};
-use super::log::{FlushedGroup, Log};
+use super::log::{FlushedGroup, Log, LoggedBatch};
 use super::options::{Direction, StoreBuilder};
 use super::record::{
-    ALIGNMENT, FORMAT_VERSION, GroupPayload, RECORD_HEADER_BYTES, RecordHeader, RecordKind,
-    SEGMENT_HEADER_BYTES, SegmentHeader, length_u32,
+    FORMAT_VERSION, GroupPayload, RecordKind, SEGMENT_HEADER_BYTES, SegmentHeader,
 };
 use super::reserve::Reserve;
 use super::scan::{Found, Scan, ScannedGroup};
@@ -30,7 +30,7 @@ use super::segment::{Segment, Segments, Site, parse_segment_name, segment_path};
 use super::shares::Leases;
 use super::shares::Shares;
 use super::stats::Counters;
-use super::vfs::{OpenMode, Vfs, VfsFile, read_exact_at};
+use super::vfs::{OpenMode, Vfs, VfsFile, read_exact_at, write_all_at};
 
 /// Bytes read at a time to see that a segment was never written to.
 const ZERO_CHECK_BYTES: usize = 1 << 20;
@@ -42,13 +42,16 @@ struct Tail {
     file: Arc<dyn VfsFile>,
     salt: u64,
     end: u64,
-    groups: Vec<ScannedSpan>,
+    groups: Vec<Span>,
 }
 
-/// A group to be appended anew.
+/// A group to be applied.
 #[derive(Debug, Clone, Copy)]
-struct ScannedSpan {
+struct Span {
+    sequence: u64,
     start: u64,
+    /// Where the closing record begins.
+    closing: u64,
     end: u64,
 }
 
@@ -70,11 +73,11 @@ pub(super) fn recover(
     options: &StoreBuilder,
     site: &Site,
     index: Index,
-    reserve: Reserve,
+    reserve: Arc<Reserve>,
 ) -> Result<Recovered, StoreError> {
     let (vfs, dir) = (&*options.vfs, options.dir.as_path());
     let (segments, counters) = (Arc::<Segments>::default(), Arc::<Counters>::default());
-    let (shares, reserve) = (Arc::<Shares>::default(), Arc::new(reserve));
+    let shares = Arc::<Shares>::default();
     let ids = segment_ids(vfs, dir)?;
     let meta = index.meta();
     let before = meta.watermark;
@@ -83,46 +86,44 @@ pub(super) fn recover(
     // Above all that ever were: pointers to a segment that is gone must not find another.
     let known = meta.segments.keys().chain(&meta.retired).chain([&before.segment]);
     let next_id = ids.iter().chain(known).max().copied().unwrap_or(0) + 1;
-    let mut log = Log::new(
-        options,
-        site.clone(),
-        Arc::clone(&segments),
-        Arc::clone(&counters),
-        Arc::clone(&reserve),
-        next_id,
-        before.sequence,
-    );
     let mut ledger = Ledger::new(index.path().to_path_buf(), meta.clone(), Arc::clone(&shares));
     let base = Arc::new(index.base()?);
     ledger.upgrade(&base)?;
     let view = View { base, sequence: before.sequence, figures: ledger.figures() };
-    let mut state = Replay { vfs, reserve: &reserve, index, ledger, view };
+    let mut state = Replay { index, ledger, view };
     state.adopt_orphans()?;
     if tails.iter().any(|tail| !tail.groups.is_empty()) {
-        append_anew(dir, &tails, &mut state, &mut log)?;
+        confirm(dir, &tails, &mut state)?;
         let sequence = state.view.sequence;
         tracing::info!(dir = %dir.display(), groups = sequence - before.sequence, "log recovered");
     }
-    let Replay { index, mut ledger, view, .. } = state;
+    let Replay { index, mut ledger, view } = state;
     drop(tails);
     clear_leftovers(vfs, dir, &ids, index.meta())?;
     let retired: Vec<u32> = ledger.meta().retired.iter().copied().collect();
     ledger.forget(&retired);
     open_segments(site, index.meta(), &segments)?;
     reserve.keep()?;
+    let log = Log::new(
+        options,
+        site.clone(),
+        Arc::clone(&segments),
+        Arc::clone(&counters),
+        Arc::clone(&reserve),
+        next_id,
+        view.sequence,
+    );
     Ok(Recovered { log, ledger, index, view, segments, counters, shares, reserve })
 }
 
 /// Index and counters while the log is read again.
-struct Replay<'a> {
-    vfs: &'a dyn Vfs,
-    reserve: &'a Reserve,
+struct Replay {
     index: Index,
     ledger: Ledger,
     view: View,
 }
 
-impl Replay<'_> {
+impl Replay {
     /// Reads which shared values have lost their last reference.
     fn adopt_orphans(&mut self) -> Result<(), StoreError> {
         let (start, end) = (row_key(ORPHANS_ID, &[]), row_key(ORPHANS_ID + 1, &[]));
@@ -147,13 +148,7 @@ impl Replay<'_> {
     /// Makes what was applied durable in the index file.
     fn commit(&mut self) -> Result<(), StoreError> {
         let (delta, meta) = (&self.view.base.active, self.ledger.meta());
-        match self.index.commit(delta, meta) {
-            Err(StoreError::NoSpace { .. }) if self.reserve.give_up() => {
-                self.index.reopen(self.vfs)?;
-                self.index.commit(delta, meta)?;
-            }
-            result => result?,
-        }
+        self.index.commit(delta, meta)?;
         self.view.base = Arc::new(self.index.base()?);
         self.view.figures = self.ledger.figures();
         Ok(())
@@ -208,7 +203,8 @@ fn collect(
             Ok(group) if group.sequence == *expected => {
                 *expected += 1;
                 *broken = None;
-                tail.groups.push(ScannedSpan { start: group.start, end: group.end });
+                let ScannedGroup { sequence, start, closing, end, .. } = group;
+                tail.groups.push(Span { sequence, start, closing, end });
             }
             Ok(group) => return check_gap(scan.path, &group, *expected, broken),
             Err(damage) => {
@@ -232,7 +228,7 @@ fn look_behind(scan: &mut Scan<'_>, expected: u64, broken: &mut Broken) -> Resul
         {
             let (start, flushed, end) = (group.start, group.flushed, scan.offset);
             let (sequence, closing) = (header.sequence, offset);
-            let group = ScannedGroup { sequence, flushed, start, end, closing, payload };
+            let group = ScannedGroup { sequence, flushed, start, end, closing };
             check_gap(scan.path, &group, expected, broken)?;
         }
     }
@@ -320,68 +316,44 @@ pub(super) fn read_segment_header(
     }
 }
 
-/// Appends the groups found to a fresh segment, applies them and makes the index durable: all at
-/// once, or a crash in between would leave groups in segments before the watermark. Their rows fit
-/// into memory as they did when the groups were written.
-fn append_anew(
-    dir: &Path,
-    tails: &[Tail],
-    state: &mut Replay<'_>,
-    log: &mut Log,
-) -> Result<(), StoreError> {
-    for tail in tails {
+/// Writes the groups found once more where they stand, flushes them, applies them and makes the
+/// index durable: all at once, or a crash in between would leave groups in segments before the
+/// watermark. Their rows fit into memory as they did when the groups were written.
+fn confirm(dir: &Path, tails: &[Tail], state: &mut Replay) -> Result<(), StoreError> {
+    for tail in tails.iter().filter(|tail| !tail.groups.is_empty()) {
         let path = segment_path(dir, tail.id);
-        for span in &tail.groups {
-            let group = log.append(decode_span(tail, *span, &path)?)?;
-            state.apply(&group)?;
+        for group in &tail.groups {
+            state.apply(&write_again(tail, *group, &path)?)?;
         }
+        tail.file.sync_data().map_err(|source| StoreError::io("flush", &path, source))?;
     }
     state.commit()
 }
 
-/// Takes a group apart into the batches that it was made of.
-fn decode_span(tail: &Tail, span: ScannedSpan, path: &Path) -> Result<Vec<Encoded>, StoreError> {
-    let damaged = |reason| StoreError::corrupt(path, span.start, reason);
-    let salt = tail.salt;
-    let mut reader = Scan { path, file: &*tail.file, salt, offset: span.start, end: span.end };
-    let group = reader.group()?.map_err(damaged)?;
-    let length = usize::try_from(group.closing - group.start).map_err(|_| damaged("too long"))?;
-    let mut records = vec![0; length];
-    read_exact_at(&*tail.file, span.start, &mut records)
+/// Writes a group over itself, so that it is on its way to the disk whatever became of it before.
+fn write_again(tail: &Tail, group: Span, path: &Path) -> Result<FlushedGroup, StoreError> {
+    let Span { sequence, start, closing, end } = group;
+    let damaged = |reason| StoreError::corrupt(path, start, reason);
+    let (file, salt, length) = (&*tail.file, tail.salt, end - start);
+    let mut bytes = vec![0; usize::try_from(length).map_err(|_| damaged("too long"))?];
+    read_exact_at(file, start, &mut bytes)
         .map_err(|source| StoreError::io("read", path, source))?;
-    let payload = GroupPayload::decode(&group.payload).map_err(damaged)?;
-    let parts = payload.parts().map_err(damaged)?;
-    let ends = parts.iter().skip(1).map(|(base, _)| *base).chain([group.closing]);
-    let mut batches = Vec::with_capacity(parts.len());
-    for ((base, ops), end) in parts.iter().zip(ends) {
-        let from = base.checked_sub(group.start).and_then(|at| usize::try_from(at).ok());
-        let to = end.checked_sub(group.start).and_then(|at| usize::try_from(at).ok());
-        let range = from.zip(to).and_then(|(from, to)| records.get(from..to));
-        let records = range.ok_or_else(|| damaged("batch lies outside its group"))?.to_vec();
-        let heads = record_heads(&records, salt).map_err(damaged)?;
-        let count = length_u32(super::record::Ops::new(ops, 0).count());
-        let (ops, leases) = (ops.to_vec(), Leases::default());
-        // What was acknowledged may take the room kept back.
-        let frees_space = true;
-        batches.push(Encoded { records, heads, ops, count, frees_space, leases });
-    }
-    Ok(batches)
+    write_all_at(file, start, &[&bytes]).map_err(|source| StoreError::io("write", path, source))?;
+    let mut scan = Scan { path, file, salt, offset: closing, end };
+    let Found::Record { payload, .. } = scan.record()? else {
+        return Err(damaged("changed while it was read"));
+    };
+    let payload = GroupPayload::decode(&payload).map_err(damaged)?;
+    let parts = payload.parts().map_err(damaged)?.into_iter();
+    let batches = parts.map(|(base, ops)| {
+        let (ops, records, leases) = (ops.to_vec(), Vec::new(), Leases::default());
+        LoggedBatch { base, ops, records, _leases: leases }
+    });
+    let (batches, took, segment) = (batches.collect(), Duration::ZERO, tail.id);
+    Ok(FlushedGroup { sequence, segment, salt, end, batches, length, took })
 }
 
-/// Where the records in these bytes begin.
-fn record_heads(mut records: &[u8], salt: u64) -> Result<Vec<u32>, &'static str> {
-    let (whole, mut heads) = (records.len(), Vec::new());
-    while let Some(head) = records.first_chunk::<RECORD_HEADER_BYTES>() {
-        heads.push(length_u32((whole - records.len()) / ALIGNMENT));
-        let span = usize::try_from(RecordHeader::decode(head, salt)?.span());
-        let span = span.map_err(|_| "record too long")?;
-        records = records.get(span..).ok_or("record outside its batch")?;
-    }
-    if records.is_empty() { Ok(heads) } else { Err("bytes behind the last record") }
-}
-
-/// Removes segments that the index does not know (what they held was appended anew, or nobody was
-/// told of it) and cuts the others to what they hold. Nothing is mapped yet.
+/// Removes segments that the index does not know (they hold nothing that anybody was told of) and cuts the others to what they hold. Nothing is mapped yet.
 fn clear_leftovers(vfs: &dyn Vfs, dir: &Path, ids: &[u32], meta: &Meta) -> Result<(), StoreError> {
     let mut removed = false;
     for id in ids {

@@ -1,71 +1,153 @@
 //! Room on the disk kept back, so that a full disk can be left again: deletions and the reclaiming
-//! of space need room before they give any.
+//! of space need room in the log and in the index file before they give any.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
 
 use super::error::StoreError;
-use super::vfs::{OpenMode, Vfs};
+use super::vfs::{OpenMode, Vfs, VfsFile};
 
 /// Name of the file in the store's directory. It holds nothing.
 pub(super) const RESERVE_FILE: &str = "reserve";
 
-/// The file that keeps the room.
+/// The file that keeps the room: for a segment, and for what a checkpoint adds to the index file.
 #[derive(Debug)]
 pub(super) struct Reserve {
     vfs: Arc<dyn Vfs>,
     path: PathBuf,
-    bytes: u64,
-    /// Whether the file is there at its full length. Relaxed: who changes it holds the file too.
-    held: AtomicBool,
+    log_bytes: u64,
+    index_bytes: u64,
+    held: Mutex<Held>,
+}
+
+/// Which parts the file has room for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Held {
+    log: bool,
+    index: bool,
 }
 
 impl Reserve {
-    /// A reserve of `bytes` in `dir`; it is made by [`keep`](Self::keep).
-    pub(super) fn new(vfs: &Arc<dyn Vfs>, dir: &std::path::Path, bytes: u64) -> Self {
-        let (vfs, path) = (Arc::clone(vfs), dir.join(RESERVE_FILE));
-        Self { vfs, path, bytes, held: AtomicBool::new(false) }
+    /// A reserve in `dir` for a segment of this length, and a quarter of that for the index file.
+    /// It is made by [`keep`](Self::keep).
+    pub(super) fn new(vfs: &Arc<dyn Vfs>, dir: &std::path::Path, segment_bytes: u64) -> Self {
+        Self {
+            vfs: Arc::clone(vfs),
+            path: dir.join(RESERVE_FILE),
+            log_bytes: segment_bytes,
+            index_bytes: segment_bytes / 4,
+            held: Mutex::default(),
+        }
     }
 
-    /// Sees that the room is kept; where there is none, it is not an error.
-    pub(super) fn keep(&self) -> Result<(), StoreError> {
-        if self.held.load(Ordering::Relaxed) {
+    /// Notes what an earlier opening has kept.
+    pub(super) fn adopt(&self) -> Result<(), StoreError> {
+        let length = match self.vfs.open(&self.path, OpenMode::Existing) {
+            Ok(file) => file.len().map_err(self.error("measure"))?,
+            Err(error) if error.kind() == ErrorKind::NotFound => 0,
+            Err(error) => return Err(self.error("open")(error)),
+        };
+        let index = length >= self.index_bytes;
+        let log = length >= self.index_bytes + self.log_bytes;
+        let (found, mut held) = (Held { log, index }, self.held.lock());
+        if found == Held::default() {
             return Ok(());
         }
-        let error = |action| move |source| StoreError::io(action, &self.path, source);
-        let kept = (|| {
-            let file = match self.vfs.open(&self.path, OpenMode::CreateNew) {
-                Err(known) if known.kind() == std::io::ErrorKind::AlreadyExists => {
-                    self.vfs.open(&self.path, OpenMode::Existing).map_err(error("open"))?
-                }
-                made => made.map_err(error("create"))?,
-            };
-            if file.len().map_err(error("measure"))? != self.bytes {
-                file.set_len(0).map_err(error("cut"))?;
-                file.allocate(self.bytes).map_err(error("reserve"))?;
-            }
-            Ok(())
-        })();
-        match kept {
-            Ok(()) => self.held.store(true, Ordering::Relaxed),
+        if length > self.length(found) {
+            self.shorten(self.length(found));
+        }
+        // After a loss of power it may have its length and not its room.
+        match self.extend(self.length(found)) {
+            Ok(()) => *held = found,
             Err(StoreError::NoSpace { .. }) => {
-                tracing::warn!(path = %self.path.display(), "no room to keep back on the disk");
-                self.give_up();
+                self.shorten(0);
             }
             Err(error) => return Err(error),
         }
         Ok(())
     }
 
-    /// Gives the room to the rest of the store; `false` if there was none.
-    pub(super) fn give_up(&self) -> bool {
-        self.held.store(false, Ordering::Relaxed);
-        match self.vfs.remove(&self.path) {
+    /// Sees that the room is kept; where there is none, it is not an error. The index file's comes
+    /// first: without it nothing that was deleted can be given back.
+    pub(super) fn keep(&self) -> Result<(), StoreError> {
+        let mut held = self.held.lock();
+        let all = [Held { log: false, index: true }, Held { log: true, index: true }];
+        for wanted in all {
+            if *held == wanted || (held.log && held.index) {
+                continue;
+            }
+            match self.extend(self.length(wanted)) {
+                Ok(()) => *held = wanted,
+                Err(StoreError::NoSpace { .. }) => {
+                    tracing::warn!(path = %self.path.display(), "no room to keep back on the disk");
+                    self.shorten(self.length(*held));
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the room for a segment to the log; `false` if there was none.
+    pub(super) fn give_to_log(&self) -> bool {
+        let mut held = self.held.lock();
+        let rest = Held { log: false, ..*held };
+        held.log && self.give(&mut held, rest)
+    }
+
+    /// Gives room to the index file, that of the log too if there is no other; `false` if there
+    /// was none.
+    pub(super) fn give_to_index(&self) -> bool {
+        let mut held = self.held.lock();
+        let rest = if held.index { Held { index: false, ..*held } } else { Held::default() };
+        *held != rest && self.give(&mut held, rest)
+    }
+
+    fn give(&self, held: &mut Held, rest: Held) -> bool {
+        *held = rest;
+        self.shorten(self.length(rest))
+    }
+
+    const fn length(&self, held: Held) -> u64 {
+        let log = if held.log { self.log_bytes } else { 0 };
+        let index = if held.index { self.index_bytes } else { 0 };
+        log + index
+    }
+
+    fn error(&self, action: &'static str) -> impl Fn(std::io::Error) -> StoreError {
+        move |source| StoreError::io(action, &self.path, source)
+    }
+
+    fn open(&self) -> Result<Arc<dyn VfsFile>, StoreError> {
+        match self.vfs.open(&self.path, OpenMode::CreateNew) {
+            Err(known) if known.kind() == ErrorKind::AlreadyExists => {
+                self.vfs.open(&self.path, OpenMode::Existing).map_err(self.error("open"))
+            }
+            made => made.map_err(self.error("create")),
+        }
+    }
+
+    fn extend(&self, length: u64) -> Result<(), StoreError> {
+        self.open()?.allocate(length).map_err(self.error("reserve"))
+    }
+
+    /// Cuts the file, or removes it; `false` if that was not to be done.
+    fn shorten(&self, length: u64) -> bool {
+        let done = if length == 0 {
+            self.vfs.remove(&self.path)
+        } else {
+            let file = self.vfs.open(&self.path, OpenMode::Existing);
+            file.and_then(|file| file.set_len(length))
+        };
+        match done {
             Ok(()) => true,
             Err(error) => {
-                if error.kind() != std::io::ErrorKind::NotFound {
-                    tracing::warn!(path = %self.path.display(), %error, "reserve not removed");
+                if error.kind() != ErrorKind::NotFound {
+                    tracing::warn!(path = %self.path.display(), %error, "reserve not given up");
                 }
                 false
             }

@@ -45,8 +45,6 @@ pub(super) struct ScannedGroup {
     pub(super) end: u64,
     /// Where the closing record begins.
     pub(super) closing: u64,
-    /// Payload of the closing record.
-    pub(super) payload: Vec<u8>,
 }
 
 impl Scan<'_> {
@@ -125,7 +123,7 @@ impl Scan<'_> {
             };
             let (sequence, end) = (header.sequence, self.offset);
             let closing = offset;
-            return Ok(Ok(ScannedGroup { sequence, flushed, start, end, closing, payload }));
+            return Ok(Ok(ScannedGroup { sequence, flushed, start, end, closing }));
         }
     }
 

@@ -101,7 +101,10 @@ impl Handle {
         let (vfs, dir) = (&*options.vfs, options.dir.as_path());
         vfs.create_dir_all(dir).map_err(|source| StoreError::io("create", dir, source))?;
         let lock = lock::acquire(vfs, dir, options.clock.wall())?;
-        let index = Index::open(vfs, dir, options.cache_bytes, options.verify_index)?;
+        let reserve = Arc::new(Reserve::new(&options.vfs, dir, options.segment_bytes));
+        reserve.adopt()?;
+        let (cache_bytes, verify) = (options.cache_bytes, options.verify_index);
+        let index = Index::open(vfs, dir, cache_bytes, verify, &reserve)?;
         let signals = Arc::<Signals>::default();
         let site = Site {
             vfs: Arc::clone(&options.vfs),
@@ -109,7 +112,6 @@ impl Handle {
             mode: options.read_mode,
             signals: Arc::clone(&signals),
         };
-        let reserve = Reserve::new(&options.vfs, dir, options.segment_bytes);
         let Recovered { log, ledger, index, view, segments, counters, shares, reserve } =
             recover(&options, &site, index, reserve)?;
         let names = ledger.meta().keyspaces.iter();

@@ -4,7 +4,7 @@
 use std::io::ErrorKind;
 use std::sync::Arc;
 
-use gristmill::store::{KeyspaceOptions, Store, StoreError};
+use gristmill::store::{Direction, KeyspaceOptions, Store, StoreError};
 
 use crate::sim::{Call, Fault, SimVfs, Which};
 use crate::workload::Run;
@@ -173,4 +173,61 @@ fn short_writes_do_no_harm_wherever_they_come() {
         run.work(seed).unwrap_or_else(|error| panic!("seed {seed}: {}", text(&error)));
         run.verify(&format!("seed {seed}"));
     }
+}
+
+/// Beyond what is cached of the index file, which answers nothing of its own accord after an error.
+#[test]
+fn reads_go_on_when_the_index_file_cannot_be_written() {
+    const KEYS: u32 = 3000;
+    let key = |number: u32| [number.to_be_bytes().as_slice(), &[b'k'; 60]].concat();
+    let value = |number: u32, round: u64| noise(u64::from(number) + round, 30);
+    for call in std::iter::successors(Some(1), |call| Some(call * 4)).take(8) {
+        for fault in [Fault::Once(ErrorKind::Other), Fault::Lasting(ErrorKind::Other)] {
+            let vfs = SimVfs::default();
+            let builder = Store::builder("/sim").vfs(Arc::new(vfs.clone())).cache_bytes(64 << 10);
+            let store = builder.segment_bytes(1 << 20).open().unwrap();
+            let keyspace = plain(&store, "k");
+            let put = |round: u64| {
+                let mut batch = store.batch();
+                (0..KEYS).for_each(|n| batch.put(&keyspace, key(n), value(n, round)));
+                batch.commit()
+            };
+            put(0).unwrap();
+            assert!(store.check().unwrap().is_clean());
+            let snapshot = store.snapshot();
+            put(1).unwrap();
+            vfs.fail_at(Which::Named("index.redb"), call, fault);
+            assert!(store.check().unwrap().is_clean(), "call {call}");
+            let failed = match put(2) {
+                Ok(()) => false,
+                Err(StoreError::Poisoned { .. }) => true,
+                Err(error) => panic!("call {call}: {error}"),
+            };
+            let newest = if failed { 1 } else { 2 };
+            for number in 0..KEYS {
+                let found = keyspace.get(key(number)).unwrap();
+                assert_eq!(found.unwrap(), value(number, newest), "call {call}");
+                let found = snapshot.get(&keyspace, key(number)).unwrap();
+                assert_eq!(found.unwrap(), value(number, 0), "call {call}");
+            }
+            assert_eq!(
+                keyspace.range::<&[u8]>(.., Direction::Forward).filter(Result::is_ok).count(),
+                KEYS as usize,
+                "call {call}"
+            );
+            let image = vfs.power_loss(call);
+            drop((snapshot, store, keyspace));
+            let store = open(&image).unwrap();
+            let keyspace = plain(&store, "k");
+            for number in 0..KEYS {
+                let found = keyspace.get(key(number)).unwrap();
+                assert_eq!(found.unwrap(), value(number, newest), "call {call}");
+            }
+            assert!(store.check().unwrap().is_clean());
+            if !failed {
+                return;
+            }
+        }
+    }
+    panic!("the index file is written with more calls than that");
 }

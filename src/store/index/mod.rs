@@ -9,8 +9,10 @@
 //! - `ledger`: what a group means for rows and counters.
 //! - `delta`: the rows of the newest groups.
 //! - `view`: a state of both together.
+//! - `backend`: the file, and what goes on when it cannot be written.
 //! - `row`, `meta`: encodings.
 
+mod backend;
 mod delta;
 mod ledger;
 mod meta;
@@ -21,15 +23,14 @@ use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use redb::{
-    Database, Durability, ReadOnlyTable, ReadableDatabase, ReadableTable, StorageBackend,
-    TableDefinition,
-};
+use redb::{Database, Durability, ReadOnlyTable, ReadableDatabase, ReadableTable, TableDefinition};
 
+use backend::{Backend, Health};
 use meta::read_meta;
 
 use super::error::StoreError;
-use super::vfs::{OpenMode, Vfs, VfsFile, read_exact_at, write_all_at};
+use super::reserve::Reserve;
+use super::vfs::{OpenMode, Vfs};
 
 pub(super) use delta::Delta;
 pub(super) use ledger::{Ledger, op_bytes};
@@ -56,7 +57,9 @@ const META: TableDefinition<'static, Bytes, Bytes> = TableDefinition::new("meta"
 pub(super) struct Index {
     path: PathBuf,
     cache_bytes: usize,
+    reserve: Arc<Reserve>,
     db: Arc<Database>,
+    health: Arc<Health>,
     /// What the file's meta table holds.
     meta: Meta,
 }
@@ -75,6 +78,7 @@ impl Index {
         dir: &Path,
         cache_bytes: usize,
         verify: bool,
+        reserve: &Arc<Reserve>,
     ) -> Result<Self, StoreError> {
         let path = dir.join(INDEX_FILE);
         let names = vfs.list(dir).map_err(|source| StoreError::io("list", dir, source))?;
@@ -93,10 +97,10 @@ impl Index {
             write_new(vfs, &new, &Meta::default(), None)?;
             put_in_place(vfs, dir)?;
         }
-        let db = open_database(vfs, &path, cache_bytes, verify)?;
+        let (db, health) = open_database(vfs, &path, cache_bytes, verify, reserve)?;
         let (_, table) = tables(&db).map_err(|e| StoreError::index(&path, e))?;
         let meta = read_meta(&table, &path)?;
-        Ok(Self { path, cache_bytes, db: Arc::new(db), meta })
+        Ok(Self { path, cache_bytes, reserve: Arc::clone(reserve), db, health, meta })
     }
 
     pub(super) const fn meta(&self) -> &Meta {
@@ -118,8 +122,8 @@ impl Index {
     }
 
     /// A checkpoint: writes the rows of a delta and the meta table that goes with them, in one
-    /// durable transaction. After an error the file holds what it held before, and this must not be
-    /// used again before [`reopen`](Self::reopen).
+    /// durable transaction. After an error the file is never written again; it holds the state of
+    /// before or, if the very end failed, this one. The views of before go on.
     pub(super) fn commit(&mut self, delta: &Delta, meta: &Meta) -> Result<(), StoreError> {
         let run = || -> Result<(), redb::Error> {
             let mut transaction = self.db.begin_write()?;
@@ -137,16 +141,11 @@ impl Index {
                 })?;
             }
             meta.write(&self.meta, &mut transaction.open_table(META)?)?;
-            Ok(transaction.commit()?)
+            transaction.commit()?;
+            Ok(self.health.check()?)
         };
         run().map_err(|e| StoreError::index(&self.path, e))?;
         self.meta.clone_from(meta);
-        Ok(())
-    }
-
-    /// Opens the file again: after an error the database answers nothing but that error.
-    pub(super) fn reopen(&mut self, vfs: &dyn Vfs) -> Result<(), StoreError> {
-        self.db = Arc::new(open_database(vfs, &self.path, self.cache_bytes, false)?);
         Ok(())
     }
 
@@ -165,7 +164,9 @@ impl Index {
             let _left_over = vfs.remove(&new);
         })?;
         put_in_place(vfs, dir)?;
-        self.reopen(vfs)
+        let (path, cache_bytes) = (&self.path, self.cache_bytes);
+        (self.db, self.health) = open_database(vfs, path, cache_bytes, false, &self.reserve)?;
+        Ok(())
     }
 }
 
@@ -180,7 +181,7 @@ pub(super) fn write_new(
         .open(path, OpenMode::CreateNew)
         .map_err(|source| StoreError::io("create", path, source))?;
     let run = || -> Result<(), redb::Error> {
-        let db = Database::builder().create_with_backend(Backend { file })?;
+        let db = Database::builder().create_with_backend(Backend::strict(file))?;
         let mut rows = base.map(|base| base.table.iter()).transpose()?;
         loop {
             let mut transaction = db.begin_write()?;
@@ -219,14 +220,18 @@ fn open_database(
     path: &Path,
     cache_bytes: usize,
     verify: bool,
-) -> Result<Database, StoreError> {
+    reserve: &Arc<Reserve>,
+) -> Result<(Arc<Database>, Arc<Health>), StoreError> {
     let file = vfs
         .open(path, OpenMode::Existing)
         .map_err(|source| StoreError::io("open", path, source))?;
     let mut builder = Database::builder();
     builder.set_cache_size(cache_bytes).set_check_integrity_on_open(verify);
-    let db = builder.create_with_backend(Backend { file });
-    db.map_err(|source| StoreError::index(path, source))
+    let health = Health::new(reserve);
+    let db = builder.create_with_backend(Backend::lasting(file, &health));
+    let db = db.map_err(|source| StoreError::index(path, source))?;
+    health.check().map_err(|source| StoreError::io("access", path, source))?;
+    Ok((Arc::new(db), health))
 }
 
 /// The tables `data` and `meta` as of the last checkpoint.
@@ -244,34 +249,5 @@ pub(super) fn is_empty_range<T: Ord + ?Sized>(start: &Bound<&T>, end: &Bound<&T>
             Bound::Included(end) | Bound::Excluded(end),
         ) => start >= end,
         _ => false,
-    }
-}
-
-/// The index file as `redb` sees it. The store's own lock file keeps others out, so `redb` need
-/// not lock.
-#[derive(Debug)]
-struct Backend {
-    file: Arc<dyn VfsFile>,
-}
-
-impl StorageBackend for Backend {
-    fn len(&self) -> std::io::Result<u64> {
-        self.file.len()
-    }
-
-    fn read(&self, offset: u64, out: &mut [u8]) -> std::io::Result<()> {
-        read_exact_at(&*self.file, offset, out)
-    }
-
-    fn set_len(&self, len: u64) -> std::io::Result<()> {
-        self.file.set_len(len)
-    }
-
-    fn sync_data(&self) -> std::io::Result<()> {
-        self.file.sync_data()
-    }
-
-    fn write(&self, offset: u64, data: &[u8]) -> std::io::Result<()> {
-        write_all_at(&*self.file, offset, &[data])
     }
 }

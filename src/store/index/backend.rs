@@ -1,0 +1,195 @@
+//! The index file as `redb` sees it.
+//!
+//! After any error `redb` answers nothing but that error, reads included. So a write that finds no
+//! room takes what is kept back and is done again before `redb` learns of it. One that fails for
+//! good is not told to `redb` either: from then on nothing is written to the file any more, what
+//! `redb` writes is only remembered, and reads of the states that were committed before go on.
+//! Whoever commits asks [`Health`] whether that has happened.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::RwLock;
+use redb::StorageBackend;
+
+use crate::store::reserve::Reserve;
+use crate::store::vfs::{VfsFile, read_exact_at, write_all_at};
+
+/// Unit in which writes are remembered that must not reach the file.
+const BLOCK: usize = 4096;
+
+/// A file for `redb`. The store's own lock file keeps others out, so `redb` need not lock.
+#[derive(Debug)]
+pub(super) struct Backend {
+    file: Arc<dyn VfsFile>,
+    /// `None`: errors are told as they are.
+    health: Option<Arc<Health>>,
+}
+
+/// Whether an index file can still be written.
+#[derive(Debug)]
+pub(super) struct Health {
+    reserve: Arc<Reserve>,
+    /// Stored with Release after `remembered` was set up, loaded with Acquire before it is read.
+    failed: AtomicBool,
+    remembered: RwLock<Remembered>,
+}
+
+/// What `redb` believes to be in the file since a write failed.
+#[derive(Debug, Default)]
+struct Remembered {
+    error: Option<io::Error>,
+    length: u64,
+    blocks: BTreeMap<u64, Box<[u8]>>,
+}
+
+impl Health {
+    pub(super) fn new(reserve: &Arc<Reserve>) -> Arc<Self> {
+        Arc::new(Self {
+            reserve: Arc::clone(reserve),
+            failed: AtomicBool::new(false),
+            remembered: RwLock::default(),
+        })
+    }
+
+    /// The error after which nothing was written any more, once; later an error that says so.
+    pub(super) fn check(&self) -> io::Result<()> {
+        if !self.failed.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let known = self.remembered.write().error.take();
+        Err(known.unwrap_or_else(|| io::Error::other("a write failed before")))
+    }
+}
+
+impl Backend {
+    /// A file whose errors are told to `redb` as they come.
+    pub(super) const fn strict(file: Arc<dyn VfsFile>) -> Self {
+        Self { file, health: None }
+    }
+
+    /// A file that can be read after a failed write.
+    pub(super) fn lasting(file: Arc<dyn VfsFile>, health: &Arc<Health>) -> Self {
+        Self { file, health: Some(Arc::clone(health)) }
+    }
+
+    fn failed(&self) -> Option<&Health> {
+        self.health.as_deref().filter(|health| health.failed.load(Ordering::Acquire))
+    }
+
+    /// Changes the file, or what is remembered of it. What finds no room may be done `again`.
+    fn change(
+        &self,
+        again: bool,
+        work: impl Fn() -> io::Result<()>,
+        remember: impl Fn(&mut Remembered) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let Some(health) = self.health.as_deref() else { return work() };
+        if self.failed().is_none() {
+            let mut result = work();
+            if again && result.as_ref().is_err_and(is_full) && health.reserve.give_to_index() {
+                result = work();
+            }
+            let Err(error) = result else { return Ok(()) };
+            let mut remembered = health.remembered.write();
+            if !health.failed.load(Ordering::Relaxed) {
+                remembered.length = self.file.len()?;
+                remembered.error = Some(error);
+                health.failed.store(true, Ordering::Release);
+            }
+        }
+        remember(&mut health.remembered.write())
+    }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+impl Remembered {
+    /// Reads the file as it would be.
+    fn read(&self, file: &dyn VfsFile, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        let first = offset - offset % BLOCK as u64;
+        let lead = usize::try_from(offset - first).map_err(io::Error::other)?;
+        let (mut at, mut done, mut skip) = (first, 0, lead);
+        while let Some(rest) = out.get_mut(done..).filter(|rest| !rest.is_empty()) {
+            let block = self.block(file, at)?;
+            let part = block.get(skip..).unwrap_or_default();
+            let length = rest.len().min(part.len());
+            for (to, from) in rest.iter_mut().zip(part) {
+                *to = *from;
+            }
+            (at, done, skip) = (at + BLOCK as u64, done + length, 0);
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, file: &dyn VfsFile, offset: u64, data: &[u8]) -> io::Result<()> {
+        let mut at = offset;
+        let mut rest = data;
+        while !rest.is_empty() {
+            let first = at - at % BLOCK as u64;
+            let skip = usize::try_from(at - first).map_err(io::Error::other)?;
+            let mut block = self.block(file, first)?;
+            let (part, later) = rest.split_at(rest.len().min(BLOCK - skip));
+            for (to, from) in block.iter_mut().skip(skip).zip(part) {
+                *to = *from;
+            }
+            self.blocks.insert(first, block);
+            at += part.len() as u64;
+            rest = later;
+        }
+        self.length = self.length.max(at);
+        Ok(())
+    }
+
+    /// The block that begins at an offset, zeros where the file has nothing.
+    fn block(&self, file: &dyn VfsFile, first: u64) -> io::Result<Box<[u8]>> {
+        if let Some(block) = self.blocks.get(&first) {
+            return Ok(block.clone());
+        }
+        let mut block = vec![0; BLOCK].into_boxed_slice();
+        let there = file.len()?.saturating_sub(first).min(BLOCK as u64);
+        let there = usize::try_from(there).map_err(io::Error::other)?;
+        if let Some(part) = block.get_mut(..there) {
+            read_exact_at(file, first, part)?;
+        }
+        Ok(block)
+    }
+}
+
+impl StorageBackend for Backend {
+    fn len(&self) -> io::Result<u64> {
+        match self.failed() {
+            Some(health) => Ok(health.remembered.read().length),
+            None => self.file.len(),
+        }
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        match self.failed() {
+            Some(health) => health.remembered.read().read(&*self.file, offset, out),
+            None => read_exact_at(&*self.file, offset, out),
+        }
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        let remember = |remembered: &mut Remembered| {
+            remembered.length = len;
+            Ok(())
+        };
+        self.change(true, || self.file.set_len(len), remember)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        // Not done again after an error: what became of the writes before it is not known.
+        self.change(false, || self.file.sync_data(), |_| Ok(()))
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        let remember = |remembered: &mut Remembered| remembered.write(&*self.file, offset, data);
+        self.change(true, || write_all_at(&*self.file, offset, &[data]), remember)
+    }
+}
