@@ -35,6 +35,8 @@ pub(super) struct Maintenance {
     reclaiming: Arc<AtomicBool>,
     /// The last attempt found nothing that could be reclaimed: there is nothing to wait for.
     futile: AtomicBool,
+    /// Held by whoever copies live records.
+    pub(super) turn: Mutex<()>,
     task: Mutex<Option<Task<()>>>,
     sweep: OnceLock<Option<Periodic>>,
 }
@@ -48,6 +50,7 @@ impl Maintenance {
             token: CancelToken::new(),
             reclaiming: Arc::default(),
             futile: AtomicBool::new(false),
+            turn: Mutex::default(),
             task: Mutex::default(),
             sweep: OnceLock::new(),
         }

@@ -235,6 +235,7 @@ impl Shared {
             total_bytes: totals.used,
             sequence: totals.sequence,
             queued_bytes: self.queue.held_bytes() as u64,
+            slowed_batches: self.queue.slowed(),
             dictionaries: self.dictionaries.len() as u64,
             pointer_hits,
             pointer_misses,

@@ -31,6 +31,8 @@ const SEGMENTS_AT_ONCE: usize = 4;
 const SWEEP_KEYS: usize = 1000;
 /// How long a checkpoint is waited for.
 const CHECKPOINT_DEADLINE: Duration = Duration::from_mins(5);
+/// How long compacting waits for reclaiming under way.
+const TURN_DEADLINE: Duration = Duration::from_mins(10);
 
 /// Dead bytes, as a share of the live ones (in percent), above which space is reclaimed, and above
 /// which writers are slowed down while it is.
@@ -59,9 +61,13 @@ pub(super) fn lags(shared: &Shared, fresh: u64) -> bool {
     exceeds(shared, THROTTLE_PERCENT, fresh)
 }
 
-/// Reclaims space until little is left to gain.
+/// Reclaims space until little is left to gain, or until somebody else does.
 pub(super) fn run(shared: &Shared) {
-    while is_due(shared) && !shared.maintenance.is_stopped() && !shared.queue.is_ending() {
+    while let Some(_turn) = shared.maintenance.turn.try_lock()
+        && is_due(shared)
+        && !shared.maintenance.is_stopped()
+        && !shared.queue.is_ending()
+    {
         let victims = victims(shared, 10, end(shared));
         let copied = copy_all(shared, &victims).unwrap_or_else(|error| {
             tracing::warn!(%error, "space not reclaimed");
@@ -90,6 +96,9 @@ pub struct CompactReport {
 
 /// Reclaims all that can be, whatever the gain.
 pub(super) fn compact(shared: &Shared) -> Result<CompactReport, StoreError> {
+    // Two that copied the same records would leave the copies of one behind as dead.
+    let turn = shared.maintenance.turn.try_lock_for(TURN_DEADLINE);
+    let _turn = turn.ok_or_else(|| shared.queue.timeout("compact", TURN_DEADLINE))?;
     let used = || shared.published.read().figures.totals.used;
     let mut report = CompactReport { bytes_before: used(), ..CompactReport::default() };
     report.expired = sweep(shared)?;

@@ -64,6 +64,9 @@ pub struct StoreStats {
     pub bytes_moved: u64,
     /// Bytes of batches that wait to become durable and visible.
     pub queued_bytes: u64,
+    /// Batches that were held up, for 50 ms at most, while space was reclaimed more slowly than it
+    /// was used.
+    pub slowed_batches: u64,
 }
 
 /// What the threads count. All orderings are Relaxed: the counters order nothing.

@@ -211,7 +211,7 @@ fn reads_go_on_when_the_index_file_cannot_be_written() {
                 assert_eq!(found.unwrap(), value(number, 0), "call {call}");
             }
             assert_eq!(
-                keyspace.range::<&[u8]>(.., Direction::Forward).filter(Result::is_ok).count(),
+                keyspace.range::<&[u8]>(.., Direction::Forward).flatten().count(),
                 KEYS as usize,
                 "call {call}"
             );

@@ -89,10 +89,9 @@ fn nobody_is_held_up_when_the_dead_segments_are_gone() {
     let vfs = crate::sim::SimVfs::default();
     let store = crate::oracle::on_disk(&vfs, "/sim", &crate::oracle::clock()).open().unwrap();
     let k = plain(&store, "k");
-    let started = std::time::Instant::now();
     for round in 0..400 {
         k.put("same", noise(round, 9000)).unwrap();
     }
-    // Each of these would take 50 ms.
-    assert!(started.elapsed() < Duration::from_secs(15), "{:?}", started.elapsed());
+    let slowed = store.stats().slowed_batches;
+    assert!(slowed < 200, "{slowed} of 400 were held up");
 }

@@ -11,6 +11,8 @@
 //! batches than the last group had waits for the others, for half a flush at most: one flush for
 //! all of them costs less than two.
 
+mod waiting;
+
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,8 +21,8 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-use super::batch::Encoded;
-use super::error::StoreError;
+use crate::store::batch::Encoded;
+use crate::store::error::StoreError;
 
 /// How long a batch that nobody waits for may wait for company before it is flushed.
 const LINGER: Duration = Duration::from_millis(10);
@@ -37,7 +39,7 @@ const MAX_REFUSED: usize = 1 << 16;
 
 /// Who waits for a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Submitter {
+pub(in crate::store) enum Submitter {
     /// A caller that leads if need be.
     Sync,
     /// Nobody, yet.
@@ -48,20 +50,20 @@ pub(super) enum Submitter {
 
 /// One batch with its number.
 #[derive(Debug)]
-pub(super) struct Submission {
-    pub(super) number: u64,
-    pub(super) encoded: Encoded,
+pub(in crate::store) struct Submission {
+    pub(in crate::store) number: u64,
+    pub(in crate::store) encoded: Encoded,
     sync: bool,
 }
 
 /// The batches that the leader flushes together.
 #[derive(Debug)]
-pub(super) struct Taken {
-    pub(super) submissions: Vec<Submission>,
+pub(in crate::store) struct Taken {
+    pub(in crate::store) submissions: Vec<Submission>,
     /// Number of the last.
-    pub(super) last: u64,
+    pub(in crate::store) last: u64,
     /// Bytes to give back when they are applied.
-    pub(super) bytes: usize,
+    pub(in crate::store) bytes: usize,
 }
 
 /// A caller asleep until its batch is done, or until it is to lead.
@@ -100,6 +102,8 @@ struct State {
     paused: bool,
     /// Reclaiming space cannot keep up: batches come slower.
     throttled: bool,
+    /// Batches that were held up by that.
+    slowed: u64,
     /// Batches that were not written for lack of space: first and last number.
     refused: Vec<(u64, u64, Arc<StoreError>)>,
     /// The first refusal that no flush has told of.
@@ -111,7 +115,7 @@ struct State {
 
 /// The queue between callers and the log.
 #[derive(Debug)]
-pub(super) struct Queue {
+pub(in crate::store) struct Queue {
     dir: PathBuf,
     limit: usize,
     state: Mutex<State>,
@@ -132,15 +136,8 @@ pub(super) struct Queue {
     patience: AtomicU64,
 }
 
-/// What a caller is to do.
-#[derive(Debug)]
-enum Turn {
-    Lead,
-    Done(Result<(), StoreError>),
-}
-
 impl Queue {
-    pub(super) fn new(dir: &Path, limit: usize) -> Self {
+    pub(in crate::store) fn new(dir: &Path, limit: usize) -> Self {
         let state = State {
             pending: VecDeque::new(),
             pending_bytes: 0,
@@ -157,6 +154,7 @@ impl Queue {
             gathering: None,
             paused: false,
             throttled: false,
+            slowed: 0,
             refused: Vec::new(),
             untold: None,
             failure: None,
@@ -178,7 +176,11 @@ impl Queue {
     }
 
     /// Queues a batch and gives its number. Blocks while the queue is full.
-    pub(super) fn submit(&self, encoded: Encoded, by: Submitter) -> Result<u64, StoreError> {
+    pub(in crate::store) fn submit(
+        &self,
+        encoded: Encoded,
+        by: Submitter,
+    ) -> Result<u64, StoreError> {
         let bytes = encoded.len();
         let mut state = self.state.lock();
         if by == Submitter::Internal {
@@ -213,6 +215,7 @@ impl Queue {
         bytes: usize,
     ) -> Result<(), StoreError> {
         let started = Instant::now();
+        state.slowed += u64::from(state.throttled);
         loop {
             self.check_open(state)?;
             // A batch larger than the limit goes in when the queue is empty.
@@ -236,7 +239,7 @@ impl Queue {
 
     /// Waits, for the writer thread, until there are batches that nobody else will write, and takes
     /// the lead; `false` when the queue has failed, or is closed and empty.
-    pub(super) fn lead_in_background(&self) -> bool {
+    pub(in crate::store) fn lead_in_background(&self) -> bool {
         let mut state = self.state.lock();
         loop {
             if state.failure.is_some() {
@@ -262,7 +265,7 @@ impl Queue {
 
     /// The next batches to flush together, at most `max_bytes` of them unless the first alone is
     /// larger; for the leader. Waits a moment for callers that are about to come.
-    pub(super) fn take(&self, max_bytes: usize) -> Option<Taken> {
+    pub(in crate::store) fn take(&self, max_bytes: usize) -> Option<Taken> {
         let mut state = self.state.lock();
         let wanted = state.company;
         if state.pending_sync > 0 && state.pending_sync < wanted && !state.closing {
@@ -283,14 +286,14 @@ impl Queue {
     }
 
     /// Notes how long a flush took.
-    pub(super) fn flushed(&self, took: Duration) {
+    pub(in crate::store) fn flushed(&self, took: Duration) {
         let half = u64::try_from(took.as_nanos() / 2).unwrap_or(u64::MAX);
         let before = self.patience.load(Ordering::Relaxed);
         self.patience.store(before - before / 8 + half / 8, Ordering::Relaxed);
     }
 
     /// Notes that the batches up to `last` are durable and visible.
-    pub(super) fn complete(&self, last: u64, bytes: usize) {
+    pub(in crate::store) fn complete(&self, last: u64, bytes: usize) {
         let mut state = self.state.lock();
         state.applied = last;
         state.held_bytes = state.held_bytes.saturating_sub(bytes);
@@ -303,7 +306,7 @@ impl Queue {
 
     /// Notes that the batches `first..=last` were not written, for lack of space; they are given
     /// back as done by [`complete`](Self::complete).
-    pub(super) fn refuse(&self, first: u64, last: u64, error: &Arc<StoreError>) {
+    pub(in crate::store) fn refuse(&self, first: u64, last: u64, error: &Arc<StoreError>) {
         let mut state = self.state.lock();
         state.untold.get_or_insert_with(|| Arc::clone(error));
         match state.refused.last_mut() {
@@ -317,7 +320,7 @@ impl Queue {
     }
 
     /// Gives the lead up, to a caller that waits or to the writer thread.
-    pub(super) fn release(&self) {
+    pub(in crate::store) fn release(&self) {
         let mut state = self.state.lock();
         state.leading = false;
         self.pass_on(&mut state);
@@ -353,7 +356,7 @@ impl Queue {
 
     /// Notes that what is not applied now never will be, but for a group whose leader says so after
     /// this. Nothing is accepted any more.
-    pub(super) fn fail(&self, error: Arc<StoreError>) {
+    pub(in crate::store) fn fail(&self, error: Arc<StoreError>) {
         let mut state = self.state.lock();
         let first = state.applied + 1;
         state.failure.get_or_insert((first, error));
@@ -369,24 +372,24 @@ impl Queue {
     }
 
     /// [`fail`](Self::fail) by a thread that panicked.
-    pub(super) fn fail_all(&self) {
+    pub(in crate::store) fn fail_all(&self) {
         self.fail(Arc::new(StoreError::Panicked { path: self.dir.clone() }));
     }
 
     /// Holds callers back, or lets them go on, while the index catches up.
-    pub(super) fn pause(&self, paused: bool) {
+    pub(in crate::store) fn pause(&self, paused: bool) {
         self.state.lock().paused = paused;
         self.space.notify_all();
     }
 
     /// Slows callers down, or lets them go on, while space is reclaimed.
-    pub(super) fn throttle(&self, throttled: bool) {
+    pub(in crate::store) fn throttle(&self, throttled: bool) {
         self.state.lock().throttled = throttled;
         self.space.notify_all();
     }
 
     /// Accepts nothing more; what is queued is still written.
-    pub(super) fn close(&self) {
+    pub(in crate::store) fn close(&self) {
         self.state.lock().closing = true;
         self.work.notify_all();
         self.space.notify_all();
@@ -394,156 +397,37 @@ impl Queue {
     }
 
     /// Whether the store is closing or has failed.
-    pub(super) fn is_ending(&self) -> bool {
+    pub(in crate::store) fn is_ending(&self) -> bool {
         let state = self.state.lock();
         state.closing || state.failure.is_some()
     }
 
-    /// Waits for [`close`](Self::close). The last handle calls it when it is dropped, so this has
-    /// no deadline.
-    pub(super) fn wait_closing(&self) {
-        let mut state = self.state.lock();
-        while !state.closing {
-            self.done.wait(&mut state);
-        }
-    }
-
     /// Notes that the threads have ended.
-    pub(super) fn stop(&self) {
+    pub(in crate::store) fn stop(&self) {
         let mut state = self.state.lock();
         state.stopped = true;
         Self::answer(&mut state, |_| true);
         self.done.notify_all();
     }
 
-    /// Waits for the end of the threads; gives the failure, if there was one.
-    pub(super) fn wait_stopped(&self, timeout: Duration) -> Result<(), StoreError> {
-        let mut state = self.state.lock();
-        let deadline = Instant::now() + timeout;
-        while !state.stopped {
-            if self.done.wait_until(&mut state, deadline).timed_out() && !state.stopped {
-                return Err(self.timeout("close", timeout));
-            }
-        }
-        match &state.failure {
-            Some((_, error)) => Err(self.poisoned(error)),
-            None => Ok(()),
-        }
-    }
-
-    /// Waits until all batches so far are durable and visible; an error if any was refused since the
-    /// last call that said so.
-    pub(super) fn flush(&self, timeout: Duration) -> Result<(), StoreError> {
-        let newest = self.newest();
-        let result = self.wait(newest, timeout, "flush");
-        if let Some(error) = self.state.lock().untold.take() {
-            return Err(self.refusal(&error));
-        }
-        result
-    }
-
     /// The number of the newest batch.
-    pub(super) fn newest(&self) -> u64 {
+    pub(in crate::store) fn newest(&self) -> u64 {
         self.state.lock().next - 1
     }
 
     /// Bytes submitted and not yet applied.
-    pub(super) fn held_bytes(&self) -> usize {
+    pub(in crate::store) fn held_bytes(&self) -> usize {
         self.state.lock().held_bytes
     }
 
+    /// Batches that were held up while space was reclaimed.
+    pub(in crate::store) fn slowed(&self) -> u64 {
+        self.state.lock().slowed
+    }
+
     /// Whether the batches up to `number` are durable and visible, or were refused.
-    pub(super) fn is_applied(&self, number: u64) -> bool {
+    pub(in crate::store) fn is_applied(&self, number: u64) -> bool {
         self.applied.load(Ordering::Acquire) >= number
-    }
-
-    /// Waits until the batches up to `number` are durable and visible, leading if need be.
-    pub(super) fn wait_leading(
-        &self,
-        number: u64,
-        timeout: Duration,
-        action: &'static str,
-        mut lead: impl FnMut(),
-    ) -> Result<(), StoreError> {
-        let deadline = Instant::now() + timeout;
-        loop {
-            match self.turn(number, true, deadline, timeout, action) {
-                Turn::Lead => lead(),
-                Turn::Done(result) => return result,
-            }
-        }
-    }
-
-    /// Waits until the batches up to `number` are durable and visible, and hurries them up.
-    pub(super) fn wait(
-        &self,
-        number: u64,
-        timeout: Duration,
-        action: &'static str,
-    ) -> Result<(), StoreError> {
-        if self.is_applied(number) && !self.any_refused.load(Ordering::Acquire) {
-            return Ok(());
-        }
-        match self.turn(number, false, Instant::now() + timeout, timeout, action) {
-            Turn::Done(result) => result,
-            Turn::Lead => Err(self.timeout(action, timeout)),
-        }
-    }
-
-    fn turn(
-        &self,
-        number: u64,
-        leads: bool,
-        deadline: Instant,
-        timeout: Duration,
-        action: &'static str,
-    ) -> Turn {
-        let mut state = self.state.lock();
-        if !leads && state.urgent < number {
-            state.urgent = number;
-            if !state.leading {
-                self.work.notify_one();
-            }
-        }
-        loop {
-            if let Some(result) = self.outcome(&state, number) {
-                return Turn::Done(result);
-            }
-            if leads && !state.leading && !state.pending.is_empty() {
-                state.leading = true;
-                return Turn::Lead;
-            }
-            let wake = Arc::<Condvar>::default();
-            state.waiters.push_back(Waiter { number, leads, wake: Arc::clone(&wake) });
-            let late = wake.wait_until(&mut state, deadline).timed_out();
-            state.waiters.retain(|waiter| !Arc::ptr_eq(&waiter.wake, &wake));
-            if late && self.outcome(&state, number).is_none() {
-                // It may have been this one's turn to lead.
-                self.pass_on(&mut state);
-                return Turn::Done(Err(self.timeout(action, timeout)));
-            }
-        }
-    }
-
-    /// What became of a batch; `None` while it is on its way.
-    fn outcome(&self, state: &State, number: u64) -> Option<Result<(), StoreError>> {
-        if state.applied >= number {
-            let hit = state
-                .refused
-                .iter()
-                .rev()
-                .find(|(first, last, _)| (*first..=*last).contains(&number));
-            return Some(match hit {
-                Some((_, _, error)) => Err(self.refusal(error)),
-                None => Ok(()),
-            });
-        }
-        if let Some((first, error)) = &state.failure
-            && number >= *first
-        {
-            return Some(Err(self.poisoned(error)));
-        }
-        state.stopped.then(|| Err(self.closed()))
     }
 
     fn check_open(&self, state: &MutexGuard<'_, State>) -> Result<(), StoreError> {
@@ -584,7 +468,7 @@ impl Queue {
         Taken { submissions, last, bytes }
     }
 
-    pub(super) fn poisoned(&self, error: &Arc<StoreError>) -> StoreError {
+    pub(in crate::store) fn poisoned(&self, error: &Arc<StoreError>) -> StoreError {
         StoreError::Poisoned { path: self.dir.clone(), source: Arc::clone(error) }
     }
 
@@ -592,11 +476,11 @@ impl Queue {
         StoreError::Refused { path: self.dir.clone(), source: Arc::clone(error) }
     }
 
-    pub(super) fn closed(&self) -> StoreError {
+    pub(in crate::store) fn closed(&self) -> StoreError {
         StoreError::Closed { path: self.dir.clone() }
     }
 
-    pub(super) fn timeout(&self, action: &'static str, waited: Duration) -> StoreError {
+    pub(in crate::store) fn timeout(&self, action: &'static str, waited: Duration) -> StoreError {
         StoreError::Timeout { action, path: self.dir.clone(), waited }
     }
 }

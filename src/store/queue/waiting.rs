@@ -1,0 +1,143 @@
+//! Waiting for what becomes of a batch, and for the end.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use parking_lot::Condvar;
+
+use super::{Queue, State, Waiter};
+use crate::store::error::StoreError;
+
+/// What a caller is to do.
+#[derive(Debug)]
+enum Turn {
+    Lead,
+    Done(Result<(), StoreError>),
+}
+
+impl Queue {
+    /// Waits for [`close`](Self::close). The last handle calls it when it is dropped, so this has
+    /// no deadline.
+    pub(in crate::store) fn wait_closing(&self) {
+        let mut state = self.state.lock();
+        while !state.closing {
+            self.done.wait(&mut state);
+        }
+    }
+
+    /// Waits for the end of the threads; gives the failure, if there was one.
+    pub(in crate::store) fn wait_stopped(&self, timeout: Duration) -> Result<(), StoreError> {
+        let mut state = self.state.lock();
+        let deadline = Instant::now() + timeout;
+        while !state.stopped {
+            if self.done.wait_until(&mut state, deadline).timed_out() && !state.stopped {
+                return Err(self.timeout("close", timeout));
+            }
+        }
+        match &state.failure {
+            Some((_, error)) => Err(self.poisoned(error)),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until all batches so far are durable and visible; an error if any was refused since the
+    /// last call that said so.
+    pub(in crate::store) fn flush(&self, timeout: Duration) -> Result<(), StoreError> {
+        let newest = self.newest();
+        let result = self.wait(newest, timeout, "flush");
+        if let Some(error) = self.state.lock().untold.take() {
+            return Err(self.refusal(&error));
+        }
+        result
+    }
+
+    /// Waits until the batches up to `number` are durable and visible, leading if need be.
+    pub(in crate::store) fn wait_leading(
+        &self,
+        number: u64,
+        timeout: Duration,
+        action: &'static str,
+        mut lead: impl FnMut(),
+    ) -> Result<(), StoreError> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            match self.turn(number, true, deadline, timeout, action) {
+                Turn::Lead => lead(),
+                Turn::Done(result) => return result,
+            }
+        }
+    }
+
+    /// Waits until the batches up to `number` are durable and visible, and hurries them up.
+    pub(in crate::store) fn wait(
+        &self,
+        number: u64,
+        timeout: Duration,
+        action: &'static str,
+    ) -> Result<(), StoreError> {
+        if self.is_applied(number) && !self.any_refused.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        match self.turn(number, false, Instant::now() + timeout, timeout, action) {
+            Turn::Done(result) => result,
+            Turn::Lead => Err(self.timeout(action, timeout)),
+        }
+    }
+
+    fn turn(
+        &self,
+        number: u64,
+        leads: bool,
+        deadline: Instant,
+        timeout: Duration,
+        action: &'static str,
+    ) -> Turn {
+        let mut state = self.state.lock();
+        if !leads && state.urgent < number {
+            state.urgent = number;
+            if !state.leading {
+                self.work.notify_one();
+            }
+        }
+        loop {
+            if let Some(result) = self.outcome(&state, number) {
+                return Turn::Done(result);
+            }
+            if leads && !state.leading && !state.pending.is_empty() {
+                state.leading = true;
+                return Turn::Lead;
+            }
+            let wake = Arc::<Condvar>::default();
+            state.waiters.push_back(Waiter { number, leads, wake: Arc::clone(&wake) });
+            let late = wake.wait_until(&mut state, deadline).timed_out();
+            state.waiters.retain(|waiter| !Arc::ptr_eq(&waiter.wake, &wake));
+            if late && self.outcome(&state, number).is_none() {
+                // It may have been this one's turn to lead.
+                self.pass_on(&mut state);
+                return Turn::Done(Err(self.timeout(action, timeout)));
+            }
+        }
+    }
+
+    /// What became of a batch; `None` while it is on its way.
+    fn outcome(&self, state: &State, number: u64) -> Option<Result<(), StoreError>> {
+        if state.applied >= number {
+            let hit = state
+                .refused
+                .iter()
+                .rev()
+                .find(|(first, last, _)| (*first..=*last).contains(&number));
+            return Some(match hit {
+                Some((_, _, error)) => Err(self.refusal(error)),
+                None => Ok(()),
+            });
+        }
+        if let Some((first, error)) = &state.failure
+            && number >= *first
+        {
+            return Some(Err(self.poisoned(error)));
+        }
+        state.stopped.then(|| Err(self.closed()))
+    }
+}
