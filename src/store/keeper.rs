@@ -297,6 +297,9 @@ fn unlink(shared: &Shared, ids: &[u32]) {
         return;
     }
     shared.counters.reclaimed(gone.len());
+    if let Err(error) = shared.reserve.keep() {
+        tracing::warn!(%error, "no room kept back on the disk");
+    }
     if let Some(writer) = &mut *shared.writer.lock() {
         writer.ledger.forget(&gone);
     }

@@ -77,6 +77,8 @@ struct Current {
     segment: Arc<Segment>,
     /// Where the next group begins.
     tail: u64,
+    /// Another segment is to be begun, if there is room for one.
+    sealed: bool,
 }
 
 /// A segment that is being prepared by a thread of its own, so that the writer need not wait.
@@ -193,10 +195,10 @@ impl Log {
         Ok(FlushedGroup { sequence, segment: id, salt, end, batches, length, took })
     }
 
-    /// Has the next group begin a new segment.
+    /// Has the next group begin a new segment, unless the disk is full.
     pub(super) fn seal(&mut self) {
         if let Some(current) = &mut self.current {
-            current.tail = current.segment.capacity;
+            current.sealed = true;
         }
     }
 
@@ -215,23 +217,31 @@ impl Log {
         length: u64,
         essential: bool,
     ) -> Result<(Arc<Segment>, u64), StoreError> {
-        if let Some(current) = &self.current
-            && current.tail + length <= current.segment.capacity
-        {
-            return Ok((Arc::clone(&current.segment), current.tail));
-        }
         let needed = SEGMENT_HEADER_BYTES as u64 + length;
-        let mut made = self.next_segment(needed);
-        if essential
-            && matches!(made, Err(StoreError::NoSpace { .. }))
-            && self.reserve.give_to_log()
-        {
-            made = self.next_segment(needed);
-        }
+        let fits = |current: &&mut Current| current.tail + length <= current.segment.capacity;
+        let made = match self.current.as_mut().filter(fits) {
+            Some(current) if !current.sealed => {
+                return Ok((Arc::clone(&current.segment), current.tail));
+            }
+            Some(current) => {
+                current.sealed = false;
+                let (segment, tail) = (Arc::clone(&current.segment), current.tail);
+                match self.next_segment(needed) {
+                    Err(StoreError::NoSpace { .. }) => return Ok((segment, tail)),
+                    made => made,
+                }
+            }
+            None => match self.next_segment(needed) {
+                Err(StoreError::NoSpace { .. }) if essential && self.reserve.give_to_log() => {
+                    self.next_segment(needed)
+                }
+                made => made,
+            },
+        };
         let segment = Arc::new(made?);
         self.segments.insert(Arc::clone(&segment));
         let tail = SEGMENT_HEADER_BYTES as u64;
-        let current = Current { segment: Arc::clone(&segment), tail };
+        let current = Current { segment: Arc::clone(&segment), tail, sealed: false };
         if let Some(full) = self.current.replace(current) {
             full.segment.release_file();
         }
@@ -243,13 +253,16 @@ impl Log {
         if let Some(spare) = self.spare.take() {
             spare.hurry.store(true, Ordering::Relaxed);
             let joined = spare.thread.join();
-            let segment = joined.map_err(|_panic| StoreError::Panicked {
+            let made = joined.map_err(|_panic| StoreError::Panicked {
                 path: segment_path(&self.site.dir, spare.id),
-            })??;
-            if segment.capacity >= needed {
-                return Ok(segment);
+            })?;
+            match made {
+                Ok(segment) if segment.capacity >= needed => return Ok(segment),
+                Ok(short) => self.discard(short),
+                // There may be room by now.
+                Err(StoreError::NoSpace { .. }) => {}
+                Err(error) => return Err(error),
             }
-            self.discard(segment);
         }
         let id = self.take_id();
         // The first after an opening is short: who writes little need not wait for much.

@@ -107,6 +107,8 @@ pub(super) fn compact(shared: &Shared) -> Result<CompactReport, StoreError> {
     let end = end(shared);
     while copy_all(shared, &victims(shared, 1, end))? > 0 {}
     shared.checkpoint(true, CHECKPOINT_DEADLINE)?;
+    // The files of what it retired go before another.
+    shared.checkpoint(false, CHECKPOINT_DEADLINE)?;
     report.bytes_after = used();
     Ok(report)
 }
@@ -116,8 +118,9 @@ fn seal(shared: &Shared) -> Result<(), StoreError> {
     if let Some(writer) = &mut *shared.writer.lock() {
         writer.log.seal();
     }
-    // A group without an operation: from then on the log's end is in another segment.
-    let number = shared.queue.submit(Encoded::freeing(Vec::new()), Submitter::Internal)?;
+    // A group without an operation: from then on the log's end is in another segment, if there is
+    // room for one.
+    let number = shared.queue.submit(Encoded::default(), Submitter::Internal)?;
     shared.wait_applied(number, "begin a segment")
 }
 
@@ -142,8 +145,7 @@ fn victims(shared: &Shared, percent: u64, end: u32) -> Vec<(u32, SegmentRow)> {
 
 /// Copies what is live in the first few segments and has them retired; gives their number.
 fn copy_all(shared: &Shared, victims: &[(u32, SegmentRow)]) -> Result<usize, StoreError> {
-    let mut done = 0;
-    let mut copied = 0;
+    let (mut done, mut copied, mut full) = (0, 0, None);
     for (id, row) in victims {
         if done >= SEGMENTS_AT_ONCE || copied >= shared.options.segment_bytes {
             break;
@@ -153,23 +155,32 @@ fn copy_all(shared: &Shared, victims: &[(u32, SegmentRow)]) -> Result<usize, Sto
                 shared.counters.broken.lock().insert(*id);
                 continue;
             };
-            if let Err(error) = copy_live(shared, &segment, row.used) {
-                if !matches!(error, StoreError::Corrupt { .. }) {
-                    return Err(error);
-                }
+            match copy_live(shared, &segment, row.used) {
+                Ok(()) => {}
                 // The damaged record is left where it is, with its segment.
-                tracing::error!(%error, "segment not reclaimed");
-                shared.counters.broken.lock().insert(*id);
+                Err(error @ StoreError::Corrupt { .. }) => {
+                    tracing::error!(%error, "segment not reclaimed");
+                    shared.counters.broken.lock().insert(*id);
+                }
+                // The checkpoint gives back what was copied before.
+                Err(error @ StoreError::Refused { .. }) => {
+                    full = Some(error);
+                    break;
+                }
+                Err(error) => return Err(error),
             }
             copied += row.live;
         }
         done += 1;
     }
-    if done > 0 {
+    if done > 0 || full.is_some() {
         shared.checkpoint(false, CHECKPOINT_DEADLINE)?;
         give_up_on_what_stayed(shared, victims.iter().take(done));
     }
-    Ok(done)
+    match full {
+        Some(error) if done == 0 => Err(error),
+        _ => Ok(done),
+    }
 }
 
 /// Notes the segments that hold live records although all that could be found were copied, as where

@@ -110,6 +110,41 @@ fn a_full_disk_is_opened_again() {
     }
 }
 
+/// Compacting copies before it gives anything back; with little to gain it may find no room.
+#[test]
+fn compacting_a_full_disk_with_little_to_gain_does_no_harm() {
+    for gone in [0, 1, 5, 20] {
+        let vfs = SimVfs::default();
+        let store = open(&vfs).unwrap();
+        let keyspace = plain(&store, "k");
+        vfs.set_capacity(Some(vfs.used() + 6 * SEGMENT));
+        let end = fill(&keyspace, 0);
+        vfs.set_capacity(Some(vfs.used()));
+        // One here and one there.
+        let deleted = |number: u32| gone > 0 && number.is_multiple_of((end / gone).max(1));
+        for number in (0..end).filter(|number| deleted(*number)) {
+            keyspace.delete(number.to_be_bytes()).unwrap();
+        }
+        for round in 0..3 {
+            let compacted = store.compact();
+            // With nothing to gain there is nothing to find no room for.
+            assert!(
+                compacted.as_ref().map_or_else(|error| gone > 0 && is_refused(error), |_| true),
+                "{gone} gone, round {round}: {compacted:?}"
+            );
+        }
+        holds(&keyspace, (0..end).filter(|number| !deleted(*number)));
+        for number in 0..end {
+            let result = keyspace.delete(number.to_be_bytes());
+            result.unwrap_or_else(|error| panic!("{gone} gone, delete {number}: {error:?}"));
+        }
+        store.compact().unwrap();
+        let again = fill(&keyspace, 1000) - 1000;
+        assert!(again > end / 2, "{gone} gone: {again} instead of {end}");
+        assert!(store.check().unwrap().is_clean());
+    }
+}
+
 #[test]
 fn no_space_at_any_call_is_told_and_the_store_goes_on_when_there_is_some_again() {
     for call in (1..40).chain([50, 80, 100]) {
