@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use crate::error::Error;
 
 /// A child that takes longer is killed and its run fails.
-const LONGEST_RUN: Duration = Duration::from_secs(600);
+const LONGEST_RUN: Duration = Duration::from_mins(10);
 
 /// What the kernel accounts to a process.
 #[derive(Clone, Copy, Debug, PartialEq)]

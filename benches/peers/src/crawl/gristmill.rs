@@ -14,7 +14,7 @@ use crate::error::{AnyError, Error};
 use crate::process;
 
 /// Longest wait for the store to become durable at the end.
-const CLOSE_DEADLINE: Duration = Duration::from_secs(60);
+const CLOSE_DEADLINE: Duration = Duration::from_mins(1);
 
 #[derive(Serialize, Deserialize)]
 struct ReadBack {

@@ -27,7 +27,7 @@ const MOST_HEAD_BYTES: usize = 16 << 10;
 const MOST_CONNECTIONS: u64 = 1024;
 
 /// A connection that is silent for so long is closed.
-const IDLE_DEADLINE: Duration = Duration::from_secs(60);
+const IDLE_DEADLINE: Duration = Duration::from_mins(1);
 
 const NOT_FOUND: &[u8] =
     b"HTTP/1.1 404 Not Found\r\nContent-Type: text/plain\r\nContent-Length: 10\r\n\r\nnot found\n";

@@ -18,7 +18,7 @@ pub(crate) const WORKERS: usize = 2;
 pub(crate) const IDLE: Duration = Duration::from_secs(10);
 
 /// No single measurement takes longer; beyond this, tasks were lost.
-pub(super) const DEADLINE: Duration = Duration::from_secs(120);
+pub(super) const DEADLINE: Duration = Duration::from_mins(2);
 
 /// How much is measured.
 #[derive(Clone, Debug)]

@@ -25,7 +25,7 @@ const VALUE: [u8; 100] = [b'v'; 100];
 const ENGINE: &str = "gristmill";
 
 /// Longest wait for the end of background work at close, which is not timed.
-const CLOSE_DEADLINE: Duration = Duration::from_secs(60);
+const CLOSE_DEADLINE: Duration = Duration::from_mins(1);
 
 struct Options {
     keys: u64,

@@ -11,4 +11,4 @@ pub(crate) mod quick_cache;
 use std::time::Duration;
 
 /// How long entries live where the engine is told so. No run takes as long, so none expires.
-const TTL: Duration = Duration::from_secs(60 * 60);
+const TTL: Duration = Duration::from_hours(1);

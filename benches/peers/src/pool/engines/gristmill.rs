@@ -8,7 +8,7 @@ use super::super::workers::Workers;
 use crate::error::AnyError;
 
 /// Longest wait for the threads to end.
-const CLOSE_DEADLINE: Duration = Duration::from_secs(60);
+const CLOSE_DEADLINE: Duration = Duration::from_mins(1);
 
 /// Least number of threads of a pool that grows.
 const LEAST: usize = 2;

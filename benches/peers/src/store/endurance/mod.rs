@@ -31,7 +31,7 @@ const DEFAULT_TOTAL_MEBIBYTES: u64 = 10 * 1024;
 const PAGES: usize = 512;
 
 /// The time a run may take without its writes …
-const LONGEST_BESIDE: Duration = Duration::from_secs(600);
+const LONGEST_BESIDE: Duration = Duration::from_mins(10);
 /// … and how slow they may be, in mebibytes a second.
 const SLOWEST: u64 = 8;
 

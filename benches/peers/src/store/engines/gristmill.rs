@@ -10,7 +10,7 @@ use super::super::pages::{Pages, Readable, Reader};
 use crate::error::AnyError;
 
 /// Longest wait for the end of background work at close.
-const CLOSE_DEADLINE: Duration = Duration::from_secs(60);
+const CLOSE_DEADLINE: Duration = Duration::from_mins(1);
 
 /// The level of zstd that is its default.
 const LEVEL: i32 = 3;
