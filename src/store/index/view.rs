@@ -308,3 +308,100 @@ impl Range {
         best?.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Index;
+    use super::*;
+    use crate::store::vfs::RealVfs;
+
+    /// The sequence of the view; what a group above it wrote does not show.
+    const SEEN: u64 = 7;
+    /// Keys of each kind: more in a layer than it gives at a time.
+    const REPEATS: u8 = 9;
+    /// In the index file or not, and no change, a removal or a row in each of three groups.
+    const KINDS: u8 = 2 * 3 * 3 * 3;
+
+    /// What a group did to a key.
+    #[derive(Clone, Copy)]
+    enum Did {
+        Nothing,
+        Remove,
+        Write(&'static str),
+    }
+
+    /// What was done to a key: in the index file, then in the layer on its way there, then in the
+    /// newest one before the view and after it.
+    struct History {
+        table: bool,
+        layers: [Did; 3],
+    }
+
+    impl History {
+        /// One of each kind, with its key.
+        fn all() -> impl Iterator<Item = (Vec<u8>, Self)> {
+            let pairs = (0..REPEATS).flat_map(|repeat| (0..KINDS).map(move |kind| (repeat, kind)));
+            pairs.map(|(repeat, kind)| {
+                let did = |digit: u8, text| match digit % 3 {
+                    0 => Did::Nothing,
+                    1 => Did::Remove,
+                    _ => Did::Write(text),
+                };
+                let layers =
+                    [did(kind / 2, "frozen"), did(kind / 6, "active"), did(kind / 18, "too new")];
+                (vec![repeat, kind], Self { table: kind % 2 == 0, layers })
+            })
+        }
+
+        fn visible(&self) -> Option<&'static str> {
+            let [frozen, active, _] = self.layers;
+            match (active, frozen) {
+                (Did::Write(text), _) | (Did::Nothing, Did::Write(text)) => Some(text),
+                (Did::Remove, _) | (Did::Nothing, Did::Remove) => None,
+                (Did::Nothing, Did::Nothing) => self.table.then_some("table"),
+            }
+        }
+    }
+
+    fn changes(layer: usize) -> impl Iterator<Item = (Box<[u8]>, Change)> {
+        History::all().filter_map(move |(key, history)| match history.layers[layer] {
+            Did::Nothing => None,
+            Did::Remove => Some((key.into(), None)),
+            Did::Write(text) => Some((key.into(), Some(text.as_bytes().into()))),
+        })
+    }
+
+    #[test]
+    fn of_each_key_the_newest_layer_counts_forward_backward_and_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut index = Index::open(&RealVfs, dir.path(), 1 << 20, false).unwrap();
+        let (table, text) = (Delta::default(), Arc::<[u8]>::from(*b"table"));
+        let rows = History::all().filter(|(_, history)| history.table);
+        table.insert(1, rows.map(|(key, _)| (key.into(), Some(Arc::clone(&text)))));
+        index.commit(&table, &Meta::default()).unwrap();
+        let base = index.base().unwrap();
+        base.active.insert(3, changes(0));
+        let base = base.freeze(index.db()).unwrap();
+        base.active.insert(5, changes(1));
+        base.active.insert(SEEN + 1, changes(2));
+        let view = View { base: Arc::new(base), sequence: SEEN, figures: Arc::default() };
+
+        for (key, history) in History::all() {
+            let found = view.row(&key, |row| row.map(<[u8]>::to_vec)).unwrap();
+            assert_eq!(found.as_deref(), history.visible().map(str::as_bytes), "{key:?}");
+        }
+        let (start, end) = (vec![0, 20], vec![REPEATS - 1, 40]);
+        let inside = |key: &Vec<u8>| (&start..=&end).contains(&key);
+        let shown = History::all().filter(|(key, _)| inside(key));
+        let shown = shown.filter_map(|(key, history)| Some((key, history.visible()?.into())));
+        let mut shown: Vec<(Vec<u8>, Vec<u8>)> = shown.collect();
+        for direction in [Direction::Forward, Direction::Backward] {
+            let bounds = (Bound::Included(start.clone()), Bound::Included(end.clone()));
+            let mut range = view.range(bounds, direction).unwrap();
+            let rows = std::iter::from_fn(|| range.step().unwrap());
+            let rows: Vec<_> = rows.map(|row| (row.key().to_vec(), row.row().to_vec())).collect();
+            assert!(rows == shown, "{direction:?}: {} rows of {}", rows.len(), shown.len());
+            shown.reverse();
+        }
+    }
+}
