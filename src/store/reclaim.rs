@@ -327,7 +327,7 @@ pub(super) fn sweep(shared: &Shared) -> Result<u64, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{Keyspace, KeyspaceOptions, Store};
+    use crate::store::{Keyspace, KeyspaceOptions, PutOptions, Store};
 
     /// Longer than what stands in a row itself.
     const LENGTH: usize = 600;
@@ -400,5 +400,37 @@ mod tests {
         assert!(!known(segment.id) && known(segment.id + 1));
         compact(shared).unwrap();
         check();
+    }
+
+    #[test]
+    fn a_key_put_again_after_it_was_seen_to_expire_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let shared = &*store.handle.shared;
+        let k = store.keyspace("k", KeyspaceOptions::default()).unwrap();
+        let hours = |hours| PutOptions::ttl(Duration::from_hours(hours));
+        for key in ["as it was", "for ever", "later", "deleted"] {
+            k.put_with(key, value(1), hours(1)).unwrap();
+        }
+        // What a sweep does, in a while.
+        let mut batch = Encoded::freeing(Vec::new());
+        let then = shared.time.now() + 2 * 3_600_000;
+        let expired = shared.for_each_expired(&shared.view().unwrap(), then, |expires, row_key| {
+            let (keyspace, key) = crate::store::index::split_row_key(row_key).unwrap();
+            batch.expire(keyspace, key, expires);
+            true
+        });
+        expired.unwrap();
+        assert_eq!(batch.count, 4);
+
+        k.put("for ever", value(2)).unwrap();
+        k.put_with("later", value(3), hours(3)).unwrap();
+        k.delete("deleted").unwrap();
+        let number = shared.queue.submit(batch, Submitter::Internal).unwrap();
+        shared.wait_applied(number, "remove expired keys").unwrap();
+        assert!(holds(&k, "for ever", 2) && holds(&k, "later", 3));
+        assert_eq!(k.len().unwrap(), 2, "what was seen to expire and did not change is gone");
+        let report = store.check().unwrap();
+        assert!(report.is_clean(), "{report}");
     }
 }
