@@ -360,3 +360,19 @@ impl Shared {
         Ok(id)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Store;
+
+    #[test]
+    fn callers_are_not_slowed_down_when_an_attempt_to_reclaim_space_has_ended() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let shared = &*store.handle.shared;
+        shared.slow_down(true);
+        reclaim::run(shared);
+        assert!(!shared.slow.load(Ordering::Relaxed));
+    }
+}
