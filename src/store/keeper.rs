@@ -332,3 +332,29 @@ fn finish(shared: &Shared, mut index: Index) {
         unlink(shared, &dead);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn a_checkpoint_is_asked_for_when_rows_or_log_have_grown() {
+        let queue = Queue::new(Path::new("dir"), 1 << 20);
+        for (bytes, log_is_long, wanted) in
+            [(CHECKPOINT_BYTES - 1, false, 0), (CHECKPOINT_BYTES, false, 1), (0, true, 1)]
+        {
+            let signals = Signals::default();
+            // The second time it is asked for already.
+            for _ in 0..2 {
+                signals.note_dirty(bytes, log_is_long, &queue);
+                assert_eq!(signals.state.lock().wanted, wanted, "{bytes} {log_is_long}");
+            }
+            // What comes after the rows were set aside is for the next.
+            signals.begun(wanted);
+            signals.note_dirty(bytes, log_is_long, &queue);
+            assert_eq!(signals.state.lock().wanted, wanted * 2, "{bytes} {log_is_long}");
+        }
+    }
+}
