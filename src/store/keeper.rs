@@ -338,6 +338,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::store::{KeyspaceOptions, Store};
 
     #[test]
     fn a_checkpoint_is_asked_for_when_rows_or_log_have_grown() {
@@ -356,5 +357,28 @@ mod tests {
             signals.note_dirty(bytes, log_is_long, &queue);
             assert_eq!(signals.state.lock().wanted, wanted * 2, "{bytes} {log_is_long}");
         }
+    }
+
+    #[test]
+    fn a_retired_segment_is_written_down_until_its_file_is_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let shared = &*store.handle.shared;
+        let keyspace = store.keyspace("k", KeyspaceOptions::default()).unwrap();
+        keyspace.put("key", vec![1; 1000]).unwrap();
+        let (snapshot, path) = (store.snapshot(), segment_path(dir.path(), 1));
+        let retired = || {
+            // The checkpoint in it writes down what the keeper did before.
+            store.check().unwrap();
+            let meta = shared.view().unwrap().base.read_meta(&shared.index_path).unwrap();
+            assert!(!meta.segments.contains_key(&1));
+            meta.retired.contains(&1)
+        };
+        keyspace.put("key", vec![2; 1000]).unwrap();
+        store.compact().unwrap();
+        assert!(retired() && path.exists(), "the snapshot reads it");
+        assert_eq!(snapshot.get(&keyspace, "key").unwrap().unwrap(), vec![1; 1000]);
+        drop(snapshot);
+        assert!(!retired() && !path.exists());
     }
 }
