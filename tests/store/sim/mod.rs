@@ -3,12 +3,14 @@
 //! Each file has what programs see and what would survive a loss of power; in between lies the
 //! list of unsynced changes. A loss of power keeps an arbitrary part of that list, cut at sectors,
 //! in any order. Names are volatile until their directory is synced. The n-th call of a kind can be
-//! made to fail, once or from then on, and the disk can be given a size.
+//! made to fail, once or from then on, something can be done before it, and the disk can be given a
+//! size.
 
 mod content;
 mod random;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
 use std::fs::File;
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
@@ -69,6 +71,21 @@ struct Plan {
     fault: Fault,
 }
 
+/// What is done before the call chosen.
+struct Errand {
+    which: Which,
+    /// Calls until it is done.
+    left: u64,
+    work: Box<dyn FnOnce() + Send>,
+}
+
+impl fmt::Debug for Errand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { which, left, .. } = self;
+        f.debug_struct("Errand").field("which", which).field("left", left).finish_non_exhaustive()
+    }
+}
+
 #[derive(Debug, Default)]
 struct State {
     files: HashMap<u64, Content>,
@@ -77,6 +94,7 @@ struct State {
     next_file: u64,
     calls: u64,
     plan: Option<Plan>,
+    errand: Option<Errand>,
     locks: BTreeSet<PathBuf>,
     capacity: Option<u64>,
 }
@@ -118,6 +136,13 @@ impl State {
             Fault::ShortWrite => Ok(!struck),
             Fault::Once(_) => Ok(false),
         }
+    }
+
+    /// What is to be done before this call.
+    fn due(&mut self, call: Call, path: &Path) -> Option<Errand> {
+        let errand = self.errand.as_mut().filter(|errand| errand.which.has(call, path))?;
+        errand.left -= 1;
+        self.errand.take_if(|errand| errand.left == 0)
     }
 
     fn free(&self) -> u64 {
@@ -163,6 +188,13 @@ impl SimVfs {
     /// Makes the `call`-th of these calls from now on (1 is the next) go wrong.
     pub(crate) fn fail_at(&self, which: Which, call: u64, fault: Fault) {
         self.state().plan = Some(Plan { which, left: call.max(1), fault });
+    }
+
+    /// Does `work` just before the `call`-th of these calls from now on (1 is the next). The thread
+    /// that makes the call does it: it may use the disk and the store, wait, or panic.
+    pub(crate) fn before(&self, which: Which, call: u64, work: impl FnOnce() + Send + 'static) {
+        let work = Box::new(work);
+        self.state().errand = Some(Errand { which, left: call.max(1), work });
     }
 
     /// Ends the fault; tells whether it has struck.
@@ -243,6 +275,14 @@ impl SimVfs {
         Self { state: Arc::new(Mutex::new(next)) }
     }
 
+    /// Does what is to be done before this call, with nothing locked.
+    fn announce(&self, call: Call, path: &Path) {
+        let due = self.state().due(call, path);
+        if let Some(errand) = due {
+            (errand.work)();
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("no panic under the lock")
     }
@@ -293,6 +333,7 @@ impl SimFile {
         call: Call,
         work: impl FnOnce(&mut Content, u64, bool) -> io::Result<T>,
     ) -> io::Result<T> {
+        self.vfs.announce(call, &self.path);
         let mut state = self.vfs.state();
         let short = state.step(call, &self.path)?;
         let free = if Which::Growing.has(call, &self.path) { state.free() } else { 0 };
@@ -384,9 +425,11 @@ impl Vfs for SimVfs {
     }
 
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn VfsFile>> {
-        let mut state = self.state();
         let create = mode == OpenMode::CreateNew;
-        state.step(if create { Call::Create } else { Call::Open }, path)?;
+        let call = if create { Call::Create } else { Call::Open };
+        self.announce(call, path);
+        let mut state = self.state();
+        state.step(call, path)?;
         let file = match state.names.get(path).copied() {
             Some(_) if create => return Err(io::ErrorKind::AlreadyExists.into()),
             Some(file) => file,
@@ -399,6 +442,7 @@ impl Vfs for SimVfs {
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        self.announce(Call::List, dir);
         let mut state = self.state();
         state.step(Call::List, dir)?;
         let inside = state.names.keys().filter(|path| path.parent() == Some(dir));
@@ -406,6 +450,7 @@ impl Vfs for SimVfs {
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
+        self.announce(Call::Remove, path);
         let mut state = self.state();
         state.step(Call::Remove, path)?;
         let file = state.names.remove(path).ok_or(io::ErrorKind::NotFound)?;
@@ -414,6 +459,7 @@ impl Vfs for SimVfs {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.announce(Call::Rename, from);
         let mut state = self.state();
         state.step(Call::Rename, from)?;
         let file = state.names.remove(from).ok_or(io::ErrorKind::NotFound)?;
@@ -424,6 +470,7 @@ impl Vfs for SimVfs {
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        self.announce(Call::FlushDir, dir);
         let mut state = self.state();
         state.step(Call::FlushDir, dir)?;
         for path in state.unsynced_names() {
