@@ -2,6 +2,7 @@
 //! that fails, tears writes and loses power.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "test code fails by panicking")]
 
+mod backups;
 mod basics;
 mod concurrency;
 mod crash_chains;
