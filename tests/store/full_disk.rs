@@ -146,6 +146,29 @@ fn compacting_a_full_disk_with_little_to_gain_does_no_harm() {
 }
 
 #[test]
+fn a_batch_refused_when_nobody_waits_is_told_by_one_flush_and_always_by_its_ticket() {
+    let vfs = SimVfs::default();
+    let store = open(&vfs).unwrap();
+    let keyspace = plain(&store, "k");
+    keyspace.put("old", "x").unwrap();
+    vfs.set_capacity(Some(vfs.used()));
+    // Fits in no segment that is there, nor in the room kept back.
+    let (mut large, mut last) = (store.batch(), store.batch());
+    large.put(&keyspace, "large", noise(1, usize::try_from(2 * SEGMENT).unwrap()));
+    last.delete(&keyspace, "old");
+    let (large, last) = (large.commit_buffered().unwrap(), last.commit_buffered().unwrap());
+    let error = store.flush().unwrap_err();
+    assert!(is_refused(&error), "{error:?}");
+    store.flush().unwrap();
+    for _ in 0..2 {
+        let error = large.wait(MINUTE).unwrap_err();
+        assert!(is_refused(&error), "{error:?}");
+    }
+    last.wait(MINUTE).unwrap();
+    assert!(keyspace.is_empty().unwrap());
+}
+
+#[test]
 fn no_space_at_any_call_is_told_and_the_store_goes_on_when_there_is_some_again() {
     for call in (1..40).chain([50, 80, 100]) {
         let vfs = SimVfs::default();
