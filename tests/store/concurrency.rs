@@ -85,6 +85,32 @@ fn a_full_queue_blocks_and_then_goes_on() {
     store.close(MINUTE).unwrap();
 }
 
+/// Rows in memory are bounded: who writes more waits until a checkpoint has them, and no longer.
+#[test]
+fn after_more_rows_than_memory_is_given_for_writers_wait_for_a_checkpoint_and_then_go_on() {
+    /// Of a kilobyte each: more than the 32 MiB at which writers wait.
+    const KEYS: u32 = 33_000;
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let keyspace = plain(&store, "k");
+    let mut batch = store.batch();
+    for number in 0..KEYS {
+        batch.put(&keyspace, [number.to_be_bytes().as_slice(), &[b'k'; 1020]].concat(), "");
+    }
+    batch.commit().unwrap();
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let writer = (store.clone(), keyspace.clone());
+    thread::spawn(move || {
+        let (store, keyspace) = writer;
+        let result = keyspace.put("next", "x");
+        sender.send((result, store.stats().checkpoints))
+    });
+    let (result, checkpoints) = receiver.recv_timeout(MINUTE).expect("writers go on");
+    result.unwrap();
+    assert!(checkpoints >= 1, "it was written before the rows were in the index file");
+    assert_eq!(keyspace.len().unwrap(), u64::from(KEYS) + 1);
+}
+
 #[test]
 fn dropping_the_last_handle_closes_and_gives_the_directory_free() {
     let dir = tempfile::tempdir().unwrap();
