@@ -4,7 +4,7 @@
 use std::io::ErrorKind;
 use std::sync::Arc;
 
-use gristmill::store::{Direction, KeyspaceOptions, Store, StoreError};
+use gristmill::store::{Direction, Keyspace, KeyspaceOptions, Store, StoreError};
 
 use crate::sim::{Call, Fault, SimVfs, Which};
 use crate::workload::Run;
@@ -230,4 +230,48 @@ fn reads_go_on_when_the_index_file_cannot_be_written() {
         }
     }
     panic!("the index file is written with more calls than that");
+}
+
+/// Whether the store says that one of its threads has panicked.
+fn tells_of_panic(error: &StoreError) -> bool {
+    let StoreError::Poisoned { source, .. } = error else { return false };
+    matches!(**source, StoreError::Panicked { .. })
+}
+
+/// A store with one value, after `strike` has made one of its threads panic: it takes nothing more,
+/// reads, closes, and opens again.
+fn survives_a_panic(strike: impl FnOnce(&SimVfs, &Store, &Keyspace)) {
+    let vfs = SimVfs::default();
+    let store = open(&vfs).unwrap();
+    let keyspace = plain(&store, "k");
+    keyspace.put("kept", noise(1, 2000)).unwrap();
+    strike(&vfs, &store, &keyspace);
+    let error = keyspace.put("later", "x").unwrap_err();
+    assert!(tells_of_panic(&error), "{error:?}");
+    assert_eq!(keyspace.get("kept").unwrap().unwrap(), noise(1, 2000));
+    let error = store.close(MINUTE).unwrap_err();
+    assert!(tells_of_panic(&error), "{error:?}");
+    drop((store, keyspace));
+    let store = open(&vfs).unwrap();
+    let keyspace = plain(&store, "k");
+    assert_eq!(keyspace.get("kept").unwrap().unwrap(), noise(1, 2000));
+    assert!(!keyspace.contains("later").unwrap());
+    assert!(store.check().unwrap().is_clean());
+}
+
+#[test]
+fn a_caller_that_panics_while_it_writes_for_all_stops_the_store() {
+    survives_a_panic(|vfs, _, keyspace| {
+        vfs.before(Which::Only(Call::Flush), 1, || panic!("on purpose"));
+        let put = std::panic::AssertUnwindSafe(|| keyspace.put("lost", noise(2, 2000)));
+        assert!(std::panic::catch_unwind(put).is_err());
+    });
+}
+
+#[test]
+fn a_panic_of_the_keeper_stops_the_store() {
+    survives_a_panic(|vfs, store, _| {
+        vfs.before(Which::Only(Call::Rename), 1, || panic!("on purpose"));
+        assert!(store.compact().is_err());
+    });
 }
