@@ -111,6 +111,44 @@ fn a_flipped_byte_in_a_checkpointed_value_fails_that_value_alone() {
     }
 }
 
+/// Writes into a file that may be mapped, which must not be cut meanwhile.
+fn overwrite(path: &Path, at: usize, bytes: &[u8]) {
+    use std::io::{Seek, SeekFrom, Write};
+    let mut file = fs::OpenOptions::new().write(true).open(path).unwrap();
+    file.seek(SeekFrom::Start(at as u64)).unwrap();
+    file.write_all(bytes).unwrap();
+}
+
+#[test]
+fn a_value_that_is_damaged_between_two_reads_fails_the_second_if_all_are_verified() {
+    for mode in [ReadMode::Map, ReadMode::Pread] {
+        for verification in [Verification::Always, Verification::First] {
+            let dir = tempfile::tempdir().unwrap();
+            let builder = Store::builder(dir.path()).read_mode(mode);
+            let store = builder.verification(verification).open().unwrap();
+            let (keyspace, value) = (plain(&store, "k"), noise(1, 5000));
+            keyspace.put("key", &value).unwrap();
+            assert_eq!(keyspace.get("key").unwrap().unwrap(), value);
+            let path = &segments(dir.path())[0];
+            let at = find(&fs::read(path).unwrap(), &value) + 77;
+            overwrite(path, at, &[!value[77]]);
+            match (verification, keyspace.get("key")) {
+                (Verification::Always, Err(StoreError::Corrupt { path: named, .. })) => {
+                    assert_eq!(&named, path);
+                }
+                // The place is known from the first read, which was verified.
+                (Verification::First, Ok(Some(read))) => {
+                    assert_eq!(read.iter().zip(value).filter(|(a, b)| **a != *b).count(), 1);
+                }
+                (_, other) => panic!("{mode:?}, {verification:?}: {other:?}"),
+            }
+            // What reads all at once verifies, whatever was read before.
+            let read = keyspace.prefix("").next().unwrap();
+            assert!(matches!(read, Err(StoreError::Corrupt { .. })), "{read:?}");
+        }
+    }
+}
+
 #[test]
 fn every_byte_of_a_small_segment_may_be_flipped() {
     let dir = tempfile::tempdir().unwrap();
