@@ -150,6 +150,34 @@ fn a_value_that_is_damaged_between_two_reads_fails_the_second_if_all_are_verifie
 }
 
 #[test]
+fn a_damaged_value_is_not_made_whole_by_copying_it() {
+    let dir = crashed();
+    Store::open(dir.path()).unwrap().close(MINUTE).unwrap();
+    let path = &segments(dir.path())[0];
+    let at = find(&fs::read(path).unwrap(), &noise(4, 5000)) + 77;
+    overwrite(path, at, &[!noise(4, 5000)[77]]);
+    for _ in 0..2 {
+        let store = Store::builder(dir.path()).segment_bytes(256 << 10).open().unwrap();
+        let keyspace = plain(&store, "k");
+        // Something dead, so that the rest is copied.
+        keyspace.put([0], noise(0, 5000)).unwrap();
+        store.compact().unwrap();
+        for round in 0..10_u8 {
+            match keyspace.get([round]) {
+                Err(StoreError::Corrupt { path: named, .. }) if round == 4 => {
+                    assert_eq!(&named, path, "it stays where it was");
+                }
+                value => assert_eq!(value.unwrap().unwrap(), noise(round.into(), 5000)),
+            }
+        }
+        assert!(store.stats().records_moved >= 8);
+        let report = store.check().unwrap();
+        assert_eq!(report.problem_count, 1, "{report}");
+        store.close(MINUTE).unwrap();
+    }
+}
+
+#[test]
 fn every_byte_of_a_small_segment_may_be_flipped() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
