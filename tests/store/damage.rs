@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use gristmill::store::{KeyspaceOptions, PutOptions, ReadMode, Store, StoreError, Verification};
+use redb::ReadableTable;
 
 use crate::{MINUTE, copy_dir, noise, plain};
 
@@ -331,5 +332,70 @@ fn a_cut_index_is_refused() {
         let error = store.and_then(|store| read_all(&store)).unwrap_err();
         let typed = matches!(error, StoreError::Index { .. } | StoreError::Io { .. });
         assert!(typed, "{length} bytes: {error:?}");
+    }
+}
+
+type Table<'a> = redb::Table<'a, &'static [u8], &'static [u8]>;
+
+/// Changes a table of a closed store's index file.
+fn edit(dir: &Path, name: &str, change: impl FnOnce(&mut Table<'_>)) {
+    let db = redb::Database::open(dir.join("index.redb")).unwrap();
+    let transaction = db.begin_write().unwrap();
+    change(&mut transaction.open_table(redb::TableDefinition::new(name)).unwrap());
+    transaction.commit().unwrap();
+}
+
+/// The first row whose key begins so.
+fn first(table: &Table<'_>, prefix: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    let (key, row) = table.range(prefix..).unwrap().next().unwrap().unwrap();
+    assert!(key.value().starts_with(prefix), "{:?}", key.value());
+    (key.value().to_vec(), row.value().to_vec())
+}
+
+/// Adds one to a number in such a row, which begins at `at`.
+fn add_one(table: &mut Table<'_>, prefix: &[u8], at: usize) {
+    let (key, mut row) = first(table, prefix);
+    row[at] += 1;
+    table.insert(key.as_slice(), row.as_slice()).unwrap();
+}
+
+#[test]
+fn counters_and_own_rows_that_do_not_fit_are_found_by_a_check() {
+    const SHARED: &[u8] = &[0xff, 0xff, 0xff, 0xfe];
+    const ORPHANS: [u8; 4] = [0xff, 0xff, 0xff, 0xfd];
+    const EXPIRIES: &[u8] = &[0xff; 4];
+    type Change = fn(&mut Table<'_>);
+    let changes: [(&str, Change, &str); 7] = [
+        ("meta", |meta| add_one(meta, b"s", 16), "live, has"),
+        ("meta", |meta| add_one(meta, b"s", 24), "live, has"),
+        ("meta", |meta| add_one(meta, b"k", 0), "counts 21, has 20"),
+        ("meta", |meta| add_one(meta, b"e", 0), "counts 21 that expire, has 20"),
+        ("data", |data| add_one(data, SHARED, 14), "references, has"),
+        (
+            "data",
+            |data| {
+                let (key, _) = first(data, EXPIRIES);
+                data.remove(key.as_slice()).unwrap();
+            },
+            "row and list of what expires differ",
+        ),
+        (
+            "data",
+            |data| {
+                let (key, mark) = (first(data, SHARED).0, first(data, EXPIRIES).1);
+                data.insert([ORPHANS.as_slice(), &key].concat().as_slice(), mark.as_slice())
+                    .unwrap();
+            },
+            "no shared value without references",
+        ),
+    ];
+    let clean = closed();
+    for (table, change, expected) in changes {
+        let dir = copy_dir(clean.path());
+        edit(dir.path(), table, change);
+        let report = Store::open(dir.path()).unwrap().check().unwrap();
+        assert_eq!(report.problem_count, 1, "{expected}: {report}");
+        let [problem] = report.problems.as_slice() else { panic!("{report}") };
+        assert!(problem.reason.contains(expected), "{expected}: {report}");
     }
 }
