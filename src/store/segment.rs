@@ -401,6 +401,7 @@ impl Segments {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::vfs::RealVfs;
 
     #[test]
     fn names_give_their_ids_and_other_files_none() {
@@ -409,6 +410,26 @@ mod tests {
         assert_eq!(parse_segment_name("0000001f.segment"), Some(0x1f));
         for other in ["lock", "1f.segment", "0000001g.segment", "index.redb", "+000001f.segment"] {
             assert_eq!(parse_segment_name(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_read_beyond_what_is_durable() {
+        for mode in [ReadMode::Map, ReadMode::Pread] {
+            let dir = tempfile::tempdir().unwrap();
+            let (vfs, signals) = (Arc::new(RealVfs), Arc::default());
+            let site = Site { vfs, dir: dir.path().into(), mode, signals };
+            let hurry = AtomicBool::new(true);
+            let segment = Segment::create(&site, 1, 4096, &hurry, Timestamp(0)).unwrap();
+            let (start, bytes) = (segment.flushed(), [7; 100]);
+            write_all_at(&*segment.file().unwrap(), start, &[&bytes]).unwrap();
+            let refused = |offset, length| {
+                matches!(segment.read(offset, length), Err(StoreError::Corrupt { .. }))
+            };
+            assert!(refused(start, 1), "{mode:?}: written, but not known to be durable");
+            segment.publish(start + 60);
+            assert_eq!(*segment.read(start, 60).unwrap(), bytes[..60]);
+            assert!(refused(start, 61) && refused(start + 60, 1) && refused(u64::MAX, 2));
         }
     }
 }
