@@ -5,6 +5,7 @@ use std::process::Command;
 
 use gristmill::store::{Store, StoreError};
 
+use crate::sim::SimVfs;
 use crate::{MINUTE, plain};
 
 #[test]
@@ -163,4 +164,36 @@ fn a_directory_that_must_not_be_written_is_named() {
     let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
     assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
     assert!(text(&output.stdout).contains("1 passed"));
+}
+
+/// Room that was reserved for what never came does not stay taken after a kill.
+#[test]
+fn segments_of_a_killed_store_are_cut_to_what_they_hold() {
+    const SEGMENT: usize = 1 << 20;
+    let (vfs, clock) = (SimVfs::default(), crate::oracle::clock());
+    let open = |vfs: &SimVfs| {
+        let builder = crate::oracle::on_disk(vfs, "/sim", &clock).segment_bytes(SEGMENT as u64);
+        builder.open().unwrap()
+    };
+    let length = |vfs: &SimVfs| -> usize {
+        let is_segment = |path: &std::path::Path| path.to_string_lossy().ends_with(".segment");
+        let files = vfs.files();
+        let segments = files.iter().filter(|(path, _)| is_segment(path));
+        segments.map(|(_, content)| content.len()).sum()
+    };
+    let store = open(&vfs);
+    let keyspace = plain(&store, "k");
+    keyspace.put("in the index", crate::noise(1, 5000)).unwrap();
+    assert!(store.check().unwrap().is_clean());
+    let held = usize::try_from(store.stats().total_bytes).unwrap();
+    let killed = vfs.kill();
+    assert_eq!(length(&killed), SEGMENT);
+    let _opened = open(&killed);
+    assert_eq!(length(&killed), held);
+    // What is only in the log is written anew, to a segment that the log goes on in.
+    keyspace.put("in the log", crate::noise(2, 5000)).unwrap();
+    let killed = vfs.kill();
+    let opened = open(&killed);
+    assert_eq!(plain(&opened, "k").len().unwrap(), 2);
+    assert_eq!(length(&killed), held + SEGMENT);
 }
