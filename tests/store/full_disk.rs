@@ -145,6 +145,46 @@ fn compacting_a_full_disk_with_little_to_gain_does_no_harm() {
     }
 }
 
+/// The length of the file that keeps room back.
+fn kept_back(vfs: &SimVfs) -> Option<usize> {
+    let files = vfs.files();
+    let reserve = files.iter().find(|(path, _)| path.ends_with("reserve"));
+    reserve.map(|(_, content)| content.len())
+}
+
+#[test]
+fn only_what_frees_space_takes_the_room_kept_back_which_is_kept_again_later() {
+    let index = usize::try_from(SEGMENT / 4).unwrap();
+    let whole = usize::try_from(SEGMENT).unwrap() + index;
+    for frees in [false, true] {
+        let vfs = SimVfs::default();
+        let store = open(&vfs).unwrap();
+        let keyspace = plain(&store, "k");
+        for number in 0..4_u32 {
+            keyspace.put(number.to_be_bytes(), noise(number.into(), LENGTH)).unwrap();
+        }
+        // Nothing is left but the rest of the segment, which the batch does not fit in.
+        vfs.set_capacity(Some(vfs.used()));
+        assert_eq!(kept_back(&vfs), Some(whole));
+        let mut batch = store.batch();
+        if frees {
+            (0..3_u32).for_each(|number| batch.delete(&keyspace, number.to_be_bytes()));
+            (0..900_u32).for_each(|n| batch.delete(&keyspace, n.to_be_bytes().repeat(250)));
+            batch.commit().unwrap();
+            assert_eq!((keyspace.len().unwrap(), kept_back(&vfs)), (1, Some(index)));
+            vfs.set_capacity(None);
+            assert!(store.check().unwrap().is_clean());
+            assert_eq!(kept_back(&vfs), Some(whole));
+        } else {
+            batch.delete(&keyspace, 0_u32.to_be_bytes());
+            batch.put(&keyspace, "large", noise(10, LENGTH * 15));
+            let error = batch.commit().unwrap_err();
+            assert!(is_refused(&error), "{error:?}");
+            assert_eq!(keyspace.len().unwrap(), 4);
+        }
+    }
+}
+
 #[test]
 fn a_batch_refused_when_nobody_waits_is_told_by_one_flush_and_always_by_its_ticket() {
     let vfs = SimVfs::default();
