@@ -51,6 +51,32 @@ fn what_is_deleted_overwritten_or_expired_takes_no_room_after_compacting() {
     assert!(store.check().unwrap().is_clean());
 }
 
+/// A value that a batch was about to refer to stays when its last key goes; if the batch is then
+/// never committed, the next opening sees to the value.
+#[test]
+fn a_shared_value_that_nobody_came_to_refer_to_goes_after_the_next_opening() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = || {
+        let store = Store::open(dir.path()).unwrap();
+        let shared = store.keyspace("s", KeyspaceOptions::default().deduplicated()).unwrap();
+        (store, shared)
+    };
+    let (store, shared) = open();
+    shared.put("key", noise(1, 9000)).unwrap();
+    let mut batch = store.batch();
+    batch.put(&shared, "other", noise(1, 9000));
+    shared.delete("key").unwrap();
+    assert!(store.stats().live_bytes > 9000, "the batch may come yet");
+    store.close(MINUTE).unwrap();
+    drop((batch, store, shared));
+    let (store, shared) = open();
+    assert!(store.stats().live_bytes > 9000);
+    shared.put("small", "x").unwrap();
+    assert_eq!(store.stats().live_bytes, 0);
+    let report = store.check().unwrap();
+    assert!(report.is_clean(), "{report}");
+}
+
 /// What surrounds small values in the log is never live, whatever is copied where.
 #[test]
 fn compacting_many_small_values_ends() {
