@@ -3,8 +3,8 @@
 use std::sync::mpsc;
 use std::time::Duration;
 
-use gristmill::pool::{Pool, Priority};
-use gristmill::store::{CompactReport, KeyspaceOptions, PutOptions, Store};
+use gristmill::pool::{Pool, Priority, ShutdownMode};
+use gristmill::store::{CompactReport, KeyspaceOptions, PutOptions, ReadMode, Store};
 
 use crate::{MINUTE, noise, plain};
 
@@ -75,6 +75,44 @@ fn a_shared_value_that_nobody_came_to_refer_to_goes_after_the_next_opening() {
     assert_eq!(store.stats().live_bytes, 0);
     let report = store.check().unwrap();
     assert!(report.is_clean(), "{report}");
+}
+
+/// A snapshot reads the segments that were retired at the first checkpoint after it, at the second
+/// and so on.
+#[test]
+fn a_snapshot_keeps_what_several_checkpoints_retired() {
+    const ROUNDS: u8 = 4;
+    // Nothing is reclaimed in the background.
+    let pool = Pool::builder().build().unwrap();
+    pool.shutdown(ShutdownMode::Drain, MINUTE).unwrap();
+    for mode in [ReadMode::Map, ReadMode::Pread] {
+        let dir = tempfile::tempdir().unwrap();
+        let builder = Store::builder(dir.path()).segment_bytes(64 << 10).pool(pool.clone());
+        let store = builder.read_mode(mode).open().unwrap();
+        let k = plain(&store, "k");
+        // Each fills most of a segment.
+        let value = |seed: u8| noise(seed.into(), 50_000);
+        (0..ROUNDS).for_each(|key| k.put([key], value(key)).unwrap());
+        let file = |id: u8| dir.path().join(format!("{id:08x}.segment"));
+        let snapshot = store.snapshot();
+        for key in 0..ROUNDS {
+            k.put([key], value(key + 100)).unwrap();
+            // Takes a checkpoint.
+            assert!(store.check().unwrap().is_clean());
+        }
+        let segments = store.stats().segments;
+        assert!(segments < u64::from(ROUNDS) * 2, "{segments}: none was retired");
+        for key in 0..ROUNDS {
+            assert_eq!(snapshot.get(&k, [key]).unwrap().unwrap(), value(key));
+            assert_eq!(k.get([key]).unwrap().unwrap(), value(key + 100));
+            assert!(file(key + 1).exists());
+        }
+        drop(snapshot);
+        // The keeper removes the files before it takes the next checkpoint.
+        k.put("small", "x").unwrap();
+        assert!(store.check().unwrap().is_clean());
+        assert!(!(1..ROUNDS).any(|id| file(id).exists()));
+    }
 }
 
 /// What surrounds small values in the log is never live, whatever is copied where.
