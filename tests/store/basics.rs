@@ -113,6 +113,27 @@ fn a_snapshot_and_an_iterator_do_not_see_later_writes() {
 }
 
 #[test]
+fn what_a_snapshot_reads_is_not_taken_for_the_newest() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let keyspace = plain(&store, "k");
+    for key in ["overwritten", "deleted"] {
+        keyspace.put(key, noise(1, 2000)).unwrap();
+    }
+    let snapshot = store.snapshot();
+    keyspace.put("overwritten", noise(2, 2000)).unwrap();
+    keyspace.delete("deleted").unwrap();
+    // Each reading notes the place of what it read.
+    for _ in 0..2 {
+        for key in ["overwritten", "deleted"] {
+            assert_eq!(snapshot.get(&keyspace, key).unwrap().unwrap(), noise(1, 2000));
+        }
+        assert_eq!(keyspace.get("overwritten").unwrap().unwrap(), noise(2, 2000));
+        assert!(keyspace.get("deleted").unwrap().is_none());
+    }
+}
+
+#[test]
 fn buffered_batches_become_visible_in_order_and_survive_a_close() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
