@@ -43,6 +43,27 @@ fn an_entry_is_there_to_the_millisecond() {
 }
 
 #[test]
+fn what_has_a_millisecond_left_is_counted_and_not_removed() {
+    let (dir, clock) = (tempfile::tempdir().unwrap(), crate::oracle::clock());
+    // Nothing that has expired is removed in the background.
+    let pool = Pool::builder().build().unwrap();
+    pool.shutdown(ShutdownMode::Drain, MINUTE).unwrap();
+    let store = Store::builder(dir.path()).clock(clock.clone()).pool(pool).open().unwrap();
+    let k = plain(&store, "k");
+    k.put_with("early", noise(1, 500), PutOptions::ttl(HOUR)).unwrap();
+    k.put_with("late", noise(2, 500), PutOptions::ttl(HOUR + Duration::from_millis(1))).unwrap();
+    clock.advance(HOUR.saturating_sub(Duration::from_millis(1)));
+    for left in [2, 1, 0] {
+        let expired = u64::from(left < 2);
+        assert_eq!(k.len().unwrap(), left);
+        assert_eq!(store.compact().unwrap().expired, expired);
+        assert_eq!((k.len().unwrap(), k.prefix("").count() as u64), (left, left));
+        clock.advance(Duration::from_millis(1));
+    }
+    assert!(store.check().unwrap().is_clean());
+}
+
+#[test]
 fn a_clock_set_back_does_not_bring_back_what_has_expired() {
     let (dir, clock) = (tempfile::tempdir().unwrap(), crate::oracle::clock());
     let store = open(dir.path(), &clock);
