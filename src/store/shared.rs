@@ -30,7 +30,7 @@ use super::lock;
 use super::log::{AppendError, FlushedGroup, Log};
 use super::maintenance::Maintenance;
 use super::options::StoreBuilder;
-use super::queue::{Queue, Submitter, Taken};
+use super::queue::{Queue, Submission, Submitter, Taken};
 use super::reclaim;
 use super::recovery::{Recovered, recover};
 use super::reserve::Reserve;
@@ -171,6 +171,17 @@ impl Drop for LeadGuard<'_> {
     }
 }
 
+/// Ends the keeper once the store is closed, however the writer thread ends: after a failure reads
+/// go on until then.
+struct EndGuard<'a>(&'a Shared);
+
+impl Drop for EndGuard<'_> {
+    fn drop(&mut self) {
+        self.0.queue.wait_closing();
+        self.0.signals.close();
+    }
+}
+
 /// Writing.
 impl Shared {
     fn start(
@@ -195,12 +206,10 @@ impl Shared {
 
     /// The writer thread: leads where nobody else does, until the queue is closed or fails.
     fn write_in_background(&self) {
+        let _end = EndGuard(self);
         while self.queue.lead_in_background() {
             self.lead();
         }
-        // After a failure reads go on until the store is closed.
-        self.queue.wait_closing();
-        self.signals.close();
     }
 
     /// Waits for a batch of the caller, and writes it if nobody else does.
@@ -226,13 +235,13 @@ impl Shared {
         let mut writer = self.writer.lock();
         // Gone only after the queue was closed and found empty.
         let Some(writer) = writer.as_mut() else { return };
-        let numbers: Vec<u64> = submissions.iter().map(|submission| submission.number).collect();
+        let tickets: Vec<_> = submissions.iter().map(Submission::ticket).collect();
         let batches = submissions.into_iter().map(|submission| submission.encoded).collect();
         let result = match writer.log.append(batches) {
             Ok(group) => self.publish(writer, group),
             Err(AppendError::Failed(error)) => Err(error),
             Err(AppendError::Refused(batches, error)) => {
-                self.write_what_frees(writer, batches, &numbers, error)
+                self.write_what_frees(writer, batches, &tickets, error)
             }
         };
         match result {
@@ -249,17 +258,17 @@ impl Shared {
         &self,
         writer: &mut Writer,
         batches: Vec<Encoded>,
-        numbers: &[u64],
+        tickets: &[(u64, bool)],
         error: StoreError,
     ) -> Result<(), StoreError> {
         let error = Arc::new(error);
-        let (mut freeing, mut number_of) = (Vec::new(), Vec::new());
-        for (batch, number) in batches.into_iter().zip(numbers) {
+        let (mut freeing, mut their_tickets) = (Vec::new(), Vec::new());
+        for (batch, ticket) in batches.into_iter().zip(tickets) {
             if batch.frees_space {
                 freeing.push(batch);
-                number_of.push(*number);
+                their_tickets.push(*ticket);
             } else {
-                self.queue.refuse(*number, *number, &error);
+                self.queue.refuse(*ticket, &error);
             }
         }
         self.signals.want_checkpoint();
@@ -271,8 +280,8 @@ impl Shared {
             Err(AppendError::Failed(error)) => Err(error),
             Err(AppendError::Refused(_, error)) => {
                 let error = Arc::new(error);
-                for number in number_of {
-                    self.queue.refuse(number, number, &error);
+                for ticket in their_tickets {
+                    self.queue.refuse(ticket, &error);
                 }
                 Ok(())
             }

@@ -275,3 +275,14 @@ fn a_panic_of_the_keeper_stops_the_store() {
         assert!(store.compact().is_err());
     });
 }
+
+#[test]
+fn a_panic_of_the_writer_thread_stops_the_store() {
+    survives_a_panic(|vfs, store, keyspace| {
+        vfs.before(Which::Only(Call::Flush), 1, || panic!("on purpose"));
+        let mut batch = store.batch();
+        batch.put(keyspace, "lost", noise(2, 2000));
+        let error = batch.commit_buffered().unwrap().wait(MINUTE).unwrap_err();
+        assert!(tells_of_panic(&error), "{error:?}");
+    });
+}

@@ -209,6 +209,26 @@ fn a_batch_refused_when_nobody_waits_is_told_by_one_flush_and_always_by_its_tick
 }
 
 #[test]
+fn a_refusal_that_was_told_is_not_told_again_by_a_flush() {
+    let vfs = SimVfs::default();
+    let store = open(&vfs).unwrap();
+    let keyspace = plain(&store, "k");
+    vfs.set_capacity(Some(vfs.used()));
+    let large = noise(1, usize::try_from(2 * SEGMENT).unwrap());
+    let mut batch = store.batch();
+    batch.put(&keyspace, "large", &large);
+    batch.commit_buffered().unwrap();
+    assert!(store.flush().is_err_and(|error| is_refused(&error)));
+    // Its number is the newest still.
+    let again = store.flush();
+    // And here the caller itself was told.
+    assert!(keyspace.put("large", &large).is_err_and(|error| is_refused(&error)));
+    keyspace.delete("large").unwrap();
+    let after_a_put = store.flush();
+    assert!(again.is_ok() && after_a_put.is_ok(), "{again:?} {after_a_put:?}");
+}
+
+#[test]
 fn no_space_at_any_call_is_told_and_the_store_goes_on_when_there_is_some_again() {
     for call in (1..40).chain([50, 80, 100]) {
         let vfs = SimVfs::default();

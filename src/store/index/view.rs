@@ -313,7 +313,8 @@ impl Range {
 mod tests {
     use super::super::Index;
     use super::*;
-    use crate::store::vfs::RealVfs;
+    use crate::store::reserve::Reserve;
+    use crate::store::vfs::{RealVfs, Vfs};
 
     /// The sequence of the view; what a group above it wrote does not show.
     const SEEN: u64 = 7;
@@ -374,7 +375,9 @@ mod tests {
     #[test]
     fn of_each_key_the_newest_layer_counts_forward_backward_and_alone() {
         let dir = tempfile::tempdir().unwrap();
-        let mut index = Index::open(&RealVfs, dir.path(), 1 << 20, false).unwrap();
+        let vfs: Arc<dyn Vfs> = Arc::new(RealVfs);
+        let reserve = Arc::new(Reserve::new(&vfs, dir.path(), 64 << 10));
+        let mut index = Index::open(&*vfs, dir.path(), 1 << 20, false, &reserve).unwrap();
         let (table, text) = (Delta::default(), Arc::<[u8]>::from(*b"table"));
         let rows = History::all().filter(|(_, history)| history.table);
         table.insert(1, rows.map(|(key, _)| (key.into(), Some(Arc::clone(&text)))));

@@ -56,6 +56,13 @@ pub(in crate::store) struct Submission {
     sync: bool,
 }
 
+impl Submission {
+    /// Its number, and whether its caller waits to be told what became of it.
+    pub(in crate::store) const fn ticket(&self) -> (u64, bool) {
+        (self.number, self.sync)
+    }
+}
+
 /// The batches that the leader flushes together.
 #[derive(Debug)]
 pub(in crate::store) struct Taken {
@@ -106,7 +113,7 @@ struct State {
     slowed: u64,
     /// Batches that were not written for lack of space: first and last number.
     refused: Vec<(u64, u64, Arc<StoreError>)>,
-    /// The first refusal that no flush has told of.
+    /// The first refusal of a batch without a caller that waits, of which no flush has told.
     untold: Option<Arc<StoreError>>,
     failure: Option<(u64, Arc<StoreError>)>,
     closing: bool,
@@ -304,17 +311,19 @@ impl Queue {
         }
     }
 
-    /// Notes that the batches `first..=last` were not written, for lack of space; they are given
-    /// back as done by [`complete`](Self::complete).
-    pub(in crate::store) fn refuse(&self, first: u64, last: u64, error: &Arc<StoreError>) {
+    /// Notes that a batch was not written, for lack of space; it is given back as done by
+    /// [`complete`](Self::complete).
+    pub(in crate::store) fn refuse(&self, (number, told): (u64, bool), error: &Arc<StoreError>) {
         let mut state = self.state.lock();
-        state.untold.get_or_insert_with(|| Arc::clone(error));
+        if !told {
+            state.untold.get_or_insert_with(|| Arc::clone(error));
+        }
         match state.refused.last_mut() {
-            Some((_, end, _)) if *end + 1 == first => *end = last,
-            _ => state.refused.push((first, last, Arc::clone(error))),
+            Some((_, end, _)) if *end + 1 == number => *end = number,
+            _ => state.refused.push((number, number, Arc::clone(error))),
         }
         if state.refused.len() > MAX_REFUSED {
-            state.failure.get_or_insert((last + 1, Arc::clone(error)));
+            state.failure.get_or_insert((number + 1, Arc::clone(error)));
         }
         self.any_refused.store(true, Ordering::Release);
     }

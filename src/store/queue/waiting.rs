@@ -41,15 +41,18 @@ impl Queue {
         }
     }
 
-    /// Waits until all batches so far are durable and visible; an error if any was refused since the
-    /// last call that said so.
+    /// Waits until all batches so far are durable and visible; an error if one that nobody waited
+    /// for was refused since the last call that said so.
     pub(in crate::store) fn flush(&self, timeout: Duration) -> Result<(), StoreError> {
-        let newest = self.newest();
-        let result = self.wait(newest, timeout, "flush");
+        let result = self.wait(self.newest(), timeout, "flush");
         if let Some(error) = self.state.lock().untold.take() {
             return Err(self.refusal(&error));
         }
-        result
+        match result {
+            // Its own caller is told, or another flush has.
+            Err(StoreError::Refused { .. }) => Ok(()),
+            result => result,
+        }
     }
 
     /// Waits until the batches up to `number` are durable and visible, leading if need be.
