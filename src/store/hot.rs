@@ -9,17 +9,21 @@
 //! A record that was moved stays where it was until its segment is retired, so entries outlive
 //! moves; a segment that is gone sends the reader to the index. Segment ids are never used again.
 
-use std::hash::BuildHasher;
+use std::borrow::Borrow;
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::error::StoreError;
 use super::index::Pointer;
 use crate::cache::Cache;
 
-/// Memory that an entry takes beyond its key, roughly: entry, key's allocation, room in the table.
+/// Memory that an entry takes beyond a long key, roughly: entry, key's allocation, room in the
+/// table.
 const ENTRY_BYTES: u64 = 160;
 /// Fewest stripes.
 const MIN_STRIPES: usize = 1 << 10;
+/// Longest row key that is kept in the entry itself. A key of 128 bits fits.
+const SHORT_KEY_BYTES: usize = 22;
 
 /// Where the value of a key lies.
 #[derive(Debug, Clone, Copy)]
@@ -31,16 +35,63 @@ pub(super) struct Spot {
     pub(super) pointer: Pointer,
 }
 
-#[expect(clippy::borrowed_box, reason = "the cache hands out its keys by reference")]
-fn weigh(key: &Box<[u8]>, _: &Spot) -> u64 {
-    key.len() as u64 + ENTRY_BYTES
+/// A row key. Comparing a short one touches no memory beside the entry: where values are long, such
+/// a touch is a miss of the processor's caches.
+#[derive(Debug, Clone)]
+enum Key {
+    Short { length: u8, bytes: [u8; SHORT_KEY_BYTES] },
+    Long(Box<[u8]>),
+}
+
+impl Key {
+    fn new(row_key: &[u8]) -> Self {
+        let mut bytes = [0; SHORT_KEY_BYTES];
+        match (u8::try_from(row_key.len()), bytes.get_mut(..row_key.len())) {
+            (Ok(length), Some(start)) => {
+                start.copy_from_slice(row_key);
+                Self::Short { length, bytes }
+            }
+            _ => Self::Long(row_key.into()),
+        }
+    }
+}
+
+impl Borrow<[u8]> for Key {
+    fn borrow(&self) -> &[u8] {
+        match self {
+            Self::Short { length, bytes } => bytes.get(..usize::from(*length)).unwrap_or(bytes),
+            Self::Long(bytes) => bytes,
+        }
+    }
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        let (own, other): (&[u8], &[u8]) = (self.borrow(), other.borrow());
+        own == other
+    }
+}
+
+impl Eq for Key {}
+
+/// As the borrowed bytes, so that an entry is found by them.
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let bytes: &[u8] = self.borrow();
+        bytes.hash(state);
+    }
+}
+
+fn weigh(key: &Key, _: &Spot) -> u64 {
+    let bytes: &[u8] = key.borrow();
+    bytes.len() as u64 + ENTRY_BYTES
 }
 
 /// The cache and its stripes.
 #[derive(Debug)]
 pub(super) struct Hot {
     /// `None` if it was given no memory.
-    cache: Option<Cache<Box<[u8]>, Spot>>,
+    cache: Option<Cache<Key, Spot>>,
     /// Sequence of the last group that changed a key of the stripe. Stored with Release before the
     /// group is published, loaded with Acquire: whoever has seen the group sees the mark.
     stripes: Box<[AtomicU64]>,
@@ -76,7 +127,7 @@ impl Hot {
         if let Some(cache) = &self.cache
             && self.stripe(row_key).load(Ordering::Relaxed) <= spot.read_at
         {
-            cache.insert(row_key.into(), spot);
+            cache.insert(Key::new(row_key), spot);
         }
     }
 
@@ -124,6 +175,24 @@ mod tests {
         assert!(hot.get(b"k").is_none());
         hot.insert(b"k", spot(6));
         assert!(hot.get(b"k").is_some());
+    }
+
+    #[test]
+    fn keys_of_every_length_are_found_and_not_mixed_up() {
+        let hot = Hot::new(1 << 20).unwrap();
+        let key = |length: u8| vec![7; usize::from(length)];
+        // Zeros behind a short key must not count as its bytes.
+        let with_zero = |length: u8| [key(length), vec![0]].concat();
+        for length in 0..64 {
+            hot.insert(&key(length), spot(u64::from(length)));
+            assert!(hot.get(&with_zero(length)).is_none());
+            hot.insert(&with_zero(length), spot(100 + u64::from(length)));
+        }
+        let found = |key: Vec<u8>| hot.get(&key).map(|spot| spot.read_at);
+        for length in 0..64 {
+            assert_eq!(found(key(length)), Some(u64::from(length)));
+            assert_eq!(found(with_zero(length)), Some(100 + u64::from(length)));
+        }
     }
 
     #[test]
