@@ -24,6 +24,7 @@ mod numbers;
 mod pool;
 mod process;
 mod report;
+mod runs;
 mod store;
 
 use std::process::ExitCode;

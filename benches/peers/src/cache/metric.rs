@@ -1,6 +1,10 @@
 //! What is measured.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
+
+use crate::runs::{Column, Measured};
 
 /// A column of the table. How each is taken is said in `benches/README.md`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,19 +37,29 @@ pub(crate) struct Reading {
     pub(crate) capacity: usize,
 }
 
-impl Metric {
-    /// The name in tables and files.
-    pub(crate) fn name(&self) -> String {
+impl Measured for Reading {
+    type Metric = Metric;
+
+    fn metric(&self) -> &Metric {
+        &self.metric
+    }
+
+    fn value(&self) -> f64 {
+        self.value
+    }
+}
+
+impl Column for Metric {
+    fn name(&self) -> Cow<'static, str> {
         match self {
-            Self::Get1tPerS => "get_1t_per_s".to_owned(),
-            Self::Get2tPerS => "get_2t_per_s".to_owned(),
-            Self::Mixed2tPerS => "mixed_2t_per_s".to_owned(),
-            Self::Hit { trace, capacity } => format!("hit_{trace}_{capacity}"),
+            Self::Get1tPerS => "get_1t_per_s".into(),
+            Self::Get2tPerS => "get_2t_per_s".into(),
+            Self::Mixed2tPerS => "mixed_2t_per_s".into(),
+            Self::Hit { trace, capacity } => format!("hit_{trace}_{capacity}").into(),
         }
     }
 
-    /// The unit of its values.
-    pub(crate) const fn unit(&self) -> &'static str {
+    fn unit(&self) -> &'static str {
         match self {
             Self::Get1tPerS | Self::Get2tPerS => "reads/s",
             Self::Mixed2tPerS => "requests/s",
@@ -53,8 +67,7 @@ impl Metric {
         }
     }
 
-    /// A value as the table shows it.
-    pub(crate) fn cell(&self, value: f64) -> String {
+    fn cell(&self, value: f64) -> String {
         match self {
             Self::Hit { .. } => format!("{value:.2}"),
             _ => format!("{value:.0}"),

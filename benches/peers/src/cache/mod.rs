@@ -26,7 +26,8 @@ use self::synthetic::Synthetic;
 use self::trace::{Trace, TraceFile};
 use crate::arguments::Arguments;
 use crate::error::Error;
-use crate::report::{self, Row};
+use crate::report;
+use crate::runs::{self, to_standard_error};
 
 const DEFAULT_REPETITIONS: usize = 5;
 
@@ -39,9 +40,6 @@ const COLUMNS: usize = 8;
 /// A cache with more entries than this above its capacity is marked.
 const HANDFUL: usize = 8;
 
-/// Stands where an engine has no value.
-const NO_VALUE: &str = "–";
-
 struct Options {
     engines: Vec<Engine>,
     repetitions: usize,
@@ -49,11 +47,7 @@ struct Options {
     json: Option<PathBuf>,
 }
 
-/// All readings of one engine.
-struct Results {
-    engine: Engine,
-    readings: Vec<Reading>,
-}
+type Results = runs::Results<Reading>;
 
 /// `peers cache`: measures, prints the table and writes the JSON.
 pub(crate) fn run(arguments: Arguments) -> Result<(), Error> {
@@ -65,27 +59,20 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Error> {
         // A trace that cannot be read is noticed before anything is measured.
         eprintln!("{}: {} requests", trace.name(), trace.keys()?.len());
     }
-    let mut results: Vec<Results> =
-        options.engines.iter().map(|&engine| Results { engine, readings: Vec::new() }).collect();
-    for repetition in 1..=options.repetitions {
-        for results in &mut results {
-            let (readings, usage) = results.engine.run_in_child(&options.traces)?;
-            let (name, seconds) = (results.engine.name(), usage.cpu_seconds);
-            eprintln!("run {repetition}: {name} done with {seconds:.1} s of processor time");
-            results.readings.extend(readings);
-        }
-    }
-    for metrics in metrics(&results).chunks(COLUMNS) {
+    let run = |engine: Engine| engine.run_in_child(&options.traces);
+    let results = runs::in_turns(&options.engines, options.repetitions, Engine::name, run)?;
+    let measured = metrics(&results);
+    for metrics in measured.chunks(COLUMNS) {
         println!();
-        report::print_table(&table(&results, metrics, Results::median));
-        to_standard_error("least and greatest:", &table(&results, metrics, Results::range));
+        report::print_table(&runs::table(&results, metrics, Results::median));
+        to_standard_error("least and greatest:", &runs::table(&results, metrics, Results::range));
         to_standard_error(
             "most entries at the end of a run:",
-            &table(&results, metrics, Results::fill),
+            &runs::table(&results, metrics, fill),
         );
     }
     match options.json {
-        Some(path) => report::write_json(&path, &machine, &rows(&results)),
+        Some(path) => report::write_json(&path, &machine, &runs::rows(&results, &measured)),
         None => Ok(()),
     }
 }
@@ -152,46 +139,19 @@ fn distinct(traces: Vec<Trace>) -> Result<Vec<Trace>, Error> {
     }
 }
 
-impl Results {
-    /// What the runs read for one metric; empty if the engine has no value.
-    fn values(&self, metric: &Metric) -> Vec<f64> {
-        let of_metric = self.readings.iter().filter(|reading| reading.metric == *metric);
-        of_metric.map(|reading| reading.value).collect()
-    }
-
-    fn median(&self, metric: &Metric) -> Option<String> {
-        let values = self.values(metric);
-        (!values.is_empty()).then(|| metric.cell(report::median(values)))
-    }
-
-    fn range(&self, metric: &Metric) -> Option<String> {
-        let values = self.values(metric);
-        let least = values.iter().copied().reduce(f64::min)?;
-        let greatest = values.iter().copied().reduce(f64::max)?;
-        Some(format!("{}–{}", metric.cell(least), metric.cell(greatest)))
-    }
-
-    /// The most entries that were there when a run was over, marked if that is too many.
-    fn fill(&self, metric: &Metric) -> Option<String> {
-        let of_metric = self.readings.iter().filter(|reading| reading.metric == *metric);
-        let fullest = of_metric.max_by_key(|reading| reading.entries)?;
-        let (entries, capacity) = (fullest.entries, fullest.capacity);
-        let mark = if entries > capacity + HANDFUL { "!" } else { "" };
-        Some(format!("{entries}/{capacity}{mark}"))
-    }
-}
-
-fn to_standard_error(title: &str, table: &[Vec<String>]) {
-    eprintln!("\n{title}");
-    for line in report::lines(table) {
-        eprintln!("{line}");
-    }
+/// The most entries that were there when a run was over, marked if that is too many.
+fn fill(results: &Results, metric: &Metric) -> Option<String> {
+    let of_metric = results.runs.iter().flatten().filter(|reading| reading.metric == *metric);
+    let fullest = of_metric.max_by_key(|reading| reading.entries)?;
+    let (entries, capacity) = (fullest.entries, fullest.capacity);
+    let mark = if entries > capacity + HANDFUL { "!" } else { "" };
+    Some(format!("{entries}/{capacity}{mark}"))
 }
 
 /// What was measured, in the order in which it was.
 fn metrics(results: &[Results]) -> Vec<Metric> {
     let mut metrics = Vec::new();
-    for reading in results.iter().flat_map(|results| &results.readings) {
+    for reading in results.iter().flat_map(|results| &results.runs).flatten() {
         if !metrics.contains(&reading.metric) {
             metrics.push(reading.metric.clone());
         }
@@ -199,44 +159,10 @@ fn metrics(results: &[Results]) -> Vec<Metric> {
     metrics
 }
 
-/// Engines as rows and metrics as columns.
-fn table(
-    results: &[Results],
-    metrics: &[Metric],
-    cell: impl Fn(&Results, &Metric) -> Option<String>,
-) -> Vec<Vec<String>> {
-    let mut head = vec!["engine".to_owned()];
-    head.extend(metrics.iter().map(Metric::name));
-    let mut table = vec![head];
-    for results in results {
-        let mut row = vec![results.engine.name().to_owned()];
-        let cell = |metric| cell(results, metric).unwrap_or_else(|| NO_VALUE.to_owned());
-        row.extend(metrics.iter().map(cell));
-        table.push(row);
-    }
-    table
-}
-
-/// The medians; no row where an engine has no value.
-fn rows(results: &[Results]) -> Vec<Row> {
-    let metrics = metrics(results);
-    let of_engine = |results: &Results| {
-        let (engine, mut rows) = (results.engine.name(), Vec::new());
-        for metric in &metrics {
-            let values = results.values(metric);
-            if !values.is_empty() {
-                let (value, unit) = (report::median(values), metric.unit());
-                rows.push(Row { engine, metric: metric.name().into(), value, unit, better: None });
-            }
-        }
-        rows
-    };
-    results.iter().flat_map(of_engine).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runs::Column;
 
     fn hit(value: f64) -> Reading {
         let metric = Metric::Hit { trace: "gli".to_owned(), capacity: 600 };
@@ -247,47 +173,26 @@ mod tests {
         Trace::Recorded(word.parse().unwrap())
     }
 
-    #[test]
-    fn cells_are_medians_and_ranges_and_gaps_are_marked() {
-        let (engine, nothing) = (Engine::Gristmill, Vec::new());
-        let readings = vec![hit(30.0), hit(10.0), hit(20.0)];
-        let results = [Results { engine, readings }, Results { engine, readings: nothing }];
-        let metrics = metrics(&results);
-        let medians = table(&results, &metrics, Results::median);
-        assert_eq!(medians[0], ["engine", "hit_gli_600"]);
-        assert_eq!(medians[1], ["gristmill", "20.00"]);
-        assert_eq!(medians[2], ["gristmill", NO_VALUE]);
-        assert_eq!(table(&results, &metrics, Results::range)[1][1], "10.00–30.00");
-        let row = Row {
-            engine: "gristmill",
-            metric: "hit_gli_600".into(),
-            value: 20.0,
-            unit: "%",
-            better: None,
-        };
-        assert_eq!(rows(&results), [row]);
+    fn results(run: Vec<Reading>) -> [Results; 1] {
+        [Results { engine: "gristmill", runs: vec![run] }]
     }
 
     #[test]
     fn a_cache_that_is_too_full_is_marked() {
         let cell = |entries| {
-            let readings = vec![hit(1.0), Reading { entries, ..hit(1.0) }, hit(1.0)];
-            let results = [Results { engine: Engine::Gristmill, readings }];
-            table(&results, &metrics(&results), Results::fill)[1][1].clone()
+            let runs = [600, entries, 600].map(|entries| vec![Reading { entries, ..hit(1.0) }]);
+            fill(&Results { engine: "gristmill", runs: runs.into() }, &hit(1.0).metric)
         };
-        assert_eq!(cell(500), "600/600");
-        assert_eq!(cell(608), "608/600");
-        assert_eq!(cell(609), "609/600!");
+        assert_eq!(cell(500).unwrap(), "600/600");
+        assert_eq!(cell(608).unwrap(), "608/600");
+        assert_eq!(cell(609).unwrap(), "609/600!");
     }
 
     #[test]
     fn columns_come_in_the_order_in_which_they_were_measured() {
         let rate = Reading { metric: Metric::Get2tPerS, ..hit(1.0) };
-        let readings = vec![rate, hit(1.0), hit(2.0)];
-        let names: Vec<_> = metrics(&[Results { engine: Engine::Gristmill, readings }])
-            .iter()
-            .map(Metric::name)
-            .collect();
+        let results = results(vec![rate, hit(1.0)]);
+        let names: Vec<_> = metrics(&results).iter().map(Column::name).collect();
         assert_eq!(names, ["get_2t_per_s", "hit_gli_600"]);
     }
 

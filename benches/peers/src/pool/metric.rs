@@ -1,6 +1,10 @@
 //! What is measured.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
+
+use crate::runs::Column;
 
 /// A column of the table. How each is taken is said in `benches/README.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,13 +31,7 @@ pub(crate) enum Metric {
 }
 
 /// One value that a run of an engine has measured.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Reading {
-    /// What was measured.
-    pub(crate) metric: Metric,
-    /// In the unit of the metric.
-    pub(crate) value: f64,
-}
+pub(crate) type Reading = crate::runs::Reading<Metric>;
 
 impl Metric {
     /// All, in the order of the columns.
@@ -48,10 +46,11 @@ impl Metric {
         Self::SleepWarmS,
         Self::IdleCpuMs,
     ];
+}
 
-    /// The name in tables and files.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
+impl Column for Metric {
+    fn name(&self) -> Cow<'static, str> {
+        let name = match self {
             Self::SpawnPerS => "spawn_per_s",
             Self::RoundtripP50Us => "roundtrip_p50_us",
             Self::RoundtripP99Us => "roundtrip_p99_us",
@@ -61,11 +60,11 @@ impl Metric {
             Self::SleepColdS => "sleep_cold_s",
             Self::SleepWarmS => "sleep_warm_s",
             Self::IdleCpuMs => "idle_cpu_ms",
-        }
+        };
+        name.into()
     }
 
-    /// The unit of its values.
-    pub(crate) const fn unit(self) -> &'static str {
+    fn unit(&self) -> &'static str {
         match self {
             Self::SpawnPerS => "tasks/s",
             Self::SleepColdS | Self::SleepWarmS => "s",
@@ -74,8 +73,7 @@ impl Metric {
         }
     }
 
-    /// A value as the table shows it.
-    pub(crate) fn cell(self, value: f64) -> String {
+    fn cell(&self, value: f64) -> String {
         match self {
             Self::SpawnPerS => format!("{value:.0}"),
             Self::SleepColdS | Self::SleepWarmS => format!("{value:.3}"),

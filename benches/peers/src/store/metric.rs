@@ -1,8 +1,11 @@
 //! What is measured.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::report::Better;
+use crate::runs::Column;
 
 /// A column of the table. How each is taken is said in `benches/README.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,13 +34,7 @@ pub(crate) enum Metric {
 }
 
 /// One value that a run of an engine has measured.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Reading {
-    /// What was measured.
-    pub(crate) metric: Metric,
-    /// In the unit of the metric.
-    pub(crate) value: f64,
-}
+pub(crate) type Reading = crate::runs::Reading<Metric>;
 
 impl Metric {
     /// All, in the order of the columns.
@@ -54,9 +51,15 @@ impl Metric {
     /// Those that the disk limits.
     pub(crate) const WRITES: &[Self] = &[Self::Put1PerS, Self::Put8PerS, Self::Batch100PerS];
 
-    /// The name in tables and files.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
+    /// The name of its share of the limit.
+    pub(crate) fn share_name(self) -> String {
+        format!("{}/limit", self.name())
+    }
+}
+
+impl Column for Metric {
+    fn name(&self) -> Cow<'static, str> {
+        let name = match self {
             Self::Put1PerS => "put1_per_s",
             Self::Put8PerS => "put8_per_s",
             Self::Batch100PerS => "batch100_per_s",
@@ -64,16 +67,11 @@ impl Metric {
             Self::GetFirstPerS => "get_first_per_s",
             Self::SpaceRatio => "space_ratio",
             Self::Put1P999Ms => "put1_p999_ms",
-        }
+        };
+        name.into()
     }
 
-    /// The name of its share of the limit.
-    pub(crate) fn share_name(self) -> String {
-        format!("{}/limit", self.name())
-    }
-
-    /// The unit of its values.
-    pub(crate) const fn unit(self) -> &'static str {
+    fn unit(&self) -> &'static str {
         match self {
             Self::Put1PerS | Self::Put8PerS | Self::Batch100PerS => "pages/s",
             Self::GetAllPerS | Self::GetFirstPerS => "gets/s",
@@ -82,16 +80,14 @@ impl Metric {
         }
     }
 
-    /// Which values are the better ones.
-    pub(crate) const fn better(self) -> Better {
-        match self {
+    fn better(&self) -> Option<Better> {
+        Some(match self {
             Self::SpaceRatio | Self::Put1P999Ms => Better::Lower,
             _ => Better::Higher,
-        }
+        })
     }
 
-    /// A value as the table shows it.
-    pub(crate) fn cell(self, value: f64) -> String {
+    fn cell(&self, value: f64) -> String {
         match self {
             Self::SpaceRatio => format!("{value:.3}"),
             Self::Put1P999Ms => format!("{value:.2}"),
@@ -115,7 +111,7 @@ mod tests {
     #[test]
     fn less_space_and_shorter_waits_are_better() {
         let lower: Vec<_> =
-            Metric::ALL.iter().filter(|metric| metric.better() == Better::Lower).collect();
+            Metric::ALL.iter().filter(|metric| metric.better() == Some(Better::Lower)).collect();
         assert_eq!(lower, [&Metric::SpaceRatio, &Metric::Put1P999Ms]);
     }
 }

@@ -32,6 +32,7 @@ use self::source::Source;
 use crate::arguments::Arguments;
 use crate::error::Error;
 use crate::report::{self, Better, Row};
+use crate::runs::{self, Column as _, NO_VALUE, to_standard_error, value};
 
 const DEFAULT_REPETITIONS: usize = 5;
 const DEFAULT_PAGES: usize = 4000;
@@ -40,9 +41,6 @@ const DEFAULT_PAGES: usize = 4000;
 const QUICK_REPETITIONS: usize = 1;
 const QUICK_PAGES: usize = 400;
 
-/// Stands where an engine has no value.
-const NO_VALUE: &str = "–";
-
 struct Options {
     engines: Vec<Engine>,
     repetitions: usize,
@@ -50,11 +48,7 @@ struct Options {
     json: Option<PathBuf>,
 }
 
-/// All readings of one engine, run by run.
-struct Results {
-    engine: Engine,
-    runs: Vec<Vec<Reading>>,
-}
+type Results = runs::Results<Reading>;
 
 /// `peers store`: measures, prints the tables and writes the JSON.
 pub(crate) fn run(arguments: Arguments) -> Result<(), Error> {
@@ -63,26 +57,15 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Error> {
     println!("{machine}");
     let pages = options.setting.source.describe(options.setting.count)?;
     println!("{pages}; medians of {} interleaved runs", options.repetitions);
-    let mut results: Vec<Results> =
-        options.engines.iter().map(|&engine| Results { engine, runs: Vec::new() }).collect();
-    for repetition in 1..=options.repetitions {
-        for results in &mut results {
-            let (readings, usage) = results.engine.run_in_child(&options.setting)?;
-            let (name, seconds) = (results.engine.name(), usage.cpu_seconds);
-            eprintln!("run {repetition}: {name} done with {seconds:.1} s of processor time");
-            results.runs.push(readings);
-        }
-    }
+    let run = |engine: Engine| engine.run_in_child(&options.setting);
+    let results = runs::in_turns(&options.engines, options.repetitions, Engine::name, run)?;
     println!();
     report::print_table(&table(&results, Results::median));
     if let Some(limit) = limit(&results) {
         println!("\nshare of the limit of the same run:");
         report::print_table(&shares(&results, limit));
     }
-    eprintln!("\nleast and greatest:");
-    for line in report::lines(&table(&results, Results::range)) {
-        eprintln!("{line}");
-    }
+    to_standard_error("least and greatest:", &table(&results, Results::range));
     match options.json {
         Some(path) => report::write_json(&path, &machine, &rows(&results)),
         None => Ok(()),
@@ -114,72 +97,41 @@ impl Options {
     }
 }
 
-impl Results {
-    /// What the runs read for one metric; empty if the engine has no value.
-    fn values(&self, metric: Metric) -> Vec<f64> {
-        self.runs.iter().filter_map(|readings| value(readings, metric)).collect()
-    }
-
-    fn median(&self, metric: Metric) -> Option<String> {
-        let values = self.values(metric);
-        (!values.is_empty()).then(|| metric.cell(report::median(values)))
-    }
-
-    fn range(&self, metric: Metric) -> Option<String> {
-        let values = self.values(metric);
-        let least = values.iter().copied().reduce(f64::min)?;
-        let greatest = values.iter().copied().reduce(f64::max)?;
-        Some(format!("{}–{}", metric.cell(least), metric.cell(greatest)))
-    }
-
-    /// The median over the runs of what this one has for each one of the limit in the same run.
-    fn share(&self, limit: &Self, metric: Metric) -> Option<f64> {
-        let share = |(own, limit): (&Vec<Reading>, &Vec<Reading>)| {
-            Some(value(own, metric)? / value(limit, metric)?)
-        };
-        let shares: Vec<f64> = self.runs.iter().zip(&limit.runs).filter_map(share).collect();
-        (!shares.is_empty()).then(|| report::median(shares))
-    }
-}
-
-fn value(readings: &[Reading], metric: Metric) -> Option<f64> {
-    readings.iter().find(|reading| reading.metric == metric).map(|reading| reading.value)
-}
-
 fn limit(results: &[Results]) -> Option<&Results> {
-    results.iter().find(|results| results.engine == Engine::Limit)
+    results.iter().find(|results| results.engine == Engine::Limit.name())
+}
+
+/// The median over the runs of what one has for each one of the limit in the same run.
+fn share(results: &Results, limit: &Results, metric: Metric) -> Option<f64> {
+    let share = |(own, limit): (&Vec<Reading>, &Vec<Reading>)| {
+        Some(value(own, &metric)? / value(limit, &metric)?)
+    };
+    let shares: Vec<f64> = results.runs.iter().zip(&limit.runs).filter_map(share).collect();
+    (!shares.is_empty()).then(|| report::median(shares))
 }
 
 /// Engines as rows and metrics as columns; below the names, which direction is the better one.
 fn table(
     results: &[Results],
-    cell: impl Fn(&Results, Metric) -> Option<String>,
+    cell: impl Fn(&Results, &Metric) -> Option<String>,
 ) -> Vec<Vec<String>> {
-    let line = |first: &str, cell: &dyn Fn(Metric) -> String| {
-        let mut line = vec![first.to_owned()];
-        line.extend(Metric::ALL.iter().map(|&metric| cell(metric)));
-        line
-    };
-    let mut table = vec![
-        line("engine", &|metric| metric.name().to_owned()),
-        line("better:", &|metric| metric.better().word().to_owned()),
-    ];
-    table.extend(results.iter().map(|results| {
-        let or_none = |metric| cell(results, metric).unwrap_or_else(|| NO_VALUE.to_owned());
-        line(results.engine.name(), &or_none)
-    }));
+    let mut table = runs::table(results, Metric::ALL, cell);
+    let word = |metric: &Metric| metric.better().map_or(NO_VALUE, Better::word).to_owned();
+    let mut better = vec!["better:".to_owned()];
+    better.extend(Metric::ALL.iter().map(word));
+    table.insert(1, better);
     table
 }
 
 /// Engines as rows, and as columns what the disk limits.
 fn shares(results: &[Results], limit: &Results) -> Vec<Vec<String>> {
     let mut head = vec!["engine".to_owned()];
-    head.extend(Metric::WRITES.iter().map(|metric| metric.name().to_owned()));
+    head.extend(Metric::WRITES.iter().map(|metric| metric.name().into_owned()));
     let mut table = vec![head];
     for results in results {
-        let mut row = vec![results.engine.name().to_owned()];
+        let mut row = vec![results.engine.to_owned()];
         row.extend(Metric::WRITES.iter().map(|&metric| {
-            let share = results.share(limit, metric);
+            let share = share(results, limit, metric);
             share.map_or_else(|| NO_VALUE.to_owned(), |share| format!("{share:.2}"))
         }));
         table.push(row);
@@ -189,23 +141,12 @@ fn shares(results: &[Results], limit: &Results) -> Vec<Vec<String>> {
 
 /// The medians, and those of the shares of the limit; no row where an engine has no value.
 fn rows(results: &[Results]) -> Vec<Row> {
-    let mut rows = Vec::new();
-    for results in results {
-        let engine = results.engine.name();
-        for &metric in Metric::ALL {
-            let values = results.values(metric);
-            if !values.is_empty() {
-                let (value, unit) = (report::median(values), metric.unit());
-                let (metric, better) = (metric.name().into(), Some(metric.better()));
-                rows.push(Row { engine, metric, value, unit, better });
-            }
-        }
-    }
+    let mut rows = runs::rows(results, Metric::ALL);
     let Some(limit) = limit(results) else { return rows };
     for results in results {
-        let engine = results.engine.name();
+        let engine = results.engine;
         for &metric in Metric::WRITES {
-            if let Some(value) = results.share(limit, metric) {
+            if let Some(value) = share(results, limit, metric) {
                 let (metric, unit) = (metric.share_name().into(), "share");
                 rows.push(Row { engine, metric, value, unit, better: Some(Better::Higher) });
             }
@@ -220,17 +161,16 @@ mod tests {
 
     fn results(engine: Engine, values: &[f64]) -> Results {
         let run = |&value| vec![Reading { metric: Metric::Put1PerS, value }];
-        Results { engine, runs: values.iter().map(run).collect() }
+        Results { engine: engine.name(), runs: values.iter().map(run).collect() }
     }
 
     #[test]
-    fn cells_are_medians_and_ranges_and_gaps_are_marked() {
+    fn the_table_says_which_direction_is_better() {
         let results = [results(Engine::Gristmill, &[30.0, 10.0, 20.0])];
         let medians = table(&results, Results::median);
         assert_eq!(medians[0][..2], ["engine", "put1_per_s"]);
         assert_eq!(medians[1][..2], ["better:", "higher"]);
         assert_eq!(medians[2][..3], ["gristmill", "20", NO_VALUE]);
-        assert_eq!(table(&results, Results::range)[2][1], "10–30");
         assert!(limit(&results).is_none());
         assert_eq!(rows(&results).len(), 1);
     }
