@@ -66,6 +66,22 @@ impl Content {
         }
     }
 
+    /// A flush that fails: the system takes what was written for clean from then on, so no later
+    /// flush writes it. Some of it has reached the disk. Lengths are the file system's own and stay
+    /// to be written.
+    pub(super) fn fail_to_sync(&mut self, random: &mut Random) {
+        for change in std::mem::take(&mut self.unsynced) {
+            match change {
+                Change::Write(offset, bytes) => {
+                    for (at, part) in sectors(offset, &bytes).filter(|_| random.below(2) == 0) {
+                        put(&mut self.durable, at, part);
+                    }
+                }
+                change @ Change::SetLen(_) => self.unsynced.push(change),
+            }
+        }
+    }
+
     fn take(&mut self, offset: usize, length: usize) {
         for block in blocks_of(offset, length) {
             if self.blocks.len() <= block {

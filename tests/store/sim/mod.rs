@@ -4,7 +4,7 @@
 //! list of unsynced changes. A loss of power keeps an arbitrary part of that list, cut at sectors,
 //! in any order. Names are volatile until their directory is synced. The n-th call of a kind can be
 //! made to fail, once or from then on, something can be done before it, and the disk can be given a
-//! size.
+//! size. What was written before a flush that failed is not written by a later one.
 
 mod content;
 mod random;
@@ -136,6 +136,11 @@ impl State {
             Fault::ShortWrite => Ok(!struck),
             Fault::Once(_) => Ok(false),
         }
+    }
+
+    /// Whether power has failed.
+    fn is_off(&self) -> bool {
+        self.plan.is_some_and(|plan| plan.left == 0 && plan.fault == Fault::PowerOff)
     }
 
     /// What is to be done before this call.
@@ -335,7 +340,12 @@ impl SimFile {
     ) -> io::Result<T> {
         self.vfs.announce(call, &self.path);
         let mut state = self.vfs.state();
-        let short = state.step(call, &self.path)?;
+        let step = state.step(call, &self.path);
+        if call == Call::Flush && step.is_err() && !state.is_off() {
+            let mut random = Random::spread(state.calls);
+            state.files.entry(self.file).or_default().fail_to_sync(&mut random);
+        }
+        let short = step?;
         let free = if Which::Growing.has(call, &self.path) { state.free() } else { 0 };
         work(state.files.entry(self.file).or_default(), free, short)
     }
