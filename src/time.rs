@@ -79,6 +79,14 @@ fn civil_from_days(days: u64) -> (u64, u64, u64) {
     (era * 400 + year_of_era + u64::from(month <= 2), month, day)
 }
 
+/// The instant after `timeout` from now, or one in a far future where there is none.
+pub(crate) fn deadline_in(timeout: Duration) -> Instant {
+    /// A hundred years.
+    const FAR: Duration = Duration::from_hours(100 * 365 * 24);
+    let now = Instant::now();
+    now.checked_add(timeout.min(FAR)).unwrap_or(now)
+}
+
 /// A source of time: a monotonic reading for intervals and a wall reading for records.
 pub trait Clock: Send + Sync + fmt::Debug {
     /// Time since an arbitrary fixed start; never goes back.

@@ -201,7 +201,7 @@ impl Shared {
         if self.closed.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
-        let end = self.clock.monotonic() + deadline;
+        let end = self.clock.monotonic().saturating_add(deadline);
         let left = || end.saturating_sub(self.clock.monotonic());
         self.token.cancel();
         let runs = self.runs.lock().clone();

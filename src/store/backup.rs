@@ -54,7 +54,7 @@ pub(super) fn backup(shared: &Shared, target: &Path) -> Result<BackupReport, Sto
     if names.iter().any(|name| name == NEW_INDEX_FILE) {
         vfs.remove(&new).map_err(|source| StoreError::io("remove", &new, source))?;
     }
-    write_new(vfs, &new, &meta, Some(&base))?;
+    write_new(vfs, &new, &meta, Some(&base), shared.options.cache_bytes)?;
     let sync = || vfs.sync_dir(target).map_err(|source| StoreError::io("flush", target, source));
     sync()?;
     vfs.rename(&new, &index).map_err(|source| StoreError::io("name", &index, source))?;
@@ -65,6 +65,7 @@ pub(super) fn backup(shared: &Shared, target: &Path) -> Result<BackupReport, Sto
 fn copy_segment(shared: &Shared, target: &Path, id: u32, used: u64) -> Result<(), StoreError> {
     let (vfs, path) = (&*shared.options.vfs, segment_path(target, id));
     let Some(segment) = shared.segments.get(id) else {
+        shared.check_open()?;
         let path = segment_path(&shared.options.dir, id);
         return Err(StoreError::corrupt(&path, 0, "segment is missing"));
     };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::codec;
 use super::dictionaries::Dictionary;
 use super::error::StoreError;
-use super::index::{DICTIONARIES_ID, Pointer, shared_key};
+use super::index::{DICTIONARIES_ID, Pointer, Row, shared_key};
 use super::keyspace::Keyspace;
 use super::options::{Compression, PutOptions};
 use super::queue::Submitter;
@@ -245,8 +245,13 @@ impl Batch {
         let hash = *blake3::hash(put.value).as_bytes();
         let key = shared_key(put.keyspace, &hash);
         // Registered first, looked up then: from here on the value stays if it is found.
+        // One whose row is damaged is stored once more.
+        let there = |row: Option<&[u8]>| {
+            row.map(Row::decode)
+                .is_some_and(|row| row.is_ok_and(|row| row.body.pointer().is_some()))
+        };
         let known = self.encoded.leases.add(&shared.shares, &key)
-            && shared.view()?.row(&key, |row| row.is_some()).map_err(|e| shared.index_error(e))?;
+            && shared.view()?.row(&key, there).map_err(|e| shared.index_error(e))?;
         self.encoded.put_shared(put, hash, known)
     }
 

@@ -124,6 +124,7 @@ impl Collector<'_> {
     fn check_segment(&self, id: u32, used: u64, salt: u64) -> Result<(), StoreError> {
         let path = segment_path(&self.shared.options.dir, id);
         let Some(segment) = self.shared.segments.get(id) else {
+            self.shared.check_open()?;
             self.problem(path, 0, None, "segment is missing");
             return Ok(());
         };

@@ -62,7 +62,8 @@ thread_local! {
         const { RefCell::new([const { None }; 2]) };
 }
 
-/// Appends the zstd frame of `raw` to `out`. Gives `false`, and leaves `out` as it was, if the
+/// Appends the zstd frame of `raw` to `out`; one made with a dictionary has a checksum of `raw`.
+/// Gives `false`, and leaves `out` as it was, if the
 /// frame is not smaller than `raw`.
 pub(super) fn compress(
     out: &mut Vec<u8>,
@@ -72,7 +73,12 @@ pub(super) fn compress(
 ) -> Result<bool, StoreError> {
     let error = |source| StoreError::Codec { action: "compress", length: raw.len(), source };
     let make = || match dictionary {
-        Some(dictionary) => Compressor::with_dictionary(level, &dictionary.bytes),
+        Some(dictionary) => {
+            let mut compressor = Compressor::with_dictionary(level, &dictionary.bytes)?;
+            // The record's own checksum says nothing of the dictionary.
+            compressor.include_checksum(true)?;
+            Ok(compressor)
+        }
         None => Compressor::new(level),
     };
     let start = out.len();
@@ -142,5 +148,33 @@ mod tests {
         assert!(decompress(&out, length + 1, &Dictionaries::default()).is_err());
         assert!(decompress(b"not a frame", 10, &Dictionaries::default()).is_err());
         assert!(decompress(&out, u32::MAX, &Dictionaries::default()).is_err());
+    }
+
+    #[test]
+    fn a_damaged_dictionary_is_noticed() {
+        let page =
+            |number: usize| format!("<p>{number}</p>{}", "<li>one and another</li>".repeat(30));
+        let samples: Vec<Vec<u8>> =
+            (0..200).map(|number| page(number * 7919).into_bytes()).collect();
+        let bytes = zstd::dict::from_samples(&samples, 4096).unwrap();
+        let whole = Arc::new(Dictionary::new(bytes.clone()).unwrap());
+        let raw = page(12).into_bytes();
+        let mut stored = Vec::new();
+        assert!(compress(&mut stored, &raw, 3, Some(&whole)).unwrap());
+        let length = u32::try_from(raw.len()).unwrap();
+        let mut wrong = 0;
+        for at in bytes.len() - 600..bytes.len() {
+            let mut bytes = bytes.clone();
+            bytes[at] ^= 1;
+            let Some(damaged) = Dictionary::new(bytes) else { continue };
+            let dictionaries = Dictionaries::default();
+            dictionaries.add(1, Arc::new(damaged));
+            match decompress(&stored, length, &dictionaries) {
+                Ok(decoded) => assert!(decoded == raw, "byte {at}"),
+                Err(StoreError::Codec { .. }) => wrong += 1,
+                Err(error) => panic!("{error}"),
+            }
+        }
+        assert!(wrong > 0, "no byte of it mattered");
     }
 }

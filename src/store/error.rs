@@ -154,8 +154,9 @@ pub enum StoreError {
         #[source]
         source: Arc<StoreError>,
     },
-    /// A batch was not written because the disk is full. Nothing of it is visible, nothing else is
-    /// affected: batches that only delete are still taken, and free what a later one needs.
+    /// A batch was not written because the disk is full, or the process may not open another file.
+    /// Nothing of it is visible, nothing else is affected: batches that only delete are still
+    /// taken, and free what a later one needs.
     #[error("store {} refused a batch: {source}", path.display())]
     Refused {
         /// The store's directory.
@@ -194,7 +195,29 @@ pub enum StoreError {
     },
 }
 
+/// Whether the process lacks something that it may have later: open files, memory.
+#[cfg(unix)]
+fn is_passing(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let known = error.raw_os_error().map(Errno::from_raw_os_error);
+    matches!(known, Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM))
+}
+
+#[cfg(not(unix))]
+fn is_passing(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::OutOfMemory
+}
+
 impl StoreError {
+    /// Whether another attempt to begin a segment may succeed: nothing is wrong with the disk.
+    pub(super) fn is_for_now(&self) -> bool {
+        match self {
+            Self::NoSpace { .. } => true,
+            Self::Io { source, .. } => is_passing(source),
+            _ => false,
+        }
+    }
+
     /// The error for a refused file operation: [`StoreError::NoSpace`] where the disk is full.
     pub(super) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
         let path = path.to_path_buf();

@@ -1,6 +1,7 @@
 //! The thread that keeps the index: checkpoints, the end of retired segments, and the end of the
 //! store.
 
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -162,19 +163,34 @@ struct StopGuard<'a>(&'a Shared);
 
 impl Drop for StopGuard<'_> {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.0.queue.fail_all();
-        }
         self.0.signals.end();
         self.0.queue.stop();
     }
 }
 
-/// The thread of the keeper.
+/// The thread of the keeper. However its work ends, reads go on until the store is closed, and the
+/// end is told when nothing is written any more, the index file is closed and the lock is free.
 pub(super) fn run(shared: &Arc<Shared>, mut index: Index, lock: Box<dyn LockGuard>) {
-    // Dropped in reverse: files and lock go before the end is told.
+    // Goes last.
     let _stop = StopGuard(shared);
     let lock = lock;
+    let worked = panic::catch_unwind(AssertUnwindSafe(|| work(shared, &mut index)));
+    if worked.is_err() {
+        shared.queue.fail_all();
+        shared.signals.end();
+        shared.maintenance.stop();
+        shared.queue.wait_closing();
+        // Nobody knows what it was about to write.
+        index.seal();
+    }
+    shut(shared);
+    drop(index);
+    put_in_order(shared);
+    drop(lock);
+}
+
+/// What the keeper does until the store is closed, and then the last checkpoint.
+fn work(shared: &Arc<Shared>, index: &mut Index) {
     let maintenance = &shared.maintenance;
     maintenance.look(shared);
     loop {
@@ -183,7 +199,7 @@ pub(super) fn run(shared: &Arc<Shared>, mut index: Index, lock: Box<dyn LockGuar
             Work::Unlink(ids) => unlink(shared, &ids),
             Work::Checkpoint { number, rebuild } => {
                 let occasion = Occasion { number, rebuild, last: false };
-                let result = checkpoint(shared, &mut index, &occasion);
+                let result = checkpoint(shared, index, &occasion);
                 let result = result.map_err(|error| {
                     tracing::error!(%error, "store stops writing: no checkpoint");
                     let error = Arc::new(error);
@@ -196,8 +212,15 @@ pub(super) fn run(shared: &Arc<Shared>, mut index: Index, lock: Box<dyn LockGuar
         }
     }
     maintenance.stop();
-    finish(shared, index);
-    drop(lock);
+    last_checkpoint(shared, index);
+}
+
+/// Ends writing, where somebody still leads, and reading.
+fn shut(shared: &Shared) {
+    if let Some(writer) = shared.writer.lock().take() {
+        writer.log.close();
+    }
+    shared.published.write().view = None;
 }
 
 /// Why a checkpoint is taken.
@@ -219,13 +242,7 @@ fn checkpoint(shared: &Shared, index: &mut Index, occasion: &Occasion) -> Result
     let (vfs, dir) = (&*shared.options.vfs, shared.options.dir.as_path());
     index.commit(&delta, &meta)?;
     if occasion.rebuild {
-        match index.rebuild(vfs, dir) {
-            // Nothing is lost: the file goes on as it was.
-            Err(error @ StoreError::NoSpace { .. }) => {
-                tracing::warn!(%error, "index file not written anew");
-            }
-            result => result?,
-        }
+        index.rebuild(vfs, dir)?;
     }
     shared.counters.checkpointed(clock.monotonic().saturating_sub(before));
     show(shared, index, &retired)?;
@@ -245,6 +262,10 @@ fn set_aside(
     let mut writer = shared.writer.lock();
     shared.signals.begun(occasion.number);
     let Some(writer) = writer.as_mut() else { return Ok(None) };
+    if !writer.sound {
+        // A group was counted in part.
+        return Err(shared.queue.ended());
+    }
     let retired = writer.ledger.retire();
     let (now, written) = (writer.ledger.meta(), index.meta());
     let time = shared.time.now();
@@ -305,21 +326,20 @@ fn unlink(shared: &Shared, ids: &[u32]) {
     }
 }
 
-/// Ends the store: last checkpoint, tails cut, files closed.
-fn finish(shared: &Shared, mut index: Index) {
+/// Has the index file know everything.
+fn last_checkpoint(shared: &Shared, index: &mut Index) {
     let (number, failed) = {
         let state = shared.signals.state.lock();
         (state.wanted, state.failed.is_some())
     };
     let occasion = Occasion { number, rebuild: false, last: true };
-    if !failed && let Err(error) = checkpoint(shared, &mut index, &occasion) {
+    if !failed && let Err(error) = checkpoint(shared, index, &occasion) {
         shared.queue.fail(Arc::new(error));
     }
-    shared.published.write().view = None;
-    if let Some(writer) = shared.writer.lock().take() {
-        writer.log.close();
-    }
-    drop(index);
+}
+
+/// Cuts the tails of the segments, and removes those that nobody reads any more.
+fn put_in_order(shared: &Shared) {
     for segment in shared.segments.drain() {
         if let Ok(segment) = Arc::try_unwrap(segment)
             && let Err(error) = segment.trim()

@@ -53,6 +53,8 @@ pub(super) struct LoggedBatch {
 const ZEROED_GROUP_BYTES: u64 = 512 << 10;
 /// Length of the first segment after an opening.
 const FIRST_BYTES: u64 = 8 << 20;
+/// Segments on a full disk, for what frees space, are as long as that or a multiple.
+const SHORT_BYTES: u64 = 64 << 10;
 
 /// The state of the log's end. Owned by whoever leads.
 #[derive(Debug)]
@@ -93,7 +95,7 @@ struct Spare {
 /// Why a group was not appended.
 #[derive(Debug)]
 pub(super) enum AppendError {
-    /// The disk is full. Nothing was written: the log is as it was.
+    /// There is no room for another segment. Nothing was written: the log is as it was.
     Refused(Vec<Encoded>, StoreError),
     /// A write or a flush failed: what the disk holds is unknown, and nothing may be appended.
     Failed(StoreError),
@@ -145,7 +147,7 @@ impl Log {
             Ok((segment, start)) => {
                 self.append_at(batches, &segment, start, length).map_err(AppendError::Failed)
             }
-            Err(error @ StoreError::NoSpace { .. }) => Err(AppendError::Refused(batches, error)),
+            Err(error) if error.is_for_now() => Err(AppendError::Refused(batches, error)),
             Err(error) => Err(AppendError::Failed(error)),
         }
     }
@@ -227,14 +229,12 @@ impl Log {
                 current.sealed = false;
                 let (segment, tail) = (Arc::clone(&current.segment), current.tail);
                 match self.next_segment(needed) {
-                    Err(StoreError::NoSpace { .. }) => return Ok((segment, tail)),
+                    Err(error) if error.is_for_now() => return Ok((segment, tail)),
                     made => made,
                 }
             }
             None => match self.next_segment(needed) {
-                Err(StoreError::NoSpace { .. }) if essential && self.reserve.give_to_log() => {
-                    self.next_segment(needed)
-                }
+                Err(StoreError::NoSpace { .. }) if essential => self.essential_segment(needed),
                 made => made,
             },
         };
@@ -246,6 +246,19 @@ impl Log {
             full.segment.release_file();
         }
         Ok((segment, tail))
+    }
+
+    /// A segment in the room kept back, or else one that is as short as can be.
+    fn essential_segment(&mut self, needed: u64) -> Result<Segment, StoreError> {
+        if self.reserve.give_to_log() {
+            match self.next_segment(needed) {
+                Err(StoreError::NoSpace { .. }) => {}
+                made => return made,
+            }
+        }
+        let (id, hurry) = (self.take_id()?, AtomicBool::new(true));
+        let bytes = needed.next_multiple_of(SHORT_BYTES);
+        Segment::create(&self.site, id, bytes, &hurry, self.clock.wall())
     }
 
     /// The spare segment if it is long enough, otherwise a new one.
@@ -260,11 +273,11 @@ impl Log {
                 Ok(segment) if segment.capacity >= needed => return Ok(segment),
                 Ok(short) => self.discard(short),
                 // There may be room by now.
-                Err(StoreError::NoSpace { .. }) => {}
+                Err(error) if error.is_for_now() => {}
                 Err(error) => return Err(error),
             }
         }
-        let id = self.take_id();
+        let id = self.take_id()?;
         // The first after an opening is short: who writes little need not wait for much.
         let first = self.current.is_none();
         let usual = if first { self.segment_bytes.min(FIRST_BYTES) } else { self.segment_bytes };
@@ -277,7 +290,7 @@ impl Log {
         if self.spare.is_some() || (tail < capacity / 2 && capacity >= self.segment_bytes) {
             return;
         }
-        let id = self.take_id();
+        let Ok(id) = self.take_id() else { return };
         let (site, clock) = (self.site.clone(), Arc::clone(&self.clock));
         // Twice the current one at most: it must be ready before that is full.
         let capacity = self.segment_bytes.min(capacity.saturating_mul(2));
@@ -291,10 +304,12 @@ impl Log {
         }
     }
 
-    fn take_id(&mut self) -> u32 {
+    fn take_id(&mut self) -> Result<u32, StoreError> {
         let id = self.next_id;
-        self.next_id += 1;
-        id
+        let path = || segment_path(&self.site.dir, id);
+        let next = id.checked_add(1);
+        self.next_id = next.ok_or_else(|| StoreError::corrupt(&path(), 0, "no id is left"))?;
+        Ok(id)
     }
 
     /// Removes a segment that holds nothing. One that stays is removed by the next opening.

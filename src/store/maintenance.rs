@@ -83,7 +83,11 @@ impl Maintenance {
         }
         // Also when the task is cancelled before it runs, or there is no pool.
         let busy = Busy(Arc::clone(&self.reclaiming));
-        let Some(pool) = self.pool() else { return };
+        let Some(pool) = self.pool().filter(|pool| !pool.is_shut_down()) else {
+            // Waiting for it is of no use.
+            self.gained(false);
+            return shared.slow_down(false);
+        };
         let weak = Arc::downgrade(shared);
         let task = pool.task("store-reclaim").priority(Priority::Low).cancel_token(&self.token);
         let task = task.spawn(move || {

@@ -31,6 +31,11 @@ impl Shared {
         self.published.read().view.clone().ok_or_else(|| self.queue.closed())
     }
 
+    /// An error once the store is closed.
+    pub(super) fn check_open(&self) -> Result<(), StoreError> {
+        if self.published.read().view.is_some() { Ok(()) } else { Err(self.queue.closed()) }
+    }
+
     /// The value under a row key now.
     pub(super) fn get_newest(&self, row_key: &[u8]) -> Result<Option<Value>, StoreError> {
         if let Some(spot) = self.hot.get(row_key)
@@ -128,9 +133,7 @@ impl Shared {
 
     fn fetch(&self, pointer: &Pointer) -> Result<Value, StoreError> {
         let Some(lease) = self.segments.lease(pointer.segment) else {
-            if self.published.read().view.is_none() {
-                return Err(self.queue.closed());
-            }
+            self.check_open()?;
             let path = segment_path(&self.options.dir, pointer.segment);
             return Err(StoreError::corrupt(&path, pointer.offset, "segment is missing"));
         };
@@ -175,7 +178,8 @@ impl Shared {
         Ok(())
     }
 
-    /// Reads the dictionaries into memory.
+    /// Reads the dictionaries into memory. One that is damaged is left out: what was compressed
+    /// with it cannot be read, all else can.
     pub(super) fn load_dictionaries(&self) -> Result<(), StoreError> {
         let view = self.view()?;
         let ends = [DICTIONARIES_ID, DICTIONARIES_ID + 1].map(|id| row_key(id, &[]));
@@ -189,8 +193,11 @@ impl Shared {
             let keyspace = u32::from_be_bytes(*id.ok_or_else(damaged)?);
             let row = Row::decode(row.row()).map_err(|reason| self.damaged_row(reason))?;
             let Body::Inline { stored, .. } = row.body else { return Err(damaged()) };
-            let dictionary = Dictionary::new(stored.to_vec()).ok_or_else(damaged)?;
-            self.dictionaries.add(keyspace, Arc::new(dictionary));
+            if let Some(dictionary) = Dictionary::new(stored.to_vec()) {
+                self.dictionaries.add(keyspace, Arc::new(dictionary));
+            } else {
+                tracing::error!(error = %damaged(), keyspace, "dictionary left out");
+            }
         }
         Ok(())
     }
@@ -214,9 +221,10 @@ impl Shared {
 
     /// An error of the index in words of the store.
     pub(super) fn index_error(&self, error: impl Into<redb::Error>) -> StoreError {
-        match error.into() {
-            redb::Error::DatabaseClosed => self.queue.closed(),
-            error => StoreError::index(&self.index_path, error),
+        // The file was sealed when the store was closed, maybe just now.
+        match self.check_open() {
+            Ok(()) => StoreError::index(&self.index_path, error),
+            Err(closed) => closed,
         }
     }
 
@@ -241,7 +249,7 @@ impl Shared {
             pointer_misses,
             ..StoreStats::default()
         };
-        for (name, id) in &*self.keyspaces.lock() {
+        for (name, id) in &self.keyspaces.lock().ids {
             stats.keys.insert(name.clone(), figures.keyspace(*id).keys);
         }
         self.counters.fill(&mut stats);

@@ -120,7 +120,7 @@ fn seal(shared: &Shared) -> Result<(), StoreError> {
     }
     // A group without an operation: from then on the log's end is in another segment, if there is
     // room for one.
-    let number = shared.queue.submit(Encoded::default(), Submitter::Internal)?;
+    let number = shared.queue.submit(Encoded::freeing(Vec::new()), Submitter::Internal)?;
     shared.wait_applied(number, "begin a segment")
 }
 
@@ -298,12 +298,15 @@ impl Copy<'_> {
 
 /// Removes the keys that have expired; gives their number.
 pub(super) fn sweep(shared: &Shared) -> Result<u64, StoreError> {
-    let mut removed = 0;
+    let (mut removed, mut before) = (0, u64::MAX);
     loop {
         let view = shared.view()?;
-        if view.figures.expiring() == 0 {
+        // What is left may belong to a row that was damaged: it is not tried for ever.
+        let expiring = view.figures.expiring();
+        if expiring == 0 || expiring >= before {
             return Ok(removed);
         }
+        before = expiring;
         let mut batch = Encoded::freeing(Vec::new());
         shared.for_each_expired(&view, shared.time.now(), |expires, row_key| {
             if let Some((keyspace, key)) = super::index::split_row_key(row_key) {

@@ -18,11 +18,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::StoreError;
-use super::index::{Index, Ledger, Meta, ORPHANS_ID, View, row_key, split_row_key};
+use super::index::{
+    INDEX_FILE, Index, Ledger, Meta, ORPHANS_ID, SegmentRow, View, Watermark, row_key,
+    split_row_key,
+};
 use super::log::{FlushedGroup, Log, LoggedBatch};
 use super::options::{Direction, StoreBuilder};
 use super::record::{
-    FORMAT_VERSION, GroupPayload, RecordKind, SEGMENT_HEADER_BYTES, SegmentHeader,
+    FORMAT_VERSION, GroupPayload, RECORD_HEADER_BYTES, RecordHeader, RecordKind,
+    SEGMENT_HEADER_BYTES, SegmentHeader,
 };
 use super::reserve::Reserve;
 use super::scan::{Found, Scan, ScannedGroup};
@@ -31,6 +35,8 @@ use super::shares::Leases;
 use super::shares::Shares;
 use super::stats::Counters;
 use super::vfs::{OpenMode, Vfs, VfsFile, read_exact_at, write_all_at};
+
+const NO_ID_LEFT: &str = "no id is left for another segment";
 
 /// Bytes read at a time to see that a segment was never written to.
 const ZERO_CHECK_BYTES: usize = 1 << 20;
@@ -85,7 +91,10 @@ pub(super) fn recover(
 
     // Above all that ever were: pointers to a segment that is gone must not find another.
     let known = meta.segments.keys().chain(&meta.retired).chain([&before.segment]);
-    let next_id = ids.iter().chain(known).max().copied().unwrap_or(0) + 1;
+    let newest = ids.iter().chain(known).max().copied().unwrap_or(0);
+    let next_id = newest
+        .checked_add(1)
+        .ok_or_else(|| StoreError::corrupt(&segment_path(dir, newest), 0, NO_ID_LEFT))?;
     let mut ledger = Ledger::new(index.path().to_path_buf(), meta.clone(), Arc::clone(&shares));
     let base = Arc::new(index.base()?);
     ledger.upgrade(&base)?;
@@ -171,7 +180,11 @@ fn find_tails(
     meta: &Meta,
 ) -> Result<Vec<Tail>, StoreError> {
     let (mark, mut tails) = (&meta.watermark, Vec::new());
-    let mut expected = mark.sequence + 1;
+    let expected = mark.sequence.checked_add(1);
+    let mut expected = expected.ok_or_else(|| StoreError::IndexRow {
+        path: dir.join(INDEX_FILE),
+        reason: "the watermark's sequence is out of range",
+    })?;
     // Where the log first broke off, to be named if that turns out to be damage.
     let mut broken = None;
     for id in ids.iter().copied().filter(|id| *id >= mark.segment) {
@@ -189,8 +202,9 @@ fn find_tails(
 
 type Broken = Option<(std::path::PathBuf, u64, &'static str)>;
 
-/// Scans one segment. Groups found before are passed over; a group behind a gap is an error if the
-/// gap was known to be durable, and otherwise the log ends before it.
+/// Scans one segment. A group behind a gap is an error if the gap was known to be durable, and
+/// otherwise the log ends before it. No group may stand twice: which of the two was acknowledged
+/// cannot be known.
 fn collect(
     scan: &mut Scan<'_>,
     tail: &mut Tail,
@@ -199,7 +213,10 @@ fn collect(
 ) -> Result<(), StoreError> {
     loop {
         match scan.group()? {
-            Ok(group) if group.sequence < *expected => {}
+            Ok(group) if group.sequence < *expected => {
+                let reason = "a group has the sequence of one before it";
+                return Err(StoreError::corrupt(scan.path, group.start, reason));
+            }
             Ok(group) if group.sequence == *expected => {
                 *expected += 1;
                 *broken = None;
@@ -339,10 +356,16 @@ fn write_again(tail: &Tail, group: Span, path: &Path) -> Result<FlushedGroup, St
     read_exact_at(file, start, &mut bytes)
         .map_err(|source| StoreError::io("read", path, source))?;
     write_all_at(file, start, &[&bytes]).map_err(|source| StoreError::io("write", path, source))?;
+    // What was written is what is read now. It was read before, maybe from memory that the system
+    // has given back since, and then the disk has something else.
+    let changed = || damaged("changed while it was read");
+    let mut scan = Scan { path, file, salt, offset: start, end };
+    match scan.group()? {
+        Ok(group) if group.sequence == sequence && group.end == end => {}
+        _ => return Err(changed()),
+    }
     let mut scan = Scan { path, file, salt, offset: closing, end };
-    let Found::Record { payload, .. } = scan.record()? else {
-        return Err(damaged("changed while it was read"));
-    };
+    let Found::Record { payload, .. } = scan.record()? else { return Err(changed()) };
     let payload = GroupPayload::decode(&payload).map_err(damaged)?;
     let parts = payload.parts().map_err(damaged)?.into_iter();
     let batches = parts.map(|(base, ops)| {
@@ -353,7 +376,10 @@ fn write_again(tail: &Tail, group: Span, path: &Path) -> Result<FlushedGroup, St
     Ok(FlushedGroup { sequence, segment, salt, end, batches, length, took })
 }
 
-/// Removes segments that the index does not know (they hold nothing that anybody was told of) and cuts the others to what they hold. Nothing is mapped yet.
+/// Removes segments that the index does not know (they hold nothing that anybody was told of) and
+/// cuts the others to what they hold. Nothing is mapped yet. A group that failed and was cut off
+/// must not come back when others have taken its sequence, so the cuts that the next recovery relies
+/// on are flushed, earlier ones too.
 fn clear_leftovers(vfs: &dyn Vfs, dir: &Path, ids: &[u32], meta: &Meta) -> Result<(), StoreError> {
     let mut removed = false;
     for id in ids {
@@ -363,8 +389,11 @@ fn clear_leftovers(vfs: &dyn Vfs, dir: &Path, ids: &[u32], meta: &Meta) -> Resul
                 .open(&path, OpenMode::Existing)
                 .map_err(|source| StoreError::io("open", &path, source))?;
             let length = file.len().map_err(|source| StoreError::io("measure", &path, source))?;
-            if length > row.used {
+            if length > row.used && !applied_behind(&*file, &path, row, &meta.watermark)? {
                 file.set_len(row.used).map_err(|source| StoreError::io("cut", &path, source))?;
+            }
+            if *id >= meta.watermark.segment {
+                file.sync_data().map_err(|source| StoreError::io("flush", &path, source))?;
             }
         } else {
             vfs.remove(&path).map_err(|source| StoreError::io("remove", &path, source))?;
@@ -375,6 +404,29 @@ fn clear_leftovers(vfs: &dyn Vfs, dir: &Path, ids: &[u32], meta: &Meta) -> Resul
         vfs.sync_dir(dir).map_err(|source| StoreError::io("flush", dir, source))?;
     }
     Ok(())
+}
+
+/// Whether a record of a group that was applied stands where a segment ends by the index. Then the
+/// index is damaged, and nothing may be cut off.
+fn applied_behind(
+    file: &dyn VfsFile,
+    path: &Path,
+    row: &SegmentRow,
+    mark: &Watermark,
+) -> Result<bool, StoreError> {
+    let mut head = [0; RECORD_HEADER_BYTES];
+    match read_exact_at(file, row.used, &mut head) {
+        Ok(()) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(false),
+        Err(source) => return Err(StoreError::io("read", path, source)),
+    }
+    let header = RecordHeader::decode(&head, row.salt);
+    let applied = header.is_ok_and(|header| header.sequence <= mark.sequence);
+    if applied {
+        let (path, used) = (path.display(), row.used);
+        tracing::error!(%path, used, "segment goes on behind what the index knows; not cut");
+    }
+    Ok(applied)
 }
 
 /// Opens the segments that the index knows. One that is gone, or too short, is reported and left

@@ -76,7 +76,8 @@ impl Reserve {
         let mut held = self.held.lock();
         let all = [Held { log: false, index: true }, Held { log: true, index: true }];
         for wanted in all {
-            if *held == wanted || (held.log && held.index) {
+            // What is held of the log's is not given up for the index file's.
+            if (held.log && !wanted.log) || *held == wanted {
                 continue;
             }
             match self.extend(self.length(wanted)) {

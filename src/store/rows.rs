@@ -126,6 +126,10 @@ impl Rows {
             return if let State::Failed(error) = state { Some(Err(error)) } else { None };
         };
         let shared = &*handle.handle.shared;
+        if let Err(closed) = shared.check_open() {
+            self.state = State::Ended;
+            return Some(Err(closed));
+        }
         loop {
             match range.step() {
                 Ok(Some(found)) => {

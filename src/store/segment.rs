@@ -215,7 +215,8 @@ impl Segment {
     pub(super) fn prefetch(&self, pointer: &Pointer) {
         if pointer.stored >= PREFETCH_BYTES
             && let Some(map) = &self.map
-            && let Ok(range) = self.range(pointer.offset, pointer.stored as usize)
+            && let Ok(range) =
+                self.range(pointer.offset, RECORD_HEADER_BYTES + pointer.stored as usize)
         {
             map.will_need(range);
         }

@@ -64,11 +64,35 @@ pub(super) struct Shared {
     /// Who appends and who counts; held by the leader, and by the keeper while it sets rows aside.
     pub(super) writer: Mutex<Option<Writer>>,
     pub(super) published: RwLock<Published>,
-    /// Ids by name. Held while a keyspace is created, so that no name gets two ids.
-    pub(super) keyspaces: Mutex<HashMap<String, u32>>,
+    pub(super) keyspaces: Mutex<Names>,
     pub(super) maintenance: Maintenance,
     /// Whether callers are slowed down. Relaxed: it saves a lock.
     slow: AtomicBool,
+}
+
+/// The keyspaces by name.
+#[derive(Debug)]
+pub(super) struct Names {
+    pub(super) ids: HashMap<String, u32>,
+    /// Those whose creation is under way, or of which it is not known what became of it: the same
+    /// name must get the same id, and no other name may.
+    asked: HashMap<String, u32>,
+    last: u32,
+}
+
+impl Names {
+    fn new(ids: HashMap<String, u32>) -> Self {
+        let last = ids.values().max().copied().unwrap_or(0);
+        Self { ids, asked: HashMap::new(), last }
+    }
+
+    /// The id to ask for under a name that has none.
+    fn ask(&mut self, name: &str) -> u32 {
+        *self.asked.entry(name.to_owned()).or_insert_with(|| {
+            self.last += 1;
+            self.last
+        })
+    }
 }
 
 /// The writing end.
@@ -76,6 +100,9 @@ pub(super) struct Shared {
 pub(super) struct Writer {
     pub(super) log: Log,
     pub(super) ledger: Ledger,
+    /// Whether the ledger has all of each group or nothing; what it counts goes into no checkpoint
+    /// otherwise.
+    pub(super) sound: bool,
     /// Bytes logged since rows were last set aside for a checkpoint.
     pub(super) logged: u64,
 }
@@ -129,9 +156,9 @@ impl Handle {
             index_path: index.path().to_path_buf(),
             reserve,
             hot: Hot::new(options.pointer_cache_bytes)?,
-            writer: Mutex::new(Some(Writer { log, ledger, logged: 0 })),
+            writer: Mutex::new(Some(Writer { log, ledger, sound: true, logged: 0 })),
             published: RwLock::new(published),
-            keyspaces: Mutex::new(keyspaces),
+            keyspaces: Mutex::new(Names::new(keyspaces)),
             maintenance: Maintenance::new(options.pool.clone()),
             slow: AtomicBool::new(false),
             options,
@@ -292,6 +319,8 @@ impl Shared {
     fn publish(&self, writer: &mut Writer, mut group: FlushedGroup) -> Result<(), StoreError> {
         self.queue.flushed(group.took);
         let view = self.view()?;
+        // Stays so after an error, and after a panic.
+        writer.sound = false;
         let mut changes = writer.ledger.apply(&view, &group)?;
         let purge = writer.ledger.purge_orphans(&view, &group, &mut changes)?;
         for key in changes.keys() {
@@ -307,6 +336,7 @@ impl Shared {
         }
         published.figures = figures;
         drop(published);
+        writer.sound = true;
         drop(purge);
         for batch in &mut group.batches {
             self.buffers.give(std::mem::take(&mut batch.records));
@@ -345,7 +375,8 @@ impl Shared {
         keyspace: u32,
         dictionary: Arc<Dictionary>,
     ) -> Result<(), StoreError> {
-        if self.dictionaries.get(dictionary.id).is_some() {
+        let known = self.dictionaries.get(dictionary.id);
+        if known.is_some_and(|known| known.bytes != dictionary.bytes) {
             // Another with the same id, by a chance of one in two thousand million.
             return Ok(());
         }
@@ -358,14 +389,18 @@ impl Shared {
 
     /// The id of the keyspace with this name, which is created if needed.
     pub(super) fn keyspace_id(&self, name: &str) -> Result<u32, StoreError> {
-        let mut keyspaces = self.keyspaces.lock();
-        if let Some(id) = keyspaces.get(name) {
-            return Ok(*id);
-        }
-        let id = keyspaces.values().max().map_or(1, |last| last + 1);
+        let id = {
+            let names = &mut *self.keyspaces.lock();
+            if let Some(id) = names.ids.get(name) {
+                return Ok(*id);
+            }
+            names.ask(name)
+        };
         let number = self.queue.submit(Encoded::define(id, name), Submitter::Sync)?;
         self.commit(number)?;
-        keyspaces.insert(name.to_owned(), id);
+        let names = &mut *self.keyspaces.lock();
+        names.asked.remove(name);
+        names.ids.insert(name.to_owned(), id);
         Ok(id)
     }
 }
@@ -374,6 +409,15 @@ impl Shared {
 mod tests {
     use super::*;
     use crate::store::Store;
+
+    #[test]
+    fn a_name_keeps_the_id_that_was_asked_for_and_no_other_gets_it() {
+        let mut names = Names::new(HashMap::from([("old".to_owned(), 7)]));
+        // What became of the first attempt is not known.
+        assert_eq!(names.ask("slow"), 8);
+        assert_eq!(names.ask("other"), 9);
+        assert_eq!(names.ask("slow"), 8);
+    }
 
     #[test]
     fn callers_are_not_slowed_down_when_an_attempt_to_reclaim_space_has_ended() {

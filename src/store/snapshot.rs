@@ -95,6 +95,8 @@ impl Snapshot {
         if !keyspace.belongs_to(&self.handle) {
             return Err(StoreError::ForeignKeyspace { name: keyspace.name().to_owned() });
         }
+        // A store that is closed answers nothing, what it has in memory included.
+        self.handle.shared.check_open()?;
         self.view.clone().ok_or_else(|| self.handle.shared.queue.closed())
     }
 }

@@ -4,6 +4,7 @@
 
 mod backups;
 mod basics;
+mod closing;
 mod concurrency;
 mod crash_chains;
 mod damage;
@@ -13,6 +14,8 @@ mod formats;
 mod full_disk;
 mod generations;
 mod kill;
+mod lasting_harm;
+mod leaving_a_full_disk;
 mod model;
 mod opening;
 mod oracle;

@@ -5,13 +5,17 @@
 //! good is not told to `redb` either: from then on nothing is written to the file any more, what
 //! `redb` writes is only remembered, and reads of the states that were committed before go on.
 //! Whoever commits asks [`Health`] whether that has happened.
+//!
+//! A snapshot may outlive the store, and `redb` writes a last time when the last of its readers is
+//! gone. By then the directory may be somebody else's, so the file is sealed before it is given free:
+//! nothing is read from it or written to it any more.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use parking_lot::RwLock;
+use parking_lot::{RwLock, RwLockReadGuard};
 use redb::StorageBackend;
 
 use crate::store::reserve::Reserve;
@@ -35,6 +39,8 @@ pub(super) struct Health {
     /// Stored with Release after `remembered` was set up, loaded with Acquire before it is read.
     failed: AtomicBool,
     remembered: RwLock<Remembered>,
+    /// Whether the file is somebody else's. Read accesses to it hold the lock.
+    sealed: RwLock<bool>,
 }
 
 /// What `redb` believes to be in the file since a write failed.
@@ -51,7 +57,19 @@ impl Health {
             reserve: Arc::clone(reserve),
             failed: AtomicBool::new(false),
             remembered: RwLock::default(),
+            sealed: RwLock::default(),
         })
+    }
+
+    /// Ends all access to the file, when that under way is over.
+    pub(super) fn seal(&self) {
+        *self.sealed.write() = true;
+    }
+
+    /// Keeps the file from being sealed; an error if it is already.
+    fn enter(&self) -> io::Result<RwLockReadGuard<'_, bool>> {
+        let sealed = self.sealed.read();
+        if *sealed { Err(io::Error::other("the store is closed")) } else { Ok(sealed) }
     }
 
     /// The error after which nothing was written any more, once; later an error that says so.
@@ -75,6 +93,11 @@ impl Backend {
         Self { file, health: Some(Arc::clone(health)) }
     }
 
+    /// Keeps the file from being sealed during an access to it.
+    fn enter(&self) -> io::Result<Option<RwLockReadGuard<'_, bool>>> {
+        self.health.as_deref().map(Health::enter).transpose()
+    }
+
     fn failed(&self) -> Option<&Health> {
         self.health.as_deref().filter(|health| health.failed.load(Ordering::Acquire))
     }
@@ -87,6 +110,7 @@ impl Backend {
         remember: impl Fn(&mut Remembered) -> io::Result<()>,
     ) -> io::Result<()> {
         let Some(health) = self.health.as_deref() else { return work() };
+        let _not_sealed = health.enter()?;
         if self.failed().is_none() {
             let mut result = work();
             if again && result.as_ref().is_err_and(is_full) && health.reserve.give_to_index() {
@@ -162,6 +186,7 @@ impl Remembered {
 
 impl StorageBackend for Backend {
     fn len(&self) -> io::Result<u64> {
+        let _not_sealed = self.enter()?;
         match self.failed() {
             Some(health) => Ok(health.remembered.read().length),
             None => self.file.len(),
@@ -169,6 +194,7 @@ impl StorageBackend for Backend {
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        let _not_sealed = self.enter()?;
         match self.failed() {
             Some(health) => health.remembered.read().read(&*self.file, offset, out),
             None => read_exact_at(&*self.file, offset, out),

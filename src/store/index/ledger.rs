@@ -165,7 +165,8 @@ impl Ledger {
             self.totals.segments += 1;
             SegmentRow { salt: group.salt, used: 0, live: 0, ops: 0 }
         });
-        self.totals.used += group.end.saturating_sub(row.used);
+        let grown = group.end.saturating_sub(row.used);
+        self.totals.used = self.totals.used.saturating_add(grown);
         row.used = group.end;
         let (segment, offset, sequence) = (group.segment, group.end, group.sequence);
         self.meta.watermark = Watermark { segment, offset, sequence };
@@ -176,7 +177,7 @@ impl Ledger {
         let Some(row) = self.meta.segments.get_mut(&pointer.segment) else { return };
         let (bytes, op) = (pointer.footprint(), op_bytes(row_key));
         let count = |sum: &mut u64, bytes| {
-            *sum = if gained { *sum + bytes } else { sum.saturating_sub(bytes) };
+            *sum = if gained { sum.saturating_add(bytes) } else { sum.saturating_sub(bytes) };
         };
         count(&mut row.live, bytes);
         count(&mut self.totals.live, bytes);
@@ -283,20 +284,24 @@ impl Work<'_> {
         }
     }
 
-    /// What stands under a row key now.
+    /// What stands under a row key now. A damaged row counts as one that points nowhere: it can be
+    /// replaced, and keeps nothing else from being written. What it pointed at stays counted as
+    /// live.
     fn held(&self, key: &[u8]) -> Result<Held, StoreError> {
         let decode = |row: Option<&[u8]>| match row.map(Row::decode) {
-            None => Ok(Held::default()),
-            Some(Ok(row)) => Ok(Held::of(&row)),
-            Some(Err(damage)) => Err(damage),
+            None => Held::default(),
+            Some(Ok(row)) => Held::of(&row),
+            Some(Err(damage)) => {
+                let path = self.ledger.index_path.display();
+                tracing::error!(%path, key = %key.escape_ascii(), damage, "row replaced");
+                Held { exists: true, ..Held::default() }
+            }
         };
-        let held = if let Some(change) = self.changes.get(key) {
-            decode(change.as_deref())
-        } else {
-            let read = self.view.row(key, decode);
-            read.map_err(|error| StoreError::index(&self.ledger.index_path, error))?
-        };
-        held.map_err(|damage| self.damaged(damage))
+        if let Some(change) = self.changes.get(key) {
+            return Ok(decode(change.as_deref()));
+        }
+        let read = self.view.row(key, decode);
+        read.map_err(|error| StoreError::index(&self.ledger.index_path, error))
     }
 
     /// Replaces a row, and counts.
@@ -370,7 +375,8 @@ impl Work<'_> {
         let key = shared_key(keyspace, hash);
         let held = self.held(&key)?;
         let Some(pointer) = held.pointer else {
-            return Err(self.damaged("referred to a shared value that is not there"));
+            tracing::error!(key = %key.escape_ascii(), "the shared value is not there");
+            return Ok(());
         };
         let references = held.references.saturating_sub(1);
         self.set(&key, Some(Row { expires: 0, body: Body::Counted { pointer, references } }))?;

@@ -44,7 +44,7 @@ pub(in crate::store) struct SegmentRow {
 impl SegmentRow {
     /// Bytes that copying the live records elsewhere would gain.
     pub(in crate::store) const fn dead(&self) -> u64 {
-        self.used.saturating_sub(self.live + self.ops)
+        self.used.saturating_sub(self.live.saturating_add(self.ops))
     }
 }
 
@@ -88,11 +88,15 @@ impl Meta {
     pub(in crate::store) fn totals(&self) -> Totals {
         Totals {
             segments: self.segments.len() as u64,
-            live: self.segments.values().map(|row| row.live).sum(),
-            ops: self.segments.values().map(|row| row.ops).sum(),
-            used: self.segments.values().map(|row| row.used).sum(),
+            live: self.sum(|row| row.live),
+            ops: self.sum(|row| row.ops),
+            used: self.sum(|row| row.used),
             sequence: self.watermark.sequence,
         }
+    }
+
+    fn sum(&self, count: impl Fn(&SegmentRow) -> u64) -> u64 {
+        self.segments.values().map(count).fold(0, u64::saturating_add)
     }
 
     /// The rows of the table.

@@ -34,7 +34,7 @@ use super::vfs::{OpenMode, Vfs};
 
 pub(super) use delta::Delta;
 pub(super) use ledger::{Ledger, op_bytes};
-pub(super) use meta::{Meta, SegmentRow};
+pub(super) use meta::{Meta, SegmentRow, Watermark};
 pub(super) use row::{
     Body, DICTIONARIES_ID, EXPIRY_ID, FIRST_OWN_ID, ORPHANS_ID, Pointer, Row, SHARED_ID,
     expiry_key, row_key, shared_key, split_expiry_key, split_row_key,
@@ -58,10 +58,20 @@ pub(super) struct Index {
     path: PathBuf,
     cache_bytes: usize,
     reserve: Arc<Reserve>,
+    /// Goes before the seal: its last owner, this one as a rule, still writes to the file.
     db: Arc<Database>,
-    health: Arc<Health>,
+    seal: Seal,
     /// What the file's meta table holds.
     meta: Meta,
+}
+
+/// Seals the index file when it is dropped.
+struct Seal(Arc<Health>);
+
+impl Drop for Seal {
+    fn drop(&mut self) {
+        self.0.seal();
+    }
 }
 
 impl std::fmt::Debug for Index {
@@ -94,13 +104,18 @@ impl Index {
                 return Err(StoreError::corrupt(&dir.join(name), 0, "its index file is missing"));
             }
             let new = dir.join(NEW_INDEX_FILE);
-            write_new(vfs, &new, &Meta::default(), None)?;
+            write_new(vfs, &new, &Meta::default(), None, cache_bytes)?;
             put_in_place(vfs, dir)?;
         }
         let (db, health) = open_database(vfs, &path, cache_bytes, verify, reserve)?;
         let (_, table) = tables(&db).map_err(|e| StoreError::index(&path, e))?;
         let meta = read_meta(&table, &path)?;
-        Ok(Self { path, cache_bytes, reserve: Arc::clone(reserve), db, health, meta })
+        Ok(Self { path, cache_bytes, reserve: Arc::clone(reserve), db, seal: Seal(health), meta })
+    }
+
+    /// Has nothing written to the file any more, and nothing read from it.
+    pub(super) fn seal(&self) {
+        self.seal.0.seal();
     }
 
     pub(super) const fn meta(&self) -> &Meta {
@@ -142,46 +157,65 @@ impl Index {
             }
             meta.write(&self.meta, &mut transaction.open_table(META)?)?;
             transaction.commit()?;
-            Ok(self.health.check()?)
+            Ok(self.seal.0.check()?)
         };
         run().map_err(|e| StoreError::index(&self.path, e))?;
         self.meta.clone_from(meta);
         Ok(())
     }
 
-    /// Writes the file anew, without the free room that it has gathered, and goes on with that.
+    /// Writes the file anew, without the free room that it has gathered, and goes on with that;
+    /// with the old one if there is no room for another. After an error nothing may be written any
+    /// more: which of the two has the name is not known.
     pub(super) fn rebuild(&mut self, vfs: &dyn Vfs, dir: &Path) -> Result<(), StoreError> {
-        let (base, new) = (self.base()?, dir.join(NEW_INDEX_FILE));
+        let new = dir.join(NEW_INDEX_FILE);
+        match self.write_another(vfs, &new) {
+            Err(error @ StoreError::NoSpace { .. }) => {
+                tracing::warn!(%error, "index file not written anew");
+                return Ok(());
+            }
+            result => result?,
+        }
+        put_in_place(vfs, dir)?;
+        let (path, cache_bytes) = (&self.path, self.cache_bytes);
+        let (db, health) = open_database(vfs, path, cache_bytes, false, &self.reserve)?;
+        self.db = db;
+        // The old file has no name any more: views read it as long as they like.
+        self.seal.0 = health;
+        Ok(())
+    }
+
+    fn write_another(&self, vfs: &dyn Vfs, new: &Path) -> Result<(), StoreError> {
         // An attempt that failed may have left it.
-        match vfs.remove(&new) {
+        match vfs.remove(new) {
             Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-                return Err(StoreError::io("remove", &new, source));
+                return Err(StoreError::io("remove", new, source));
             }
             _ => {}
         }
-        write_new(vfs, &new, &self.meta, Some(&base)).inspect_err(|_| {
+        write_new(vfs, new, &self.meta, Some(&self.base()?), self.cache_bytes).inspect_err(|_| {
             // What cannot be removed now is removed by the next attempt or opening.
-            let _left_over = vfs.remove(&new);
-        })?;
-        put_in_place(vfs, dir)?;
-        let (path, cache_bytes) = (&self.path, self.cache_bytes);
-        (self.db, self.health) = open_database(vfs, path, cache_bytes, false, &self.reserve)?;
-        Ok(())
+            let _left_over = vfs.remove(new);
+        })
     }
 }
 
-/// Writes an index file with the rows of `base`, durable, under the name given.
+/// Writes an index file with the rows of `base`, durable, under the name given, with that much of
+/// memory.
 pub(super) fn write_new(
     vfs: &dyn Vfs,
     path: &Path,
     meta: &Meta,
     base: Option<&Base>,
+    cache_bytes: usize,
 ) -> Result<(), StoreError> {
     let file = vfs
         .open(path, OpenMode::CreateNew)
         .map_err(|source| StoreError::io("create", path, source))?;
     let run = || -> Result<(), redb::Error> {
-        let db = Database::builder().create_with_backend(Backend::strict(file))?;
+        let mut builder = Database::builder();
+        builder.set_cache_size(cache_bytes);
+        let db = builder.create_with_backend(Backend::strict(file))?;
         let mut rows = base.map(|base| base.table.iter()).transpose()?;
         loop {
             let mut transaction = db.begin_write()?;

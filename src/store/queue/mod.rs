@@ -34,7 +34,7 @@ const COMPANY_MAX: Duration = Duration::from_millis(1);
 const SPACE_DEADLINE: Duration = Duration::from_mins(5);
 /// How long a batch waits while space is being reclaimed more slowly than it is used.
 const THROTTLE_DELAY: Duration = Duration::from_millis(50);
-/// Ranges of refused batches that are remembered.
+/// Ranges of refused batches that are remembered until they are told. With more the store fails.
 const MAX_REFUSED: usize = 1 << 16;
 
 /// Who waits for a batch.
@@ -53,13 +53,13 @@ pub(in crate::store) enum Submitter {
 pub(in crate::store) struct Submission {
     pub(in crate::store) number: u64,
     pub(in crate::store) encoded: Encoded,
-    sync: bool,
+    by: Submitter,
 }
 
 impl Submission {
-    /// Its number, and whether its caller waits to be told what became of it.
-    pub(in crate::store) const fn ticket(&self) -> (u64, bool) {
-        (self.number, self.sync)
+    /// Its number, and whether somebody waits to be told what became of it.
+    pub(in crate::store) fn ticket(&self) -> (u64, bool) {
+        (self.number, self.by != Submitter::Buffered)
     }
 }
 
@@ -204,7 +204,7 @@ impl Queue {
         state.pending_bytes += bytes;
         let sync = by == Submitter::Sync;
         state.pending_sync += usize::from(sync);
-        state.pending.push_back(Submission { number, encoded, sync });
+        state.pending.push_back(Submission { number, encoded, by });
         if state.gathering.is_some_and(|wanted| state.pending_sync >= wanted) {
             self.company.notify_one();
         }
@@ -309,6 +309,14 @@ impl Queue {
         if state.blocked > 0 {
             self.space.notify_all();
         }
+        // A ticket may be asked at any time, so none of them can be forgotten.
+        let too_many = state.refused.len() > MAX_REFUSED;
+        let newest = state.refused.last().filter(|_| too_many);
+        let newest = newest.map(|(_, _, error)| Arc::clone(error));
+        drop(state);
+        if let Some(error) = newest {
+            self.fail(error);
+        }
     }
 
     /// Notes that a batch was not written, for lack of space; it is given back as done by
@@ -321,9 +329,6 @@ impl Queue {
         match state.refused.last_mut() {
             Some((_, end, _)) if *end + 1 == number => *end = number,
             _ => state.refused.push((number, number, Arc::clone(error))),
-        }
-        if state.refused.len() > MAX_REFUSED {
-            state.failure.get_or_insert((number + 1, Arc::clone(error)));
         }
         self.any_refused.store(true, Ordering::Release);
     }
@@ -439,6 +444,14 @@ impl Queue {
         self.applied.load(Ordering::Acquire) >= number
     }
 
+    /// Why nothing is written any more: the failure, or else the end.
+    pub(in crate::store) fn ended(&self) -> StoreError {
+        match &self.state.lock().failure {
+            Some((_, error)) => self.poisoned(error),
+            None => self.closed(),
+        }
+    }
+
     fn check_open(&self, state: &MutexGuard<'_, State>) -> Result<(), StoreError> {
         match &state.failure {
             Some((_, error)) => Err(self.poisoned(error)),
@@ -466,7 +479,7 @@ impl Queue {
                 break;
             }
             bytes = grown;
-            sync += usize::from(submission.sync);
+            sync += usize::from(submission.by == Submitter::Sync);
             submissions.push(submission);
         }
         state.pending_bytes -= bytes;

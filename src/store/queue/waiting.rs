@@ -8,12 +8,28 @@ use parking_lot::Condvar;
 
 use super::{Queue, State, Waiter};
 use crate::store::error::StoreError;
+use crate::time::deadline_in;
 
 /// What a caller is to do.
 #[derive(Debug)]
 enum Turn {
     Lead,
     Done(Result<(), StoreError>),
+}
+
+impl State {
+    /// Forgets that a batch was refused: the only one who could ask has been told.
+    fn forget_refused(&mut self, number: u64) {
+        let holds = |(first, last, _): &(u64, u64, _)| (*first..=*last).contains(&number);
+        let Some(at) = self.refused.iter().rposition(holds) else { return };
+        let (first, last, error) = self.refused.remove(at);
+        if number < last {
+            self.refused.insert(at, (number + 1, last, Arc::clone(&error)));
+        }
+        if first < number {
+            self.refused.insert(at, (first, number - 1, error));
+        }
+    }
 }
 
 impl Queue {
@@ -29,7 +45,7 @@ impl Queue {
     /// Waits for the end of the threads; gives the failure, if there was one.
     pub(in crate::store) fn wait_stopped(&self, timeout: Duration) -> Result<(), StoreError> {
         let mut state = self.state.lock();
-        let deadline = Instant::now() + timeout;
+        let deadline = deadline_in(timeout);
         while !state.stopped {
             if self.done.wait_until(&mut state, deadline).timed_out() && !state.stopped {
                 return Err(self.timeout("close", timeout));
@@ -63,11 +79,16 @@ impl Queue {
         action: &'static str,
         mut lead: impl FnMut(),
     ) -> Result<(), StoreError> {
-        let deadline = Instant::now() + timeout;
+        let deadline = deadline_in(timeout);
         loop {
             match self.turn(number, true, deadline, timeout, action) {
                 Turn::Lead => lead(),
-                Turn::Done(result) => return result,
+                Turn::Done(result) => {
+                    if matches!(result, Err(StoreError::Refused { .. })) {
+                        self.state.lock().forget_refused(number);
+                    }
+                    return result;
+                }
             }
         }
     }
@@ -82,7 +103,7 @@ impl Queue {
         if self.is_applied(number) && !self.any_refused.load(Ordering::Acquire) {
             return Ok(());
         }
-        match self.turn(number, false, Instant::now() + timeout, timeout, action) {
+        match self.turn(number, false, deadline_in(timeout), timeout, action) {
             Turn::Done(result) => result,
             Turn::Lead => Err(self.timeout(action, timeout)),
         }
@@ -142,5 +163,58 @@ impl Queue {
             return Some(Err(self.poisoned(error)));
         }
         state.stopped.then(|| Err(self.closed()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::store::queue::MAX_REFUSED;
+
+    fn queue() -> Queue {
+        Queue::new(Path::new("dir"), 1 << 20)
+    }
+
+    fn full() -> Arc<StoreError> {
+        let error = std::io::ErrorKind::StorageFull.into();
+        Arc::new(StoreError::io("reserve", Path::new("file"), error))
+    }
+
+    const NOW: Duration = Duration::ZERO;
+
+    fn is_refused(queue: &Queue, number: u64) -> bool {
+        matches!(queue.wait(number, NOW, "wait"), Err(StoreError::Refused { .. }))
+    }
+
+    #[test]
+    fn a_refusal_is_forgotten_when_its_caller_was_told_and_no_other_is() {
+        let queue = queue();
+        for number in 1..=5 {
+            queue.refuse((number, true), &full());
+        }
+        queue.complete(6, 0);
+        for told in [3, 1, 5] {
+            let result = queue.wait_leading(told, NOW, "commit", || {});
+            assert!(matches!(result, Err(StoreError::Refused { .. })), "{told}");
+        }
+        for number in 1..=6 {
+            assert_eq!(is_refused(&queue, number), [2, 4].contains(&number), "{number}");
+        }
+    }
+
+    #[test]
+    fn with_more_refusals_than_can_be_remembered_the_store_fails_and_nobody_waits_in_vain() {
+        let queue = queue();
+        let last = 2 * MAX_REFUSED as u64 + 2;
+        // Every other one, so that no two can be remembered as one.
+        for number in (2..=last).step_by(2) {
+            queue.refuse((number, false), &full());
+            queue.complete(number, 0);
+        }
+        assert!(is_refused(&queue, 2) && !is_refused(&queue, 3) && is_refused(&queue, last));
+        let waited = queue.wait(last + 1, Duration::MAX, "wait");
+        assert!(matches!(waited, Err(StoreError::Poisoned { .. })), "{waited:?}");
     }
 }

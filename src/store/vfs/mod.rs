@@ -43,7 +43,8 @@ pub trait LockGuard: Send + Sync + Debug {}
 
 /// A file system, or something that acts as one.
 pub trait Vfs: Send + Sync + Debug {
-    /// Creates `dir` and the directories above it; one that exists is no error.
+    /// Creates `dir` and the directories above it, whose names are durable then; one that exists is
+    /// no error.
     fn create_dir_all(&self, dir: &Path) -> io::Result<()>;
 
     /// Opens a file for reading and writing.

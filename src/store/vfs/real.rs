@@ -16,7 +16,18 @@ pub struct RealVfs;
 
 impl Vfs for RealVfs {
     fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
-        fs::create_dir_all(dir)
+        let missing: Vec<&Path> = dir.ancestors().take_while(|dir| !dir.exists()).collect();
+        fs::create_dir_all(dir)?;
+        for made in &missing {
+            self.sync_dir(parent(made))?;
+        }
+        if missing.is_empty()
+            && let Err(error) = self.sync_dir(parent(dir))
+        {
+            // Whoever made it may have been killed before this. Not everybody may read a parent.
+            tracing::debug!(dir = %dir.display(), %error, "name of a directory not flushed");
+        }
+        Ok(())
     }
 
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn VfsFile>> {
@@ -65,11 +76,24 @@ impl Vfs for RealVfs {
             }
             Err(TryLockError::Error(error)) => return Err(error),
         }
-        file.set_len(0)?;
-        file.seek(SeekFrom::Start(0))?;
-        file.write_all(note.as_bytes())?;
+        // On a full disk there is no room for it, and still the store is to be opened.
+        if let Err(error) = write_note(&mut file, note) {
+            tracing::warn!(path = %path.display(), %error, "no note in the lock file");
+        }
         Ok(LockAttempt::Held(Box::new(RealLock { file })))
     }
+}
+
+fn write_note(file: &mut File, note: &str) -> io::Result<()> {
+    file.set_len(0)?;
+    file.seek(SeekFrom::Start(0))?;
+    file.write_all(note.as_bytes())
+}
+
+/// The directory that the name of `dir` is in.
+fn parent(dir: &Path) -> &Path {
+    let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
+    parent.unwrap_or(Path::new("."))
 }
 
 /// The lock goes with the file handle.
@@ -129,8 +153,8 @@ impl VfsFile for RealFile {
     #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
     fn allocate(&self, len: u64) -> io::Result<()> {
         use rustix::fs::{FallocateFlags, fallocate};
-        use rustix::io::Errno;
-        match fallocate(&self.file, FallocateFlags::empty(), 0, len) {
+        use rustix::io::{Errno, retry_on_intr};
+        match retry_on_intr(|| fallocate(&self.file, FallocateFlags::empty(), 0, len)) {
             Ok(()) => Ok(()),
             // A file system without reservations: the length alone.
             Err(error) if error == Errno::OPNOTSUPP || error == Errno::NOSYS => {
