@@ -155,7 +155,7 @@ impl Engine {
 
     /// Copies everything that is stored, as of now, into `dir`, which is made if needed and must
     /// not hold a store. Runs may go on meanwhile. The copy is durable on return, and an engine can
-    /// be opened on it; on an interrupted one none can.
+    /// be opened on it. An interrupted one must be removed: it does not open, or is empty.
     pub fn backup(&self, dir: impl AsRef<Path>) -> Result<BackupReport, Error> {
         Ok(self.shared()?.tables.store.backup(dir)?)
     }

@@ -280,7 +280,11 @@ impl Batch {
         self.encoded.len()
     }
 
-    /// Writes the batch and returns when it is durable and visible.
+    /// Writes the batch and returns when it is durable and visible. Waits for its turn, and while
+    /// the queue is full, the index catches up or space is reclaimed.
+    ///
+    /// After [`StoreError::Timeout`] (five minutes) and [`StoreError::Poisoned`] the batch may still
+    /// be there, all of it, now or after the next opening; after all other errors nothing of it is.
     pub fn commit(self) -> Result<(), StoreError> {
         let handle = Arc::clone(&self.handle);
         match self.submit(Submitter::Sync)? {
@@ -289,9 +293,25 @@ impl Batch {
         }
     }
 
-    /// Queues the batch and returns; it becomes durable and visible soon, in the order in which
-    /// batches were queued: never without those queued before it. Blocks only while the queue is
-    /// full.
+    /// Queues the batch and returns; it becomes durable and visible soon (after 10 ms, or 1 MiB of
+    /// such batches), in the order in which batches were queued: never without those queued before
+    /// it, unless one of them was [refused](StoreError::Refused). Blocks while the queue is full, the
+    /// index catches up or space is reclaimed, five minutes at most.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use gristmill::store::{KeyspaceOptions, Store};
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = Store::open(dir.path())?;
+    /// # let pages = store.keyspace("pages", KeyspaceOptions::default())?;
+    /// let mut batch = store.batch();
+    /// batch.put(&pages, "key", "value");
+    /// let ticket = batch.commit_buffered()?;
+    /// // … other work …
+    /// ticket.wait(Duration::from_secs(10))?;
+    /// assert!(pages.contains("key")?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn commit_buffered(self) -> Result<Ticket, StoreError> {
         let shared = Arc::clone(&self.handle.shared);
         let number = self.submit(Submitter::Buffered)?.unwrap_or(0);
@@ -349,7 +369,8 @@ impl Ticket {
         self.shared.queue.wait(self.number, timeout, "wait for a batch")
     }
 
-    /// Whether the batch is durable and visible.
+    /// Whether it is known what became of the batch: it is durable and visible, or was refused,
+    /// which [`wait`](Self::wait) tells apart.
     pub fn is_done(&self) -> bool {
         self.shared.queue.is_applied(self.number)
     }

@@ -183,7 +183,8 @@ pub enum StoreError {
         /// The store's directory.
         path: PathBuf,
     },
-    /// The deadline passed first. The operation goes on in the background.
+    /// The deadline passed first. A batch that was queued, and a close, go on in the background; who
+    /// waited for room in the queue, or for another compaction to end, has not begun.
     #[error("{action} in store {} was not done after {waited:?}", path.display())]
     Timeout {
         /// What was waited for.

@@ -159,13 +159,14 @@ impl Keyspace {
         Ok(self.len()? == 0)
     }
 
-    /// A number that grows with every commit that writes to this keyspace, and with no other.
+    /// A number that grows when a commit writes to this keyspace, and when keys of it that have
+    /// expired are removed, and at no other time. Commits that are flushed together raise it once.
     ///
-    /// It is the sequence of the group of the last such commit; for a keyspace that was not written
+    /// It is the sequence of the group of the last such change; for a keyspace that was not written
     /// since the store was opened, that of the last group before. It shows before the commit is
     /// acknowledged, together with what the commit wrote. So what was read of one state (see
     /// [`Snapshot::generation`](super::Snapshot::generation)) is what stands there now if the
-    /// number is still the same. Deletions of keys that were not there count too. Costs no read.
+    /// number is still the same, but for keys that have expired since. Deletions of keys that were not there count too. Costs no read.
     pub fn generation(&self) -> Result<u64, StoreError> {
         Ok(self.shared().view()?.figures.keyspace(self.id()).changed)
     }

@@ -18,9 +18,10 @@ impl Map {
     pub(super) fn new(file: &File) -> io::Result<Self> {
         // SAFETY: a map is sound as long as nobody changes or cuts the mapped bytes while a slice
         // of them lives. The store gives out slices only below the flushed tail of a segment
-        // (`Segment::read`), and those bytes are never written again: segments are append-only.
-        // The store never cuts a segment below its tail, and never cuts one at all while it is
-        // mapped (`Segment::trim` works on unmapped files). Other processes that use this library
+        // (`Segment::read`). Those bytes are never changed: segments are append-only, and what
+        // recovery writes over them, for a `Value` that outlived the store before, are the same
+        // bytes. No segment is cut below its tail, and none that this store maps is cut at all
+        // (`Segment::trim` works on unmapped files). Other processes that use this library
         // are kept out by the lock file; that no other program changes the files of an open store
         // is the contract of `Store::open`, whose users may choose `ReadMode::Pread` instead.
         let map = unsafe { Mmap::map(file)? };

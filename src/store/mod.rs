@@ -1,10 +1,17 @@
 //! An embedded, ordered key-value store for page-sized values beside small ones.
 //!
-//! The log is the database: every mutation is appended to a segment file, together with those of
-//! other threads, and made durable with one flush. What the newest groups changed is kept in memory,
-//! in order; a checkpoint now and then writes it into `redb`, the index, which maps each key to the
-//! place of its value. Values are read in place through memory maps. Segments with much that is
-//! dead are emptied in the background and their files removed.
+//! Every mutation is appended to a log of segment files, together with those of other threads, and
+//! made durable with one flush. What the newest groups changed is kept in memory, in order; a
+//! checkpoint now and then writes it into `redb`, the index, which maps each key to the place of its
+//! value, or to the value itself if it is small. Values are read in place through memory maps.
+//! Segments with much that is dead are emptied in the background and their files removed.
+//!
+//! There are no transactions that read and write under one lock: of two writers of a key the last
+//! one wins. What one process has open no other can open. With the default settings an open store
+//! takes some 90 MiB of disk beside its data, most of it kept back for a full disk, and up to 64 MiB
+//! of memory each for pages of the index and for rows not yet in it, 32 MiB for batches that wait
+//! and 16 MiB for the places of values. Snapshots, iterators and values keep the files that they
+//! read from, so long ones keep space from being given back.
 //!
 //! ```
 //! use gristmill::store::{Compression, KeyspaceOptions, Store};
@@ -22,6 +29,16 @@
 //!
 //! assert_eq!(pages.get("http://example.org/")?.unwrap().len(), 1600);
 //! assert_eq!(seen.len()?, 1);
+//!
+//! // A state that later writes do not change.
+//! let before = store.snapshot();
+//! seen.delete("http://example.org/")?;
+//! assert!(before.contains(&seen, "http://example.org/")?);
+//!
+//! // A copy while the store is in use, which opens as a store.
+//! let copy = tempfile::tempdir()?;
+//! store.backup(copy.path())?;
+//! assert!(Store::open(copy.path())?.keyspace("seen", KeyspaceOptions::default())?.is_empty()?);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -58,7 +75,8 @@
 //! 9. The file of a segment goes only after a durable checkpoint without a pointer into it, which
 //!    notes that it goes, and after every view, value and backup that may still read it. (`keeper`,
 //!    `segment`, `index/view`)
-//! 10. A mapped file is never cut; each segment is mapped once, at full length. (`map`)
+//! 10. A mapped file is never cut below what its readers may see; an open store maps each segment
+//!     once, at full length. (`map`)
 //! 11. One opener at a time; the second is told who the first is. (`lock`)
 //! 12. Room for one segment, and for a checkpoint, is kept back for what frees space. (`reserve`)
 //!
@@ -138,9 +156,8 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the store in `dir` with the default settings, creating it if needed.
-    ///
-    /// The files in the directory must not be changed by other programs while it is open.
+    /// Opens the store in `dir` with the default settings, creating it if needed. See
+    /// [`StoreBuilder::open`] for what is asked of the directory, and for the errors.
     pub fn open(dir: impl AsRef<Path>) -> Result<Self, StoreError> {
         Self::builder(dir).open()
     }
@@ -176,7 +193,8 @@ impl Store {
     }
 
     /// Returns when everything committed so far, buffered batches included, is durable and
-    /// visible. Fails if a batch was refused for lack of space and no earlier call has said so.
+    /// visible. Fails if a buffered batch was [refused](StoreError::Refused) since the last flush
+    /// that said so, whether its ticket was asked or not.
     pub fn flush(&self) -> Result<(), StoreError> {
         self.handle.shared.flush()
     }
@@ -224,7 +242,7 @@ impl Store {
     }
 
     /// Makes the store as small as it can be: removes what has expired, copies what is live out of
-    /// every segment that has anything dead, and writes the index file anew. The store may be read
+    /// every segment with more than a hundredth dead, and writes the index file anew. The store may be read
     /// and written meanwhile; what snapshots and values still hold stays until they are dropped.
     /// Space is reclaimed in the background all the time: this is for the last part of it.
     pub fn compact(&self) -> Result<CompactReport, StoreError> {
@@ -233,14 +251,16 @@ impl Store {
 
     /// Copies the store as it is now into `dir`, which is made if needed and must not hold a store.
     /// The store may be read and written meanwhile. The copy is durable on return, and opens as a
-    /// store; an interrupted one does not open.
+    /// store. One that was interrupted does not open, or opens empty if it had no segment yet; it
+    /// must be removed before another goes to the same place.
     pub fn backup(&self, dir: impl AsRef<Path>) -> Result<BackupReport, StoreError> {
         backup::backup(&self.handle.shared, dir.as_ref())
     }
 
     /// Writes what is queued, makes the index durable and gives the directory free, at most within
-    /// `deadline`; after that it goes on in the background. Other handles answer
-    /// [`StoreError::Closed`] from then on. An earlier failed write is reported here.
+    /// `deadline`; after that it goes on in the background. Other handles, snapshots and iterators
+    /// answer [`StoreError::Closed`] from then on; values stay readable. An earlier failed write is
+    /// reported here. Dropping the last handle does the same, and waits a minute at most.
     pub fn close(&self, deadline: Duration) -> Result<(), StoreError> {
         self.handle.close(deadline)
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Store;
+use super::batch::MAX_BATCH_BYTES;
 use super::error::StoreError;
 use super::vfs::{RealVfs, Vfs};
 use crate::pool::Pool;
@@ -30,7 +31,8 @@ pub enum ReadMode {
     /// Through memory maps: uncompressed values are not copied.
     #[default]
     Map,
-    /// With one read call and one copy a value. Safe even if another program cuts the files.
+    /// With a read call (two where the value is verified) and a copy a value. Safe even if another
+    /// program cuts the files. Keeps every segment's file open.
     Pread,
 }
 
@@ -173,21 +175,23 @@ impl StoreBuilder {
     }
 
     /// Length of a new segment file, 64 KiB to 4 GiB. Default: 64 MiB. It is reserved on disk
-    /// ahead of use and cut to what was used at close. A larger batch gets a segment of its own.
+    /// ahead of use and cut to what was used at close. A larger batch gets a segment of its own; the
+    /// first segment after an opening has 8 MiB at most. As much and a quarter more is kept back in
+    /// a file, so that a full disk can be left again: with the default, 80 MiB.
     pub fn segment_bytes(mut self, bytes: u64) -> Self {
         self.segment_bytes = bytes;
         self
     }
 
-    /// Most bytes of batches flushed together, at least 1. Default: 8 MiB. One larger batch is a
+    /// Most bytes of batches flushed together, 1 to 1 GiB. Default: 8 MiB. One larger batch is a
     /// group of its own.
     pub fn max_group_bytes(mut self, bytes: usize) -> Self {
         self.max_group_bytes = bytes;
         self
     }
 
-    /// Bytes of batches that may wait for the disk before `commit_buffered` blocks, at least 1.
-    /// Default: 32 MiB.
+    /// Bytes of batches that may wait for the disk before a commit of either kind blocks, at least
+    /// 1. Default: 32 MiB.
     pub fn queue_bytes(mut self, bytes: usize) -> Self {
         self.queue_bytes = bytes;
         self
@@ -200,14 +204,14 @@ impl StoreBuilder {
     }
 
     /// Bytes of memory for the places of values in use, so that reading them walks no tree; 0 for
-    /// none. Default: 16 MiB, some 80,000 keys.
+    /// none, else some kilobytes at least. Default: 16 MiB, some 80,000 keys.
     pub fn pointer_cache_bytes(mut self, bytes: usize) -> Self {
         self.pointer_cache_bytes = bytes;
         self
     }
 
-    /// The pool whose idle time reclaims space and removes what has expired, at low priority. If it
-    /// is shut down before the store, that work stops. Default: a pool of one thread, started when
+    /// The pool whose idle time reclaims space, removes what has expired and trains dictionaries, at
+    /// low priority. If it is shut down before the store, that work stops. Default: a pool of one thread, started when
     /// there is something to do.
     pub fn pool(mut self, pool: Pool) -> Self {
         self.pool = Some(pool);
@@ -215,7 +219,8 @@ impl StoreBuilder {
     }
 
     /// Whether opening verifies every page of the index, which reads the whole index file.
-    /// Default: no. Without it, damage done to the index file from outside may show late.
+    /// Default: no. Without it, damage done to the index file from outside may show late, and a
+    /// value of up to 256 bytes, which stands in the index, may be read wrong.
     pub fn verify_index(mut self, verify: bool) -> Self {
         self.verify_index = verify;
         self
@@ -227,7 +232,8 @@ impl StoreBuilder {
         self
     }
 
-    /// The source of time for records and statistics. Default: the system's clock.
+    /// The source of time: times to live, records and statistics go by it. Default: the system's
+    /// clock.
     pub fn clock(mut self, clock: SharedClock) -> Self {
         self.clock = clock;
         self
@@ -239,9 +245,17 @@ impl StoreBuilder {
         self
     }
 
-    /// Opens the store, creating its directory if needed, and recovers what a crash left behind.
+    /// Opens the store, creating its directory if needed, and recovers what a crash left behind:
+    /// up to some 128 MiB of log are read, written once more and flushed.
     ///
-    /// The files in the directory must not be changed by other programs while it is open.
+    /// The files in the directory must not be changed by other programs while it is open, the
+    /// directory must not lie on a network file system whose locks or maps do not hold, and a
+    /// process that has it open must not go on in a forked child.
+    ///
+    /// Fails with [`StoreError::InUse`] where somebody has it open, [`StoreError::Corrupt`] where
+    /// what was acknowledged is damaged, [`StoreError::FormatTooNew`], [`StoreError::Option`] for a
+    /// setting out of its range, [`StoreError::NoSpace`] where the index file finds no room for what
+    /// recovery writes into it, and [`StoreError::Io`].
     pub fn open(self) -> Result<Store, StoreError> {
         self.validate()?;
         Store::open_with(self)
@@ -252,12 +266,13 @@ impl StoreBuilder {
             let (name, value) = ("segment_bytes", self.segment_bytes);
             return Err(StoreError::Option { name, value, allowed: "64 KiB to 4 GiB" });
         }
-        for (name, value) in
-            [("max_group_bytes", self.max_group_bytes), ("queue_bytes", self.queue_bytes)]
-        {
-            if value == 0 {
-                return Err(StoreError::Option { name, value: 0, allowed: "at least 1" });
-            }
+        if !(1..=MAX_BATCH_BYTES).contains(&self.max_group_bytes) {
+            let (name, value) = ("max_group_bytes", self.max_group_bytes as u64);
+            return Err(StoreError::Option { name, value, allowed: "1 to 1 GiB" });
+        }
+        if self.queue_bytes == 0 {
+            let name = "queue_bytes";
+            return Err(StoreError::Option { name, value: 0, allowed: "at least 1" });
         }
         Ok(())
     }

@@ -12,8 +12,9 @@ use super::shared::Handle;
 use super::value::Value;
 
 /// The store as it was when the snapshot was taken; later writes do not show. Cheap to take and to
-/// clone. While it is kept, so are the pages of the index and the segments that it shows. What
-/// expires goes by the time of the reading.
+/// clone. While it is kept, so are the pages of the index that it shows, and every segment that is
+/// emptied meanwhile. What expires goes by the time of the reading. After the store was closed it
+/// answers [`StoreError::Closed`].
 #[derive(Debug, Clone)]
 pub struct Snapshot {
     /// `None` if the store was closed already. Goes before the handle, which may close the store.

@@ -19,7 +19,7 @@ const CLASSES: usize = 120;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct StoreStats {
-    /// Keys of each keyspace.
+    /// Keys of each keyspace, those included that have expired and are not yet removed.
     pub keys: BTreeMap<String, u64>,
     /// Segment files.
     pub segments: u64,
@@ -52,7 +52,7 @@ pub struct StoreStats {
     pub rows_scanned: u64,
     /// Look-ups that found the place of their value in the pointer cache.
     pub pointer_hits: u64,
-    /// Look-ups that did not.
+    /// Look-ups that did not, those of values that stand in the index included.
     pub pointer_misses: u64,
     /// Dictionaries for compression that are in use.
     pub dictionaries: u64,
