@@ -123,8 +123,7 @@ impl Keyspace {
 
     /// Keys and values whose keys begin with `prefix`, ascending, as of now.
     pub fn prefix(&self, prefix: impl AsRef<[u8]>) -> Rows {
-        let (handle, view) = (&self.inner.handle, self.shared().view());
-        Rows::prefix(handle, view, self.id(), prefix.as_ref(), Direction::Forward)
+        self.prefix_in(prefix, Direction::Forward)
     }
 
     /// [`prefix`](Self::prefix) in the direction given.

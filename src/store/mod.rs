@@ -187,6 +187,14 @@ impl Store {
         Ok(Keyspace::new(Arc::clone(&self.handle), id, name.to_owned(), options))
     }
 
+    /// The names of the keyspaces, in alphabetical order.
+    pub fn keyspaces(&self) -> Vec<String> {
+        let mut names: Vec<String> =
+            self.handle.shared.keyspaces.lock().ids.keys().cloned().collect();
+        names.sort_unstable();
+        names
+    }
+
     /// An empty batch.
     pub fn batch(&self) -> Batch {
         Batch::new(Arc::clone(&self.handle))

@@ -44,6 +44,18 @@ impl Snapshot {
         self.handle.shared.contains(&view, &keyspace.row_key(key.as_ref()))
     }
 
+    /// The values under several keys, in the order of the keys.
+    pub fn get_many<K: AsRef<[u8]>>(
+        &self,
+        keyspace: &Keyspace,
+        keys: &[K],
+    ) -> Result<Vec<Option<Value>>, StoreError> {
+        let view = self.admit(keyspace)?;
+        self.handle.shared.counters.read(keys.len());
+        let get = |key: &K| self.handle.shared.get(&view, &keyspace.row_key(key.as_ref()));
+        keys.iter().map(get).collect()
+    }
+
     /// Keys and values in a range of keys.
     pub fn range<K: AsRef<[u8]>>(
         &self,
@@ -57,8 +69,18 @@ impl Snapshot {
 
     /// Keys and values whose keys begin with `prefix`, ascending.
     pub fn prefix(&self, keyspace: &Keyspace, prefix: impl AsRef<[u8]>) -> Rows {
+        self.prefix_in(keyspace, prefix, Direction::Forward)
+    }
+
+    /// [`prefix`](Self::prefix) in the direction given.
+    pub fn prefix_in(
+        &self,
+        keyspace: &Keyspace,
+        prefix: impl AsRef<[u8]>,
+        direction: Direction,
+    ) -> Rows {
         let view = self.admit(keyspace);
-        Rows::prefix(&self.handle, view, keyspace.id(), prefix.as_ref(), Direction::Forward)
+        Rows::prefix(&self.handle, view, keyspace.id(), prefix.as_ref(), direction)
     }
 
     /// [`prefix`](Self::prefix) without the values, which are not touched.

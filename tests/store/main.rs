@@ -24,6 +24,7 @@ mod races;
 mod reclaiming;
 mod setting_the_clock;
 mod sim;
+mod snapshots;
 mod workload;
 
 pub(crate) use sim::{Random, noise};

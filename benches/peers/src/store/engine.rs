@@ -20,7 +20,7 @@ pub(crate) enum Engine {
     Gristmill,
     /// The same with values compressed.
     GristmillZstd,
-    /// The same with values that are not verified when they are read.
+    /// The same with values that are verified at every read, not at the first alone.
     GristmillVerified,
     /// A B-tree in one file.
     #[cfg(feature = "stores")]
