@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 
+use gristmill::store::vfs::{OpenMode, Vfs as _};
 use gristmill::store::{PutOptions, Store, StoreError};
 
 use crate::oracle::{clock, on_disk};
@@ -186,4 +187,60 @@ fn a_damaged_row_can_be_written_over_and_keeps_nothing_else_from_being_written()
     let keyspace = plain(&store, "k");
     assert_eq!(keyspace.get("damaged").unwrap().unwrap(), b"whole");
     assert_eq!(keyspace.get("other").unwrap().unwrap(), b"changed");
+}
+
+/// Recovery reads a group twice: to see that it is whole, and to write it once more. What it read
+/// the first time may have been in memory only, and be gone the second time.
+#[test]
+fn a_group_that_changed_between_two_readings_of_recovery_is_not_taken_for_whole() {
+    let prepared = SimVfs::default();
+    let store = open(&prepared);
+    let keyspace = plain(&store, "k");
+    keyspace.put("key", noise(1, 900)).unwrap();
+    store.check().unwrap();
+    keyspace.put("key", noise(2, 900)).unwrap();
+    let crashed = prepared.kill();
+    // How many changing calls come before the group is written once more.
+    let vfs = crashed.kill();
+    let (disk, (told, counted)) = (vfs.clone(), std::sync::mpsc::channel());
+    vfs.before(Which::Named(".segment"), 1, move || told.send(disk.calls()).unwrap());
+    drop(open(&vfs));
+    let written = counted.recv().unwrap();
+
+    let (mut read, mut refused) = (0, 0);
+    loop {
+        read += 1;
+        let vfs = crashed.kill();
+        let (disk, (told, changed)) = (vfs.clone(), std::sync::mpsc::channel());
+        vfs.before(Which::Only(Call::Read), read, move || {
+            let calls = disk.calls();
+            damage(&disk, &noise(2, 900));
+            told.send(calls).unwrap();
+        });
+        let opened = on_disk(&vfs, DIR, &clock()).cache_bytes(0).open();
+        if changed.try_recv().is_ok_and(|calls| calls > written) {
+            break;
+        }
+        match opened {
+            Ok(store) => {
+                // Changed before the first reading: there was no such group.
+                let value = plain(&store, "k").get("key").unwrap();
+                assert!(value.is_some_and(|value| value == noise(1, 900)), "read {read}");
+            }
+            Err(StoreError::Corrupt { .. }) => refused += 1,
+            Err(error) => panic!("read {read}: {error}"),
+        }
+    }
+    assert!(refused > 0, "the group never changed in between");
+}
+
+/// Changes eight bytes of a value wherever it stands in a segment.
+fn damage(disk: &SimVfs, value: &[u8]) {
+    for (path, bytes) in disk.files() {
+        if let Some(at) = bytes.windows(value.len()).position(|part| part == value) {
+            let file = disk.open(&path, OpenMode::Existing).unwrap();
+            let part = std::io::IoSlice::new(&[0; 8]);
+            assert_eq!(file.write_at(at as u64 + 100, &[part]).unwrap(), 8);
+        }
+    }
 }
