@@ -61,6 +61,9 @@ pub(super) struct Segment {
     file: RwLock<Option<Arc<dyn VfsFile>>>,
     /// Length of the file.
     pub(super) capacity: u64,
+    /// Made since the store was opened: behind its tail there is nothing. The tails of the others
+    /// were cut by the opening, if they were to be.
+    fresh: bool,
     map: Option<Map>,
     /// Everything below is durable and never changes again. Stored with Release after the flush,
     /// loaded with Acquire before a read: who sees the tail sees the bytes.
@@ -130,7 +133,8 @@ impl Segment {
         let flushed = AtomicU64::new(SEGMENT_HEADER_BYTES as u64);
         let (vfs, file) = (Arc::clone(&site.vfs), RwLock::new(Some(file)));
         let grave = Grave::new(site, id);
-        Ok(Self { id, path, salt, vfs, file, capacity, map, flushed, grave })
+        let fresh = true;
+        Ok(Self { id, path, salt, vfs, file, capacity, fresh, map, flushed, grave })
     }
 
     /// Opens a segment that the index knows, for reading up to `used`.
@@ -147,7 +151,8 @@ impl Segment {
         let flushed = AtomicU64::new(used.min(capacity));
         let (vfs, file) = (Arc::clone(&site.vfs), RwLock::new(Some(file)));
         let grave = Grave::new(site, id);
-        let segment = Self { id, path, salt, vfs, file, capacity, map, flushed, grave };
+        let fresh = false;
+        let segment = Self { id, path, salt, vfs, file, capacity, fresh, map, flushed, grave };
         segment.release_file();
         Ok(segment)
     }
@@ -260,7 +265,7 @@ impl Segment {
     /// Cuts the file to its tail. Nobody else has the segment, so nothing maps it after this.
     pub(super) fn trim(mut self) -> Result<(), StoreError> {
         let tail = self.flushed();
-        if tail >= self.capacity {
+        if !self.fresh || tail >= self.capacity {
             return Ok(());
         }
         let file = self.file()?;

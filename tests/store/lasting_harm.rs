@@ -189,6 +189,48 @@ fn a_damaged_row_can_be_written_over_and_keeps_nothing_else_from_being_written()
     assert_eq!(keyspace.get("other").unwrap().unwrap(), b"changed");
 }
 
+/// The index says how long each segment is. Where that is wrong, nothing may be cut off by it.
+#[test]
+fn a_segment_is_not_cut_where_a_damaged_index_says_that_it_ends() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = || Store::builder(dir.path()).clock(clock()).open().unwrap();
+    let store = open();
+    let keyspace = plain(&store, "k");
+    for number in 0..20_u64 {
+        keyspace.put(number.to_be_bytes(), noise(number, 700)).unwrap();
+    }
+    store.close(MINUTE).unwrap();
+    drop((store, keyspace));
+    let segment = std::fs::read(dir.path().join("00000001.segment")).unwrap();
+    let path = dir.path().join("index.redb");
+    let whole = std::fs::read(&path).unwrap();
+
+    // Salt and length of a segment follow each other in its row.
+    let row = [&segment[16..24], &(segment.len() as u64).to_le_bytes()].concat();
+    let mut damaged = whole.clone();
+    let places: Vec<usize> =
+        (0..whole.len() - row.len()).filter(|at| whole[*at..].starts_with(&row)).collect();
+    assert!(!places.is_empty());
+    for at in places {
+        damaged[at + 8..at + 16].copy_from_slice(&64_u64.to_le_bytes());
+    }
+    std::fs::write(&path, damaged).unwrap();
+    let store = open();
+    let error = plain(&store, "k").get(7_u64.to_be_bytes()).unwrap_err();
+    assert!(matches!(error, StoreError::Corrupt { .. }), "{error:?}");
+    assert!(!store.check().unwrap().is_clean());
+    store.close(MINUTE).unwrap();
+    drop(store);
+    assert!(std::fs::read(dir.path().join("00000001.segment")).unwrap() == segment);
+
+    std::fs::write(&path, whole).unwrap();
+    let store = open();
+    for number in 0..20_u64 {
+        let value = plain(&store, "k").get(number.to_be_bytes()).unwrap().unwrap();
+        assert_eq!(value, noise(number, 700));
+    }
+}
+
 /// Recovery reads a group twice: to see that it is whole, and to write it once more. What it read
 /// the first time may have been in memory only, and be gone the second time.
 #[test]
