@@ -264,7 +264,7 @@ fn set_aside(
     let Some(writer) = writer.as_mut() else { return Ok(None) };
     if !writer.sound {
         // A group was counted in part.
-        return Err(shared.queue.ended());
+        return Err(shared.queue.failure());
     }
     let retired = writer.ledger.retire();
     let (now, written) = (writer.ledger.meta(), index.meta());

@@ -444,11 +444,11 @@ impl Queue {
         self.applied.load(Ordering::Acquire) >= number
     }
 
-    /// Why nothing is written any more: the failure, or else the end.
-    pub(in crate::store) fn ended(&self) -> StoreError {
+    /// Why a group was left half counted: the failure, or a panic that is about to be noted.
+    pub(in crate::store) fn failure(&self) -> StoreError {
         match &self.state.lock().failure {
             Some((_, error)) => self.poisoned(error),
-            None => self.closed(),
+            None => StoreError::Panicked { path: self.dir.clone() },
         }
     }
 
