@@ -27,7 +27,7 @@ fn a_failed_flush_poisons_and_reopening_has_all_that_was_acknowledged() {
     assert!(matches!(**source, StoreError::Io { action: "flush", .. }), "{error}");
     // The disk works again, but nothing is retried.
     assert!(matches!(keyspace.put("later", "x"), Err(StoreError::Poisoned { .. })));
-    assert!(matches!(store.flush(), Ok(()) | Err(StoreError::Poisoned { .. })));
+    assert!(matches!(store.flush(), Err(StoreError::Poisoned { .. })), "the newest batch is lost");
     assert_eq!(keyspace.get("kept").unwrap().unwrap(), noise(1, 2000));
     assert!(keyspace.get("lost").unwrap().is_none());
     assert!(matches!(store.close(MINUTE), Err(StoreError::Poisoned { .. })));
@@ -39,38 +39,60 @@ fn a_failed_flush_poisons_and_reopening_has_all_that_was_acknowledged() {
     assert!(store.check().unwrap().is_clean());
 }
 
+/// What the store could not do, whatever it does not do any more because of it.
+fn cause(error: &StoreError) -> &StoreError {
+    match error {
+        StoreError::Poisoned { source, .. } | StoreError::Refused { source, .. } => cause(source),
+        error => error,
+    }
+}
+
+/// Works on a new store until something fails; gives how many values were acknowledged.
+fn put_eight_and_close(vfs: &SimVfs) -> (u32, Result<(), StoreError>) {
+    let mut acknowledged = 0;
+    let result = (|| {
+        let store = open(vfs)?;
+        let keyspace = store.keyspace("k", KeyspaceOptions::default())?;
+        for round in 0..8_u32 {
+            keyspace.put(round.to_be_bytes(), noise(round.into(), 12_000))?;
+            acknowledged = round + 1;
+        }
+        store.close(MINUTE)
+    })();
+    (acknowledged, result)
+}
+
 #[test]
 fn an_error_of_any_single_call_is_typed_and_loses_nothing_acknowledged() {
-    for (first, kind) in [(1, ErrorKind::Other), (2, ErrorKind::StorageFull)] {
-        for call in (first..).step_by(2) {
-            let (vfs, mut acknowledged) = (SimVfs::default(), 0_u32);
+    for kind in [ErrorKind::Other, ErrorKind::StorageFull] {
+        let mut told = 0;
+        for call in 1.. {
+            let (vfs, what) = (SimVfs::default(), format!("{kind:?} at call {call}"));
             vfs.fail(call, Fault::Once(kind));
-            let result = (|| {
-                let store = open(&vfs)?;
-                let keyspace = store.keyspace("k", KeyspaceOptions::default())?;
-                for round in 0..8_u32 {
-                    keyspace.put(round.to_be_bytes(), noise(round.into(), 12_000))?;
-                    acknowledged = round + 1;
+            let (acknowledged, result) = put_eight_and_close(&vfs);
+            let struck = vfs.mend();
+            match result.as_ref().map_err(cause) {
+                // What only tidies up may fail.
+                Ok(()) => assert_eq!(acknowledged, 8, "{what}"),
+                Err(StoreError::Io { source, .. } | StoreError::NoSpace { source, .. }) => {
+                    assert!(struck && source.kind() == kind, "{what}: {source}");
+                    told += 1;
                 }
-                store.close(MINUTE)
-            })();
-            if let Err(error) = &result {
-                let text = std::iter::successors(Some(error as &dyn std::error::Error), |error| {
-                    std::error::Error::source(*error)
-                });
-                let text = text.map(ToString::to_string).collect::<Vec<_>>().join(": ");
-                let full = kind == ErrorKind::StorageFull;
-                assert!(!full || text.contains("no space left"), "call {call}: {text}");
+                Err(error) => panic!("{what}: {error:?}"),
             }
-            vfs.mend();
-            let store = open(&vfs).unwrap_or_else(|error| panic!("call {call}: {error}"));
+            let no_space =
+                matches!(result.as_ref().map_err(cause), Err(StoreError::NoSpace { .. }));
+            assert_eq!(no_space, result.is_err() && kind == ErrorKind::StorageFull, "{what}");
+            let store = open(&vfs).unwrap_or_else(|error| panic!("{what}: {error}"));
             let keyspace = plain(&store, "k");
             for round in 0..acknowledged {
                 let value = keyspace.get(round.to_be_bytes()).unwrap();
-                assert_eq!(value.unwrap(), noise(round.into(), 12_000), "call {call}");
+                assert_eq!(value.unwrap(), noise(round.into(), 12_000), "{what}");
             }
+            assert!(keyspace.len().unwrap() <= u64::from(acknowledged) + 1, "{what}");
             assert!(store.check().unwrap().is_clean());
-            if vfs.calls() < call {
+            if !struck {
+                assert!(told > 40, "{kind:?}: told of {told} failures");
                 break;
             }
         }
@@ -79,18 +101,30 @@ fn an_error_of_any_single_call_is_typed_and_loses_nothing_acknowledged() {
 
 #[test]
 fn short_writes_are_completed() {
-    for call in 1..60 {
+    for write in 1.. {
         let vfs = SimVfs::default();
-        vfs.fail(call, Fault::ShortWrite);
+        vfs.fail_at(Which::Only(Call::Write), write, Fault::ShortWrite);
         let store = open(&vfs).unwrap();
         let keyspace = plain(&store, "k");
         for round in 0..8_u32 {
             keyspace.put(round.to_be_bytes(), noise(round.into(), 3000)).unwrap();
         }
+        store.close(MINUTE).unwrap();
         drop((store, keyspace));
+        let cut_short = vfs.mend();
         let store = open(&vfs).unwrap();
-        assert_eq!(plain(&store, "k").len().unwrap(), 8);
+        let keyspace = plain(&store, "k");
+        for round in 0..8_u32 {
+            let value = keyspace.get(round.to_be_bytes()).unwrap();
+            assert_eq!(value.unwrap(), noise(round.into(), 3000), "write {write}");
+        }
+        assert_eq!(keyspace.len().unwrap(), 8);
         assert!(store.check().unwrap().is_clean());
+        if !cut_short {
+            // Eight groups, and what it takes to make the files.
+            assert!(write > 12, "only {write} writes");
+            break;
+        }
     }
 }
 
@@ -104,7 +138,8 @@ fn text(error: &StoreError) -> String {
 
 #[test]
 fn a_failure_of_the_nth_flush_lets_nothing_be_acknowledged_later() {
-    for flush in 1..40 {
+    let mut failures = 0;
+    for flush in 1.. {
         let (vfs, mut acknowledged) = (SimVfs::default(), Vec::new());
         let store = open(&vfs).unwrap();
         let keyspace = plain(&store, "k");
@@ -133,6 +168,10 @@ fn a_failure_of_the_nth_flush_lets_nothing_be_acknowledged_later() {
             }
             assert_eq!(keyspace.len().unwrap(), acknowledged.len() as u64);
         }
+        let struck = vfs.mend();
+        assert!(failed || acknowledged.len() == 25, "flush {flush}");
+        assert!(struck || !failed, "flush {flush}: it failed by itself");
+        failures += u32::from(failed);
         let image = vfs.power_loss(flush);
         drop((store, keyspace));
         let store = open(&image).unwrap();
@@ -144,11 +183,17 @@ fn a_failure_of_the_nth_flush_lets_nothing_be_acknowledged_later() {
         // At most the batch that was told of its failure is there beside them.
         assert!(keyspace.len().unwrap() <= acknowledged.len() as u64 + 1);
         assert!(store.check().unwrap().is_clean());
+        if !struck {
+            // All but those of a segment that was prepared and not needed.
+            assert!(failures > 20, "only {failures} flushes that failed mattered");
+            break;
+        }
     }
 }
 
 #[test]
 fn a_failure_of_any_call_reads_and_openings_too_loses_nothing_acknowledged() {
+    let (mut struck, mut told) = (0, 0);
     for seed in 0..40_u64 {
         let mut run = Run::on(SimVfs::default());
         let kind = [ErrorKind::Other, ErrorKind::StorageFull][usize::from(seed % 4 == 0)];
@@ -156,6 +201,9 @@ fn a_failure_of_any_call_reads_and_openings_too_loses_nothing_acknowledged() {
         let fault = if seed % 3 == 0 { Fault::Lasting(kind) } else { Fault::Once(kind) };
         run.vfs.fail_at(Which::Any, call, fault);
         let result = run.work(seed);
+        let met = run.vfs.mend();
+        assert!(met || result.is_ok(), "seed {seed} failed by itself before call {call}");
+        (struck, told) = (struck + u32::from(met), told + u32::from(result.is_err()));
         if let Err(error) = &result {
             let typed = !matches!(error, StoreError::Corrupt { .. } | StoreError::IndexRow { .. });
             assert!(typed, "seed {seed}, call {call}: {}", text(error));
@@ -163,16 +211,20 @@ fn a_failure_of_any_call_reads_and_openings_too_loses_nothing_acknowledged() {
         let mut run = run.with_disk(run.vfs.kill());
         run.verify(&format!("seed {seed}, call {call}"));
     }
+    assert!(struck > 30 && told > 20, "{struck} struck, {told} told");
 }
 
 #[test]
 fn short_writes_do_no_harm_wherever_they_come() {
+    let mut cut_short = 0;
     for seed in 0..20 {
         let mut run = Run::on(SimVfs::default());
         run.vfs.fail_at(Which::Only(Call::Write), 1 + seed * 11, Fault::ShortWrite);
         run.work(seed).unwrap_or_else(|error| panic!("seed {seed}: {}", text(&error)));
+        cut_short += u32::from(run.vfs.mend());
         run.verify(&format!("seed {seed}"));
     }
+    assert!(cut_short > 10, "only {cut_short} writes were cut short");
 }
 
 /// Beyond what is cached of the index file, which answers nothing of its own accord after an error.
@@ -181,6 +233,7 @@ fn reads_go_on_when_the_index_file_cannot_be_written() {
     const KEYS: u32 = 3000;
     let key = |number: u32| [number.to_be_bytes().as_slice(), &[b'k'; 60]].concat();
     let value = |number: u32, round: u64| noise(u64::from(number) + round, 30);
+    let mut failures = 0;
     for call in std::iter::successors(Some(1), |call| Some(call * 4)).take(8) {
         for fault in [Fault::Once(ErrorKind::Other), Fault::Lasting(ErrorKind::Other)] {
             let vfs = SimVfs::default();
@@ -203,6 +256,7 @@ fn reads_go_on_when_the_index_file_cannot_be_written() {
                 Err(StoreError::Poisoned { .. }) => true,
                 Err(error) => panic!("call {call}: {error}"),
             };
+            failures += u32::from(failed);
             let newest = if failed { 1 } else { 2 };
             for number in 0..KEYS {
                 let found = keyspace.get(key(number)).unwrap();
@@ -215,6 +269,7 @@ fn reads_go_on_when_the_index_file_cannot_be_written() {
                 KEYS as usize,
                 "call {call}"
             );
+            let struck = vfs.mend();
             let image = vfs.power_loss(call);
             drop((snapshot, store, keyspace));
             let store = open(&image).unwrap();
@@ -225,6 +280,8 @@ fn reads_go_on_when_the_index_file_cannot_be_written() {
             }
             assert!(store.check().unwrap().is_clean());
             if !failed {
+                assert!(!struck, "call {call}: the failure was not told");
+                assert!(failures >= 2, "only {failures} failures were met");
                 return;
             }
         }
