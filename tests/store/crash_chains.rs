@@ -207,11 +207,11 @@ fn an_interrupted_backup_is_not_taken_for_a_store() {
     }
 }
 
-/// Recovery that writes the index file in several pieces, cut off between them: the groups behind
-/// the piece are not forgotten with the segments that held them.
+/// A recovery from two segments, cut off at each step of either: what it has written over itself, or
+/// not yet, is found again with all that follows.
 #[test]
 fn cut_off_in_the_middle_of_a_long_recovery() {
-    /// More than recovery keeps in memory.
+    /// More rows than are kept in memory without a checkpoint.
     const KEYS: u32 = 31_000;
     let clock = crate::oracle::clock();
     let builder = |vfs: &SimVfs| {
@@ -219,27 +219,42 @@ fn cut_off_in_the_middle_of_a_long_recovery() {
         small_groups.segment_bytes(96 << 20)
     };
     let key = |number: u32| [number.to_be_bytes().as_slice(), &[b'k'; 1020]].concat();
-    // The second batch may come too late to be taken before the first checkpoint fails.
-    let crashed = std::iter::repeat_with(|| {
+    let crashed = {
         let vfs = SimVfs::default();
         let opened = Opened::open(builder(&vfs)).unwrap();
-        vfs.fail_at(Which::Named("index.redb"), 1, Fault::Lasting(ErrorKind::Other));
-        let (mut large, mut last) = (opened.store.batch(), opened.store.batch());
+        let (submitted, wait_for_all) = std::sync::mpsc::channel::<()>();
+        let (_acknowledged, wait_for_answers) = std::sync::mpsc::channel::<()>();
+        let disk = vfs.clone();
+        // Group by group: all are handed over before the first is written, and answered before
+        // the checkpoint that they cause has written anything.
+        vfs.before(Which::Named("00000001.segment"), 1, move || {
+            wait_for_all.recv().unwrap();
+            disk.before(Which::Named("index.redb"), 1, move || {
+                let _until_it_is_dropped = wait_for_answers.recv();
+            });
+        });
+        let [mut small, mut large, mut last] = std::array::from_fn(|_| opened.store.batch());
+        small.put(&opened.spaces[0], "first", "x");
         (0..KEYS).for_each(|number| large.put(&opened.spaces[0], key(number), ""));
         last.put(&opened.spaces[0], "last", "x");
-        let tickets = [large.commit_buffered().unwrap(), last.commit_buffered().unwrap()];
-        tickets[1].wait(crate::MINUTE).is_ok().then(|| vfs.kill())
-    });
-    let crashed = crashed.take(20).flatten().next().unwrap();
-    // Each group is written over itself, those of the three keyspaces first, then the segment is
-    // flushed.
-    for call in 4..=6 {
+        let batches = [small, large, last].map(gristmill::store::Batch::commit_buffered);
+        submitted.send(()).unwrap();
+        for ticket in batches {
+            ticket.unwrap().wait(crate::MINUTE).unwrap();
+        }
+        assert_eq!(opened.store.stats().checkpoints, 0);
+        vfs.fail_at(Which::Named("index.redb"), 1, Fault::Lasting(ErrorKind::Other));
+        vfs.kill()
+    };
+    // Each group is written over itself, and each segment flushed: first three keyspaces and the
+    // first batch, then the two others.
+    for call in [5, 6, 8] {
         let vfs = crashed.kill();
         vfs.fail_at(Which::Named(".segment"), call, Fault::PowerOff);
         assert!(builder(&vfs).open().is_err(), "call {call}");
         let opened = Opened::open(builder(&vfs.kill())).unwrap();
         assert!(opened.spaces[0].contains("last").unwrap(), "the last batch was acknowledged");
-        assert_eq!(opened.spaces[0].len().unwrap(), u64::from(KEYS) + 1);
+        assert_eq!(opened.spaces[0].len().unwrap(), u64::from(KEYS) + 2);
     }
     Opened::open(builder(&crashed)).unwrap().check("at the end");
 }
