@@ -13,9 +13,13 @@ const CHAINS: u64 = 15;
 
 /// A workload that was cut off at a random call, power still off.
 fn cut_off(seed: u64, random: &mut Random) -> Run {
+    let mut whole = Run::on(SimVfs::default());
+    whole.work(seed).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+    // The threads of a store make more or fewer calls from run to run, but not by so much.
+    let call = 20 + random.below(whole.vfs.calls() * 3 / 4 - 20);
     let mut run = Run::on(SimVfs::default());
-    run.vfs.fail(20 + random.below(350), Fault::PowerOff);
-    let _cut_off_or_done = run.work(seed);
+    run.vfs.fail(call, Fault::PowerOff);
+    assert!(run.work(seed).is_err(), "seed {seed}: done before call {call}");
     run
 }
 
@@ -35,10 +39,6 @@ fn recover_until_power_fails(run: &mut Run, random: &mut Random, what: &str) {
     }
 }
 
-#[test]
-fn a_crash_while_recovering_from_a_crash_and_again() {
-    for seed in 0..CHAINS {
-        let mut random = Random::spread(seed * 3 + 1);
 /// Loses power with acknowledged batches in the log that the index file, unless something asked for
 /// a checkpoint, does not have; tells whether that is so.
 fn crash_with_a_log_to_recover(run: &mut Run, random: &mut Random, what: &str) -> (SimVfs, bool) {
@@ -65,9 +65,13 @@ fn recovers_twice_to_the_same(run: &Run, crashed: SimVfs, what: &str) {
     }
 }
 
+#[test]
+fn a_crash_while_recovering_from_a_crash_and_again() {
+    let mut recovered = 0;
+    for seed in 0..CHAINS {
+        let mut random = Random::spread(seed * 3 + 1);
         let mut run = cut_off(seed, &mut random);
         for link in 0..5 {
-    let mut recovered = 0;
             let what = format!("seed {seed}, link {link}");
             // Killed or without power, by turns of the dice.
             let disk = if random.below(2) == 0 {
@@ -83,11 +87,11 @@ fn recovers_twice_to_the_same(run: &Run, crashed: SimVfs, what: &str) {
         recovered += u64::from(log);
         recovers_twice_to_the_same(&run, crashed, &what);
     }
+    assert!(recovered > CHAINS / 2, "only {recovered} had anything to recover");
 }
 
 #[test]
 fn killed_then_recovered_then_without_power() {
-    assert!(recovered > CHAINS / 2, "only {recovered} had anything to recover");
     for seed in 0..CHAINS {
         let mut random = Random::spread(seed * 5 + 2);
         let run = cut_off(seed, &mut random);
@@ -105,25 +109,33 @@ fn killed_then_recovered_then_without_power() {
 
 #[test]
 fn without_power_after_a_failed_flush() {
-    for seed in 0..CHAINS {
+    /// Kinds of calls, and how many of them every workload makes at least.
+    const KINDS: [(Which, u64); 4] = [
+        (Which::Only(Call::Flush), 60),
+        (Which::Only(Call::FlushDir), 5),
+        (Which::Only(Call::Write), 120),
+        (Which::Named("index.redb"), 90),
+    ];
+    let mut failures = 0;
+    for (seed, (which, count)) in (0..CHAINS).zip(KINDS.into_iter().cycle()) {
         let mut random = Random::spread(seed * 7 + 3);
         let mut run = Run::on(SimVfs::default());
-        let which = random.pick(&[
-            Which::Only(Call::Flush),
-            Which::Only(Call::FlushDir),
-            Which::Only(Call::Write),
-            Which::Named("index.redb"),
-        ]);
-        run.vfs.fail_at(which, 1 + random.below(60), Fault::Once(ErrorKind::Other));
+        let call = 1 + random.below(count);
+        run.vfs.fail_at(which, call, Fault::Once(ErrorKind::Other));
         let failed = run.work(seed).is_err();
+        let what = format!("seed {seed}, after a failure of {which:?} {call}");
+        assert!(run.vfs.mend(), "{what}: it was not met");
+        failures += u64::from(failed);
         // What was written since the failure may be in the page cache only, and marked clean.
         let disk = if failed { run.vfs.power_loss(seed) } else { run.vfs.kill() };
-        let mut run = run.with_disk(disk);
-        run.verify(&format!("seed {seed}, after a failure of {which:?}"));
+        run.with_disk(disk).verify(&what);
     }
+    // The others struck what only tidies up.
+    assert!(failures > CHAINS / 2, "only {failures} failures were told");
 }
 
-/// Does `act` on copies of a prepared disk, with power failing at every `stride`-th of its calls.
+/// Does `act` on copies of a prepared disk, with power failing at every `stride`-th of its calls;
+/// gives the number of them.
 fn at_every_call(seed: u64, stride: u64, act: impl Fn(&mut Run, &Opened) -> bool) -> u64 {
     let mut prepared = Run::on(SimVfs::default());
     let mut random = Random::spread(seed);
@@ -138,18 +150,20 @@ fn at_every_call(seed: u64, stride: u64, act: impl Fn(&mut Run, &Opened) -> bool
         run.batch(&opened, &mut random).unwrap();
         run.vfs.fail(1 + cuts * stride, Fault::PowerOff);
         let done = act(&mut run, &opened);
+        let disks = [run.vfs.kill(), run.vfs.power_loss(cuts)];
+        let struck = run.vfs.mend();
         drop(opened);
-        assert!(done || run.vfs.mend());
         let what = format!("seed {seed}, call {}", 1 + cuts * stride);
-        for disk in [run.vfs.kill(), run.vfs.power_loss(cuts)] {
+        assert!(done || struck, "{what}: it failed by itself");
+        for disk in disks {
             let mut run = run.with_disk(disk);
             run.verify(&what);
             run.verify_backups(&what);
         }
-        cuts += 1;
-        if done {
+        if !struck {
             return cuts;
         }
+        cuts += 1;
     }
 }
 
