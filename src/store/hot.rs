@@ -13,8 +13,11 @@ use std::borrow::Borrow;
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crossbeam::utils::CachePadded;
+
 use super::error::StoreError;
 use super::index::Pointer;
+use super::stats::{STRIPES, stripe};
 use crate::cache::Cache;
 
 /// Memory that an entry takes beyond a long key, roughly: entry, key's allocation, room in the
@@ -96,6 +99,9 @@ pub(super) struct Hot {
     /// group is published, loaded with Acquire: whoever has seen the group sees the mark.
     stripes: Box<[AtomicU64]>,
     hasher: foldhash::fast::RandomState,
+    /// Entries found that did not hold any more, which the cache counts as hits. By stripe of
+    /// threads; Relaxed: the counters order nothing.
+    outdated: [CachePadded<AtomicU64>; STRIPES],
 }
 
 impl Hot {
@@ -113,13 +119,20 @@ impl Hot {
         let stripes = if bytes == 0 { 1 } else { usize::try_from(entries).unwrap_or(usize::MAX) };
         let stripes = stripes.clamp(MIN_STRIPES, 1 << 24).next_power_of_two();
         let stripes = (0..stripes).map(|_| AtomicU64::new(0)).collect();
-        Ok(Self { cache, stripes, hasher: foldhash::fast::RandomState::default() })
+        let outdated = std::array::from_fn(|_| CachePadded::default());
+        Ok(Self { cache, stripes, hasher: foldhash::fast::RandomState::default(), outdated })
     }
 
     /// Where the value of a key lies now, if that is known.
     pub(super) fn get(&self, row_key: &[u8]) -> Option<Spot> {
         let spot = self.cache.as_ref()?.get(row_key)?;
-        (self.stripe(row_key).load(Ordering::Acquire) <= spot.read_at).then_some(spot)
+        if self.stripe(row_key).load(Ordering::Acquire) <= spot.read_at {
+            return Some(spot);
+        }
+        if let Some(counter) = self.outdated.get(stripe()) {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+        None
     }
 
     /// Notes where the value of a key lies in the view at `spot.read_at`.
@@ -136,12 +149,13 @@ impl Hot {
         self.stripe(row_key).store(sequence, Ordering::Release);
     }
 
-    /// Hits and misses so far.
+    /// Hits and misses so far. What was found and did not hold any more is a miss.
     pub(super) fn counts(&self) -> (u64, u64) {
-        self.cache.as_ref().map_or((0, 0), |cache| {
-            let stats = cache.stats();
-            (stats.hits, stats.misses)
-        })
+        let Some(cache) = &self.cache else { return (0, 0) };
+        let outdated: u64 = self.outdated.iter().map(|part| part.load(Ordering::Relaxed)).sum();
+        let stats = cache.stats();
+        // A look-up under way may be counted by one and not yet by the other.
+        (stats.hits.saturating_sub(outdated), stats.misses + outdated)
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "any bits of the hash will do")]
@@ -175,6 +189,20 @@ mod tests {
         assert!(hot.get(b"k").is_none());
         hot.insert(b"k", spot(6));
         assert!(hot.get(b"k").is_some());
+    }
+
+    #[test]
+    fn what_is_found_and_does_not_hold_any_more_counts_as_a_miss() {
+        let hot = Hot::new(1 << 20).unwrap();
+        assert!(hot.get(b"k").is_none());
+        hot.insert(b"k", spot(5));
+        assert!(hot.get(b"k").is_some());
+        assert_eq!(hot.counts(), (1, 1));
+        hot.changed(b"k", 6);
+        for _ in 0..3 {
+            assert!(hot.get(b"k").is_none());
+        }
+        assert_eq!(hot.counts(), (1, 4));
     }
 
     #[test]

@@ -52,7 +52,8 @@ pub struct StoreStats {
     pub rows_scanned: u64,
     /// Look-ups that found the place of their value in the pointer cache.
     pub pointer_hits: u64,
-    /// Look-ups that did not, those of values that stand in the index included.
+    /// Look-ups that did not, or found one that may not hold any more (a group written since has
+    /// changed the key, or moved its value); those of values that stand in the index included.
     pub pointer_misses: u64,
     /// Dictionaries for compression that are in use.
     pub dictionaries: u64,
