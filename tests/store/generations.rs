@@ -1,6 +1,6 @@
 //! A keyspace's generation tells whether anything was written to it.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use gristmill::store::Store;
 
@@ -43,28 +43,56 @@ fn a_commit_raises_the_generation_of_what_it_writes_to_and_of_nothing_else() {
     assert!(a.generation().unwrap() > opened);
 }
 
+/// Changes that the reader is to see while they are made.
+const CHANGES: u64 = 5;
+/// Changes after which the writer waits for it no longer.
+const MAX_CHANGES: u64 = 20_000;
+
+/// Sets the flag when dropped, so that the reader ends however the writer does.
+struct Done<'a>(&'a AtomicBool);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
 #[test]
 fn equal_generations_mean_equal_values_while_others_write() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
     let (rows, done) = (plain(&store, "rows"), AtomicBool::new(false));
+    let (changed, unchanged) = (AtomicU64::new(0), AtomicU64::new(0));
     rows.put("n", 0_u64.to_be_bytes()).unwrap();
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let mut last = (0, Vec::new());
-            while !done.load(Ordering::Acquire) {
+            let mut look = || {
                 let snapshot = store.snapshot();
                 let generation = snapshot.generation(&rows).unwrap();
                 let value = snapshot.get(&rows, "n").unwrap().unwrap().to_vec();
                 assert_eq!(generation == last.0, value == last.1);
+                let count = if value == last.1 { &unchanged } else { &changed };
+                count.fetch_add(1, Ordering::Relaxed);
                 last = (generation, value);
+            };
+            while !done.load(Ordering::Acquire) {
+                look();
             }
+            // Nothing changes between these.
+            look();
+            look();
         });
-        for n in 1..200_u64 {
+        let _done_when_dropped = Done(&done);
+        for n in 1..MAX_CHANGES {
+            if n >= 200 && changed.load(Ordering::Relaxed) >= CHANGES {
+                break;
+            }
             let before = rows.generation().unwrap();
             rows.put("n", n.to_be_bytes()).unwrap();
             assert!(rows.generation().unwrap() > before, "acknowledged, and not to be seen");
         }
-        done.store(true, Ordering::Release);
     });
+    let (changed, unchanged) = (changed.into_inner(), unchanged.into_inner());
+    assert!(changed >= CHANGES && unchanged > 0, "{changed} changes seen, {unchanged} times none");
 }

@@ -13,6 +13,11 @@ const WRITERS: u64 = 3;
 const ROUNDS: u64 = 250;
 const KEYS: u64 = 8;
 
+/// Times that what races the writers is to come round while they write.
+const TIMES: u64 = 5;
+/// Rounds after which writers wait for it no longer.
+const MAX_ROUNDS: u64 = ROUNDS * 20;
+
 /// Sets the flag when dropped, so that readers end however the writers do.
 struct Done<'a>(&'a AtomicBool);
 
@@ -22,14 +27,24 @@ impl Drop for Done<'_> {
     }
 }
 
-/// What one writer does with its own keys of both keyspaces; gives what must be there in the end.
+/// Whether each of these came round often enough.
+fn raced(counts: &[AtomicU64]) -> bool {
+    counts.iter().all(|count| count.load(Ordering::Relaxed) >= TIMES)
+}
+
+/// What one writer does with its own keys of both keyspaces, until what races it came round; gives
+/// what must be there in the end.
 fn write(
     store: &Store,
     spaces: [&Keyspace; 2],
     writer: u64,
+    racing: &[AtomicU64],
 ) -> BTreeMap<(usize, Vec<u8>), Vec<u8>> {
     let (mut random, mut model) = (Random::spread(writer), BTreeMap::new());
-    for _ in 0..ROUNDS {
+    for round in 0..MAX_ROUNDS {
+        if round >= ROUNDS && raced(racing) {
+            break;
+        }
         let mut batch = store.batch();
         for _ in 0..=random.below(3) {
             let space = random.pick(&[0, 1]);
@@ -61,11 +76,14 @@ fn reclaiming_races_deletes_overwrites_shared_values_and_snapshots() {
     let shared = KeyspaceOptions::default().deduplicated();
     let (k, shared) = (plain(&store, "k"), store.keyspace("shared", shared).unwrap());
     let done = AtomicBool::new(false);
+    let racing: [AtomicU64; 2] = Default::default();
+    let [compactions, snapshots] = &racing;
     let models = thread::scope(|scope| {
         let done_when_dropped = Done(&done);
         scope.spawn(|| {
             while !done.load(Ordering::Acquire) {
                 store.compact().unwrap();
+                compactions.fetch_add(1, Ordering::Relaxed);
             }
         });
         scope.spawn(|| {
@@ -79,14 +97,15 @@ fn reclaiming_races_deletes_overwrites_shared_values_and_snapshots() {
                 for (key, value) in first {
                     assert_eq!(snapshot.get(&k, key).unwrap().unwrap(), value);
                 }
+                snapshots.fetch_add(1, Ordering::Relaxed);
             }
         });
         let spaces = [&k, &shared];
         let writers: Vec<_> = (0..WRITERS)
             .map(|writer| {
                 scope.spawn({
-                    let store = &store;
-                    move || write(store, spaces, writer)
+                    let (store, racing) = (&store, &racing);
+                    move || write(store, spaces, writer, racing)
                 })
             })
             .collect();
@@ -94,6 +113,7 @@ fn reclaiming_races_deletes_overwrites_shared_values_and_snapshots() {
         drop(done_when_dropped);
         models
     });
+    assert!(raced(&racing), "compactions and snapshots while others write: {racing:?}");
     let compare = |store: &Store| {
         let spaces = [plain(store, "k"), plain(store, "shared")];
         let expected = models.iter().flatten();
@@ -130,8 +150,10 @@ fn a_reader_sees_no_older_value_than_it_was_told_of_and_no_half_of_a_batch() {
     let store = builder.verification(Verification::Always).open().unwrap();
     let (a, b) = (plain(&store, "a"), plain(&store, "b"));
     let (acknowledged, done) = (AtomicU64::new(0), AtomicBool::new(false));
+    // Batches that each reader saw first.
+    let seen: [AtomicU64; 3] = Default::default();
     thread::scope(|scope| {
-        for reader in 0..3_u64 {
+        for (reader, seen) in seen.iter().enumerate() {
             let (store, a, b, acknowledged, done) = (&store, &a, &b, &acknowledged, &done);
             scope.spawn(move || {
                 let mut last = 0;
@@ -142,6 +164,7 @@ fn a_reader_sees_no_older_value_than_it_was_told_of_and_no_half_of_a_batch() {
                     let other = round_of(second.get("key").unwrap());
                     assert!(one >= known, "{known} was acknowledged or seen, {one} is read");
                     assert!(other >= one, "half of batch {one}: the other key shows {other}");
+                    seen.fetch_add(u64::from(other > last), Ordering::Relaxed);
                     last = other;
                     if reader == 2 {
                         let snapshot = store.snapshot();
@@ -153,7 +176,11 @@ fn a_reader_sees_no_older_value_than_it_was_told_of_and_no_half_of_a_batch() {
             });
         }
         let _done_when_dropped = Done(&done);
-        for round in 1..=ROUNDS * 4 {
+        for round in 1..=MAX_ROUNDS {
+            let hits = store.stats().pointer_hits;
+            if round > ROUNDS * 4 && raced(&seen) && hits >= TIMES {
+                break;
+            }
             let mut batch = store.batch();
             batch.put(&a, "key", value_of(round));
             batch.put(&b, "key", value_of(round));
@@ -167,6 +194,28 @@ fn a_reader_sees_no_older_value_than_it_was_told_of_and_no_half_of_a_batch() {
     assert!(raced(&seen), "batches seen while others are written: {seen:?}");
     assert!(store.stats().pointer_hits >= TIMES, "{:?}", store.stats());
     assert!(store.check().unwrap().is_clean());
+}
+
+#[test]
+fn places_of_values_count_as_found_only_while_they_hold() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let k = plain(&store, "k");
+    let counts_after = |round| {
+        assert_eq!(round_of(k.get("key").unwrap()), round);
+        let stats = store.stats();
+        (stats.pointer_hits, stats.pointer_misses)
+    };
+    k.put("key", value_of(1)).unwrap();
+    assert_eq!(counts_after(1), (0, 1));
+    assert_eq!(counts_after(1), (1, 1));
+    k.put("key", value_of(2)).unwrap();
+    assert_eq!(counts_after(2), (1, 2), "the place known is that of the value before");
+    assert_eq!(counts_after(2), (2, 2));
+    store.compact().unwrap();
+    assert_eq!(store.stats().records_moved, 1);
+    assert_eq!(counts_after(2), (2, 3), "the value is not any more where it was");
+    assert_eq!(counts_after(2), (3, 3));
 }
 
 /// Values put, deleted and put again as fast as can be, so that orphans come and go.
@@ -196,25 +245,3 @@ fn a_shared_value_is_there_as_long_as_anybody_refers_to_it() {
     store.compact().unwrap();
     assert!(store.check().unwrap().is_clean());
 }
-#[test]
-fn places_of_values_count_as_found_only_while_they_hold() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(dir.path()).unwrap();
-    let k = plain(&store, "k");
-    let counts_after = |round| {
-        assert_eq!(round_of(k.get("key").unwrap()), round);
-        let stats = store.stats();
-        (stats.pointer_hits, stats.pointer_misses)
-    };
-    k.put("key", value_of(1)).unwrap();
-    assert_eq!(counts_after(1), (0, 1));
-    assert_eq!(counts_after(1), (1, 1));
-    k.put("key", value_of(2)).unwrap();
-    assert_eq!(counts_after(2), (1, 2), "the place known is that of the value before");
-    assert_eq!(counts_after(2), (2, 2));
-    store.compact().unwrap();
-    assert_eq!(store.stats().records_moved, 1);
-    assert_eq!(counts_after(2), (2, 3), "the value is not any more where it was");
-    assert_eq!(counts_after(2), (3, 3));
-}
-
