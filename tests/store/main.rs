@@ -10,6 +10,7 @@ mod crash_chains;
 mod damage;
 mod dictionaries;
 mod failing_disk;
+mod flipped_bytes;
 mod formats;
 mod full_disk;
 mod generations;
