@@ -1,5 +1,6 @@
-//! Power fails at every call of random workloads: everything acknowledged is there, batches are
-//! whole or absent, nothing deleted comes back, and the counters equal a recount.
+//! Power fails at calls all over random workloads, or at each of their calls: everything
+//! acknowledged is there, batches are whole or absent, nothing deleted comes back, and the counters
+//! equal a recount.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -23,8 +24,8 @@ fn cut_off(seed: u64, call: u64) -> (Run, bool) {
     (run.with_disk(image), struck)
 }
 
-/// Gives the number of calls at which power failed.
-fn every_call(seed: u64, stride: u64) -> u64 {
+/// Loses power at every `stride`-th call; gives the number of calls at which it failed.
+fn all_over(seed: u64, stride: u64) -> u64 {
     let mut whole = Run::on(SimVfs::default());
     whole.work(seed).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
     whole.verify_backups(&format!("seed {seed}"));
@@ -47,7 +48,7 @@ fn every_call(seed: u64, stride: u64) -> u64 {
 }
 
 #[test]
-fn power_loss_at_every_call_keeps_what_was_acknowledged() {
+fn power_loss_anywhere_in_a_workload_keeps_what_was_acknowledged() {
     let wanted = std::env::var("GRISTMILL_POWER_SEEDS").ok().map(|text| text.parse().unwrap());
     let (seeds, stride) = wanted.map_or((SEEDS, STRIDE), |seeds| (seeds, 1));
     let (next, cuts) = (AtomicU64::new(0), AtomicU64::new(0));
@@ -61,7 +62,7 @@ fn power_loss_at_every_call_keeps_what_was_acknowledged() {
                     if seed >= seeds {
                         break;
                     }
-                    cuts.fetch_add(every_call(first + seed, stride), Ordering::Relaxed);
+                    cuts.fetch_add(all_over(first + seed, stride), Ordering::Relaxed);
                 }
             });
         }
