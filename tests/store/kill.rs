@@ -17,7 +17,7 @@ use gristmill::store::{
 use crate::{MINUTE, Random, noise, plain};
 use points::{KillingVfs, POINTS};
 
-/// Rounds unless `GRISTMILL_KILL_ROUNDS` says otherwise.
+/// Rounds unless `GRISTMILL_KILL_ROUNDS` says otherwise. `GRISTMILL_KILL_SEED` says which.
 const ROUNDS: u64 = 20;
 /// Keys that the child writes in turn.
 const KEYS: u64 = 64;
@@ -174,7 +174,11 @@ fn killed_again_and_again_it_keeps_what_it_acknowledged() {
     let rounds = std::env::var("GRISTMILL_KILL_ROUNDS");
     let rounds = rounds.map_or(ROUNDS, |text| text.parse().unwrap());
     let dir = tempfile::tempdir().unwrap();
-    let mut random = Random(std::process::id().into());
+    let seed = std::env::var("GRISTMILL_KILL_SEED")
+        .map_or_else(|_unset| std::process::id().into(), |text| text.parse().unwrap());
+    // Shown only when the test fails.
+    println!("GRISTMILL_KILL_SEED={seed}");
+    let mut random = Random::spread(seed);
     let mut known = 0;
     for round in 0..rounds {
         let kind = random.pick(&POINTS);
