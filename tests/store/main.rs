@@ -17,6 +17,7 @@ mod generations;
 mod kill;
 mod lasting_harm;
 mod leaving_a_full_disk;
+mod many_keys;
 mod model;
 mod opening;
 mod oracle;
