@@ -26,10 +26,25 @@ pub fn store_directory(data: &[u8]) {
         1 => changed(&samples().0, rest),
         _ => changed(&samples().1, rest),
     };
+    examine(&vfs);
+}
+
+fn examine(vfs: &SimVfs) {
     // Without this `redb` trusts its file.
-    let builder = on_disk(&vfs, DIR, &clock()).verify_index(true);
+    let builder = on_disk(vfs, DIR, &clock()).verify_index(true);
     let result = Opened::open(builder).and_then(|opened| read_all(&opened));
-    assert!(!matches!(result, Err(StoreError::Panicked { .. })), "a thread of the store panicked");
+    assert!(!result.is_err_and(|error| tells_of_panic(&error)), "a thread of the store panicked");
+}
+
+/// Whether a thread of the store has panicked, as far as an error says what it stems from.
+fn tells_of_panic(error: &StoreError) -> bool {
+    match error {
+        StoreError::Panicked { .. } => true,
+        StoreError::Poisoned { source, .. } | StoreError::Refused { source, .. } => {
+            tells_of_panic(source)
+        }
+        _ => false,
+    }
 }
 
 fn read_all(opened: &Opened) -> Result<(), StoreError> {
@@ -99,4 +114,20 @@ fn planted(files: impl Iterator<Item = (PathBuf, Vec<u8>)>) -> SimVfs {
         vfs.plant(&path, &bytes);
     }
     vfs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::store_twins::sim::{Call, Which};
+    use super::*;
+
+    #[test]
+    fn a_panic_of_a_thread_in_the_background_is_noticed() {
+        let vfs = planted(samples().0.clone().into_iter());
+        examine(&vfs);
+        // The keeper writes the index file anew, under another name.
+        vfs.before(Which::Only(Call::Rename), 1, || panic!("on purpose"));
+        let examined = std::panic::AssertUnwindSafe(|| examine(&vfs));
+        assert!(std::panic::catch_unwind(examined).is_err());
+    }
 }
