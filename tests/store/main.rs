@@ -2,6 +2,7 @@
 //! that fails, tears writes and loses power.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "test code fails by panicking")]
 
+mod background;
 mod backups;
 mod basics;
 mod closing;
@@ -35,6 +36,15 @@ use gristmill::store::{Keyspace, KeyspaceOptions, Store};
 
 /// Long enough for any machine.
 const MINUTE: std::time::Duration = std::time::Duration::from_mins(1);
+
+/// Waits until this is so.
+fn eventually(what: &str, condition: impl Fn() -> bool) {
+    let deadline = std::time::Instant::now() + MINUTE;
+    while !condition() {
+        assert!(std::time::Instant::now() < deadline, "not reached: {what}");
+        std::thread::park_timeout(std::time::Duration::from_millis(1));
+    }
+}
 
 /// The keyspace with this name and the default options.
 fn plain(store: &Store, name: &str) -> Keyspace {
