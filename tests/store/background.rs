@@ -1,11 +1,13 @@
-//! What a store does by itself, on its pool.
+//! What a store does by itself, on its pool; who writes faster than that is slowed down.
 
 use std::path::Path;
+use std::sync::mpsc;
 
-use gristmill::pool::Pool;
-use gristmill::store::Store;
+use gristmill::pool::{Pool, Priority};
+use gristmill::store::{Keyspace, Store};
 
-use crate::{eventually, noise, plain};
+use crate::sim::SimVfs;
+use crate::{MINUTE, eventually, noise, plain};
 
 /// Number of segment files in a directory.
 fn segment_files(dir: &Path) -> u64 {
@@ -45,4 +47,42 @@ fn overwriting_alone_has_segments_emptied_and_removed() {
     }
     assert_eq!(k.len().unwrap(), u64::from(ROUNDS + KEYS));
     assert!(store.check().unwrap().is_clean());
+}
+
+/// Puts large values under one key, each beside one of those that stay.
+fn overwrite(k: &Keyspace, rounds: std::ops::Range<u32>) {
+    for round in rounds {
+        k.put(round.to_be_bytes(), noise(round.into(), 3000)).unwrap();
+        k.put("same", noise(round.into(), 30_000)).unwrap();
+    }
+}
+
+#[test]
+fn writers_are_slowed_down_while_reclaiming_lags_behind_and_only_then() {
+    let (vfs, pool) = (SimVfs::default(), Pool::builder().max(1).build().unwrap());
+    let builder = crate::oracle::on_disk(&vfs, "/sim", &crate::oracle::clock());
+    let store = builder.pool(pool.clone()).open().unwrap();
+    let k = plain(&store, "k");
+    // The pool's only thread has no time for the store.
+    let (release, released) = mpsc::channel::<()>();
+    let busy = pool.spawn(Priority::Normal, move || released.recv_timeout(MINUTE));
+    overwrite(&k, 0..30);
+    // The next checkpoint may give all of it back.
+    assert_eq!(store.stats().slowed_batches, 0);
+    assert!(store.check().unwrap().is_clean());
+    // It has not, which the next batch finds, and those after it wait.
+    overwrite(&k, 30..33);
+    let stats = store.stats();
+    assert_eq!((stats.slowed_batches, stats.bytes_moved), (5, 0));
+
+    drop(release);
+    drop(busy.join_timeout(MINUTE).expect("it was told to end"));
+    // Runs when the pool's only thread has done what came before.
+    let behind = pool.spawn(Priority::Low, || ());
+    behind.join_timeout(MINUTE).expect("reclaiming comes to an end").unwrap();
+    let stats = store.stats();
+    assert!(stats.bytes_moved > 20 * 3000, "{stats:?}");
+    overwrite(&k, 33..34);
+    assert_eq!(store.stats().slowed_batches, stats.slowed_batches);
+    assert_eq!(k.len().unwrap(), 35);
 }

@@ -506,3 +506,6 @@ impl Queue {
         StoreError::Timeout { action, path: self.dir.clone(), waited }
     }
 }
+
+#[cfg(test)]
+mod tests;
