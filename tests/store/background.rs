@@ -2,9 +2,10 @@
 
 use std::path::Path;
 use std::sync::mpsc;
+use std::time::Duration;
 
-use gristmill::pool::{Pool, Priority};
-use gristmill::store::{Keyspace, Store};
+use gristmill::pool::{Pool, Priority, TaskStatus};
+use gristmill::store::{Keyspace, PutOptions, Store};
 
 use crate::sim::SimVfs;
 use crate::{MINUTE, eventually, noise, plain};
@@ -85,4 +86,60 @@ fn writers_are_slowed_down_while_reclaiming_lags_behind_and_only_then() {
     overwrite(&k, 33..34);
     assert_eq!(store.stats().slowed_batches, stats.slowed_batches);
     assert_eq!(k.len().unwrap(), 35);
+}
+
+const HOUR: Duration = Duration::from_hours(1);
+
+/// Puts more that expires after an hour than is removed in one batch, and one value that does not.
+fn put_what_expires(store: &Store) {
+    let (k, mut batch) = (plain(store, "k"), store.batch());
+    for number in 0..1500_u32 {
+        let value = noise(number.into(), 300);
+        batch.put_with(&k, number.to_be_bytes(), value, PutOptions::ttl(HOUR));
+    }
+    batch.put(&k, "for ever", noise(1, 300));
+    batch.commit().unwrap();
+}
+
+/// Waits until one value is left in the log; it is there, and there is nothing more to remove.
+fn all_but_one_are_removed(store: &Store) {
+    eventually("what has expired is removed", || store.stats().live_bytes < 1000);
+    assert!(store.stats().live_bytes > 300);
+    let k = plain(store, "k");
+    assert_eq!(k.get("for ever").unwrap().unwrap(), noise(1, 300));
+    assert_eq!(k.len().unwrap(), 1);
+    assert_eq!(store.compact().unwrap().expired, 0);
+    assert!(store.check().unwrap().is_clean());
+}
+
+#[test]
+fn what_has_expired_is_removed_when_its_time_has_come() {
+    let (dir, clock) = (tempfile::tempdir().unwrap(), crate::oracle::clock());
+    let pool = Pool::builder().max(1).clock(clock.clone()).build().unwrap();
+    let builder = Store::builder(dir.path()).clock(clock.clone()).pool(pool.clone());
+    let store = builder.open().unwrap();
+    put_what_expires(&store);
+    // Once it has found nothing, it waits for its next turn.
+    let waits = |name| {
+        let tasks = pool.tasks();
+        tasks.iter().any(|task| task.name == name && task.status == TaskStatus::Delayed)
+    };
+    eventually("it was looked at once", || waits("store-expire"));
+    assert!(store.stats().live_bytes > 1500 * 300);
+    // A task that is due soon makes the pool look at the clock all the time.
+    let _soon = pool.spawn_after(Duration::from_millis(1), Priority::Low, || ());
+    clock.advance(HOUR);
+    all_but_one_are_removed(&store);
+}
+
+#[test]
+fn what_expired_while_the_store_was_closed_is_removed_after_the_next_opening() {
+    let (dir, clock) = (tempfile::tempdir().unwrap(), crate::oracle::clock());
+    let open = || Store::builder(dir.path()).clock(clock.clone()).open().unwrap();
+    let store = open();
+    put_what_expires(&store);
+    store.close(MINUTE).unwrap();
+    drop(store);
+    clock.advance(HOUR);
+    all_but_one_are_removed(&open());
 }
