@@ -1,7 +1,7 @@
 //! What is written is read back: small, large, compressed, in order, after reopening.
 
 use gristmill::store::{
-    Compression, Direction, Keyspace, KeyspaceOptions, ReadMode, Store, StoreError,
+    Compression, Direction, Keyspace, KeyspaceOptions, PutOptions, ReadMode, Store, StoreError,
 };
 
 use crate::{MINUTE, noise, plain};
@@ -43,6 +43,38 @@ fn values_of_all_sizes_come_back_in_both_read_modes_and_after_reopening() {
         assert!(report.is_clean(), "{report:?}");
         assert_eq!(report.keys, 16);
     }
+}
+
+#[test]
+fn a_value_may_be_compressed_otherwise_than_its_keyspace_says() {
+    let (dir, text) = (tempfile::tempdir().unwrap(), "ab".repeat(5000));
+    let store = Store::open(dir.path()).unwrap();
+    let zstd = Compression::Zstd(3);
+    let (raw, packed) = (
+        plain(&store, "raw"),
+        store.keyspace("packed", KeyspaceOptions::compressed(zstd)).unwrap(),
+    );
+    let compressed = |with| PutOptions::default().compressed(with);
+    for (keyspace, options, small) in [
+        (&raw, PutOptions::default(), false),
+        (&raw, compressed(zstd), true),
+        (&raw, compressed(Compression::None), false),
+        (&packed, PutOptions::default(), true),
+        (&packed, compressed(zstd), true),
+        (&packed, compressed(Compression::None), false),
+    ] {
+        let what = format!("{options:?} in {:?}", keyspace.name());
+        let before = store.stats().live_bytes;
+        keyspace.put_with(&what, &text, options).unwrap();
+        let taken = store.stats().live_bytes - before;
+        let expected = if small { 40..200 } else { 10_000..10_100 };
+        assert!(expected.contains(&taken), "{what}: {taken} bytes");
+        let value = keyspace.get(&what).unwrap().unwrap();
+        assert_eq!(*value, *text.as_bytes(), "{what}");
+        // What is not compressed is read in place.
+        assert_eq!(value.is_mapped(), !small, "{what}");
+    }
+    assert!(store.check().unwrap().is_clean());
 }
 
 #[test]
