@@ -5,6 +5,7 @@
 mod background;
 mod backups;
 mod basics;
+mod bulk_loads;
 mod closing;
 mod concurrency;
 mod crash_chains;
