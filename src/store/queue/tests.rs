@@ -58,3 +58,65 @@ fn callers_wait_while_reclaiming_lags_and_the_store_itself_does_not() {
     queue.submit(batch(1), Submitter::Buffered).unwrap();
     assert_eq!(queue.slowed(), slowed);
 }
+
+#[test]
+fn a_caller_that_finds_the_queue_full_waits_until_there_is_room() {
+    let queue = queue(100);
+    queue.submit(batch(60), Submitter::Buffered).unwrap();
+    queue.submit(batch(40), Submitter::Buffered).unwrap();
+    // The store itself does not wait.
+    queue.submit(batch(5), Submitter::Internal).unwrap();
+    thread::scope(|scope| {
+        for by in [Submitter::Buffered, Submitter::Sync] {
+            let queue = &queue;
+            scope.spawn(move || queue.submit(batch(30), by).unwrap());
+        }
+        wait_for_blocked(&queue, 2);
+        let taken = queue.take(1).unwrap();
+        assert_eq!((taken.last, taken.bytes), (1, 60));
+        // What is being written takes room until it is done.
+        wait_for_blocked(&queue, 2);
+        queue.complete(taken.last, taken.bytes);
+        wait_for_blocked(&queue, 1);
+        assert_eq!(queue.held_bytes(), 75);
+        let taken = queue.take(1).unwrap();
+        queue.complete(taken.last, taken.bytes);
+    });
+    assert_eq!(queue.held_bytes(), 65);
+}
+
+#[test]
+fn a_batch_larger_than_the_queue_goes_in_alone() {
+    let queue = queue(100);
+    assert_eq!(queue.submit(batch(1000), Submitter::Buffered).unwrap(), 1);
+    thread::scope(|scope| {
+        scope.spawn(|| queue.submit(batch(1), Submitter::Buffered).unwrap());
+        wait_for_blocked(&queue, 1);
+        let taken = queue.take(1).unwrap();
+        queue.complete(taken.last, taken.bytes);
+    });
+    assert_eq!((queue.held_bytes(), queue.newest()), (1, 2));
+}
+
+#[test]
+fn the_end_of_the_queue_is_told_to_who_waits_for_room() {
+    for failed in [true, false] {
+        let queue = queue(100);
+        queue.submit(batch(100), Submitter::Buffered).unwrap();
+        let result = thread::scope(|scope| {
+            let waiting = scope.spawn(|| queue.submit(batch(1), Submitter::Buffered));
+            wait_for_blocked(&queue, 1);
+            if failed {
+                queue.fail_all();
+            } else {
+                queue.close();
+            }
+            waiting.join().unwrap()
+        });
+        match result.unwrap_err() {
+            StoreError::Poisoned { .. } => assert!(failed),
+            StoreError::Closed { .. } => assert!(!failed),
+            error => panic!("{error}"),
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! While a flush is held up: who waits, with whom the next group is shared, and for how long.
+
+use std::thread;
+
+use gristmill::store::{Batch, Keyspace, Store, StoreBuilder};
+
+use crate::gate::Gate;
+use crate::oracle::{clock, on_disk};
+use crate::sim::{SimVfs, Which};
+use crate::{noise, plain};
+
+const LENGTH: usize = 10_000;
+
+/// Settings for segments that hold all that a test puts.
+fn builder(vfs: &SimVfs) -> StoreBuilder {
+    on_disk(vfs, "/sim", &clock()).segment_bytes(4 << 20)
+}
+
+fn batch(store: &Store, k: &Keyspace, number: u64) -> Batch {
+    let mut batch = store.batch();
+    batch.put(k, number.to_be_bytes(), noise(number, LENGTH));
+    batch
+}
+
+/// Holds up the flush of the next group; its write comes first.
+fn hold_flush(vfs: &SimVfs) -> Gate {
+    Gate::before(vfs, Which::Named("00000001.segment"), 2)
+}
+
+/// Commits batch 0, whose flush is held up, and gives what holds it.
+fn held(vfs: &SimVfs, store: &Store, k: &Keyspace) -> Gate {
+    let gate = hold_flush(vfs);
+    batch(store, k, 0).commit_buffered().unwrap();
+    gate.wait();
+    gate
+}
+
+/// Groups and batches since then.
+fn written(store: &Store, before: (u64, u64)) -> (u64, u64) {
+    let stats = store.stats();
+    assert_eq!(stats.flushes, stats.groups);
+    (stats.groups - before.0, stats.batches - before.1)
+}
+
+#[test]
+fn a_group_has_all_that_came_during_the_last_flush_up_to_its_limit() {
+    // Two batches of 10,000 bytes each fit, three do not; one that is larger goes alone.
+    for (limit, groups) in [(8 << 20, 1), (25_000, 4), (5000, 8), (1, 8)] {
+        let vfs = SimVfs::default();
+        let store = builder(&vfs).max_group_bytes(limit).open().unwrap();
+        let k = plain(&store, "k");
+        let gate = held(&vfs, &store, &k);
+        let before = (store.stats().groups, store.stats().batches);
+        let tickets: Vec<_> =
+            (1..=8).map(|number| batch(&store, &k, number).commit_buffered().unwrap()).collect();
+        assert!(!tickets.iter().any(gristmill::store::Ticket::is_done));
+        gate.open();
+        store.flush().unwrap();
+        assert!(tickets.iter().all(gristmill::store::Ticket::is_done));
+        // And the one that was held up.
+        assert_eq!(written(&store, before), (groups + 1, 9), "limit {limit}");
+        assert_eq!(k.len().unwrap(), 9);
+    }
+}
+
+#[test]
+fn a_full_queue_holds_callers_up_until_something_of_it_is_written() {
+    const CALLERS: u64 = 4;
+    let vfs = SimVfs::default();
+    // Room for one of them, and for another half.
+    let limit = LENGTH + LENGTH / 2;
+    let store = builder(&vfs).queue_bytes(limit).open().unwrap();
+    let k = plain(&store, "k");
+    let gate = held(&vfs, &store, &k);
+    thread::scope(|scope| {
+        for caller in 0..CALLERS {
+            let (store, k) = (&store, &k);
+            scope.spawn(move || {
+                for round in 1..=10 {
+                    let batch = batch(store, k, caller * 10 + round);
+                    batch.commit_buffered().unwrap();
+                    assert!(store.stats().queued_bytes <= limit as u64);
+                    assert!(k.contains(0_u64.to_be_bytes()).unwrap(), "the first is not written");
+                }
+            });
+        }
+        gate.open();
+    });
+    store.flush().unwrap();
+    assert_eq!((k.len().unwrap(), store.stats().queued_bytes), (CALLERS * 10 + 1, 0));
+}
