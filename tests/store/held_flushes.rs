@@ -7,7 +7,7 @@ use gristmill::store::{Batch, Keyspace, Store, StoreBuilder};
 use crate::gate::Gate;
 use crate::oracle::{clock, on_disk};
 use crate::sim::{SimVfs, Which};
-use crate::{noise, plain};
+use crate::{eventually, noise, plain};
 
 const LENGTH: usize = 10_000;
 
@@ -60,6 +60,34 @@ fn a_group_has_all_that_came_during_the_last_flush_up_to_its_limit() {
         // And the one that was held up.
         assert_eq!(written(&store, before), (groups + 1, 9), "limit {limit}");
         assert_eq!(k.len().unwrap(), 9);
+    }
+}
+
+#[test]
+fn callers_that_wait_behind_a_flush_are_answered_by_the_next_one_together() {
+    const CALLERS: u64 = 12;
+    let vfs = SimVfs::default();
+    let store = builder(&vfs).open().unwrap();
+    let k = plain(&store, "k");
+    let before = (store.stats().groups, store.stats().batches);
+    thread::scope(|scope| {
+        let gate = hold_flush(&vfs);
+        let (store, k) = (&store, &k);
+        // The first one leads, and is held up.
+        for caller in 0..=CALLERS {
+            scope.spawn(move || batch(store, k, caller).commit().unwrap());
+            if caller == 0 {
+                gate.wait();
+            }
+        }
+        let all = (CALLERS + 1) * batch(store, k, 0).encoded_len() as u64;
+        eventually("all wait", || store.stats().queued_bytes == all);
+        assert!(k.is_empty().unwrap());
+        gate.open();
+    });
+    assert_eq!(written(&store, before), (2, CALLERS + 1));
+    for caller in 0..=CALLERS {
+        assert_eq!(k.get(caller.to_be_bytes()).unwrap().unwrap(), noise(caller, LENGTH));
     }
 }
 
