@@ -375,3 +375,35 @@ impl Ticket {
         self.shared.queue.is_applied(self.number)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{KeyspaceOptions, Store};
+
+    #[test]
+    fn a_batch_that_would_be_too_large_is_refused_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let keyspace = store.keyspace("k", KeyspaceOptions::default()).unwrap();
+        let mut batch = store.batch();
+        batch.put(&keyspace, "good", "x");
+        // So much that a value of 8 bytes and its key just fit. Nothing of it is ever touched.
+        let taken = OP_HEAD_BYTES + OP_EXTRA_MAX + 3 + RECORD_HEADER_BYTES + 8;
+        let room = MAX_BATCH_BYTES - taken - batch.encoded.ops.len();
+        batch.encoded.records = vec![0; room];
+        batch.admit(&keyspace, b"key", 8).unwrap();
+        for (key, value) in [(&b"key"[..], 9), (b"key4", 8), (b"key", MAX_VALUE_BYTES)] {
+            let error = batch.admit(&keyspace, key, value).unwrap_err();
+            let StoreError::BatchTooLarge { length, limit } = error else { panic!("{error}") };
+            assert!(length > limit && limit == MAX_BATCH_BYTES);
+        }
+        batch.put(&keyspace, "key", [0; 9]);
+        // It stays so, whatever comes after it.
+        batch.encoded.records = Vec::new();
+        batch.delete(&keyspace, "k");
+        let error = batch.commit().unwrap_err();
+        assert!(matches!(error, StoreError::BatchTooLarge { .. }), "{error}");
+        assert!(keyspace.is_empty().unwrap());
+    }
+}

@@ -233,6 +233,46 @@ fn what_does_not_fit_is_refused_and_nothing_of_its_batch_is_written() {
 }
 
 #[test]
+fn a_value_beyond_the_limit_is_refused() {
+    const LIMIT: usize = 256 << 20;
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let shared = KeyspaceOptions::compressed(Compression::Zstd(1)).deduplicated();
+    for keyspace in [plain(&store, "k"), store.keyspace("shared", shared).unwrap()] {
+        keyspace.put("key", "x").unwrap();
+        // Nothing of it is ever touched.
+        let error = keyspace.put("key", vec![0; LIMIT + 1]).unwrap_err();
+        let StoreError::ValueTooLarge { keyspace: name, length, limit } = &error else {
+            panic!("{error}")
+        };
+        assert_eq!((name.as_str(), *length, *limit), (keyspace.name(), LIMIT + 1, LIMIT));
+        assert_eq!(keyspace.get("key").unwrap().unwrap(), b"x");
+    }
+}
+
+#[test]
+fn the_name_of_a_keyspace_has_1_to_255_bytes() {
+    let dir = tempfile::tempdir().unwrap();
+    let names = ["k".to_owned(), "n".repeat(255), "ü".repeat(127)];
+    let store = Store::open(dir.path()).unwrap();
+    for name in &names {
+        plain(&store, name).put("name", name).unwrap();
+    }
+    for name in [String::new(), "n".repeat(256), "ü".repeat(128), "n".repeat(70_000)] {
+        let error = store.keyspace(&name, KeyspaceOptions::default()).unwrap_err();
+        let StoreError::KeyspaceName { name: told, limit: 255 } = &error else { panic!("{error}") };
+        assert_eq!(*told, name);
+    }
+    store.close(MINUTE).unwrap();
+    drop(store);
+    let store = Store::open(dir.path()).unwrap();
+    assert_eq!(store.stats().keys.len(), names.len());
+    for name in &names {
+        assert_eq!(*plain(&store, name).get("name").unwrap().unwrap(), *name.as_bytes());
+    }
+}
+
+#[test]
 fn values_larger_than_a_segment_and_many_segments_work_and_are_cut_at_close() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::builder(dir.path()).segment_bytes(64 << 10).open().unwrap();

@@ -1,13 +1,14 @@
 //! While a flush is held up: who waits, with whom the next group is shared, and for how long.
 
 use std::thread;
+use std::time::Duration;
 
-use gristmill::store::{Batch, Keyspace, Store, StoreBuilder};
+use gristmill::store::{Batch, Keyspace, Store, StoreBuilder, StoreError};
 
 use crate::gate::Gate;
 use crate::oracle::{clock, on_disk};
 use crate::sim::{SimVfs, Which};
-use crate::{eventually, noise, plain};
+use crate::{MINUTE, eventually, noise, plain};
 
 const LENGTH: usize = 10_000;
 
@@ -116,4 +117,58 @@ fn a_full_queue_holds_callers_up_until_something_of_it_is_written() {
     });
     store.flush().unwrap();
     assert_eq!((k.len().unwrap(), store.stats().queued_bytes), (CALLERS * 10 + 1, 0));
+}
+
+#[test]
+fn a_ticket_gives_up_at_its_deadline_and_may_be_asked_again() {
+    let vfs = SimVfs::default();
+    let store = builder(&vfs).open().unwrap();
+    let k = plain(&store, "k");
+    let gate = hold_flush(&vfs);
+    let ticket = batch(&store, &k, 0).commit_buffered().unwrap();
+    for waited in [Duration::ZERO, Duration::from_millis(1)] {
+        // It hurries the batch up, which comes no further than to its flush.
+        let error = ticket.wait(waited).unwrap_err();
+        let StoreError::Timeout { action, path, waited: told } = &error else { panic!("{error}") };
+        assert_eq!((*action, path.to_str(), *told), ("wait for a batch", Some("/sim"), waited));
+        assert_eq!(
+            error.to_string(),
+            format!("{action} in store /sim was not done after {waited:?}")
+        );
+        assert!(!ticket.is_done() && k.is_empty().unwrap());
+    }
+    gate.wait();
+    gate.open();
+    ticket.wait(MINUTE).unwrap();
+    assert!(ticket.is_done());
+    assert_eq!(k.get(0_u64.to_be_bytes()).unwrap().unwrap(), noise(0, LENGTH));
+}
+
+#[test]
+fn a_close_gives_up_at_its_deadline_and_goes_on_in_the_background() {
+    let vfs = SimVfs::default();
+    let store = builder(&vfs).open().unwrap();
+    let k = plain(&store, "k");
+    let gate = held(&vfs, &store, &k);
+    let ticket = batch(&store, &k, 1).commit_buffered().unwrap();
+    for waited in [Duration::ZERO, Duration::from_millis(1)] {
+        let error = store.close(waited).unwrap_err();
+        let StoreError::Timeout { action: "close", waited: told, .. } = &error else {
+            panic!("{error}")
+        };
+        assert_eq!(*told, waited);
+    }
+    // Nothing more is taken, and the directory is not free.
+    assert!(matches!(k.put("late", "x"), Err(StoreError::Closed { .. })));
+    assert!(matches!(builder(&vfs).open(), Err(StoreError::InUse { .. })));
+    gate.open();
+    // What was queued before is written.
+    ticket.wait(MINUTE).unwrap();
+    store.close(MINUTE).unwrap();
+    let store = builder(&vfs).open().unwrap();
+    let k = plain(&store, "k");
+    for number in [0, 1_u64] {
+        assert_eq!(k.get(number.to_be_bytes()).unwrap().unwrap(), noise(number, LENGTH));
+    }
+    assert_eq!(k.len().unwrap(), 2);
 }
