@@ -212,6 +212,7 @@ fn collect(
     broken: &mut Broken,
 ) -> Result<(), StoreError> {
     loop {
+        let start = scan.offset;
         match scan.group()? {
             Ok(group) if group.sequence < *expected => {
                 let reason = "a group has the sequence of one before it";
@@ -224,6 +225,8 @@ fn collect(
                 tail.groups.push(Span { sequence, start, closing, end });
             }
             Ok(group) => return check_gap(scan.path, &group, *expected, broken),
+            // Nothing was written here: the log goes on in the next segment, or ends.
+            Err(_) if holds_zeros_from(scan.file, scan.path, start, scan.end)? => return Ok(()),
             Err(damage) => {
                 broken.get_or_insert((scan.path.to_path_buf(), scan.offset, damage));
                 return look_behind(scan, *expected, broken);
