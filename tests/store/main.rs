@@ -10,6 +10,7 @@ mod closing;
 mod concurrency;
 mod crash_chains;
 mod damage;
+mod damage_across_segments;
 mod dictionaries;
 mod failing_disk;
 mod flipped_bytes;
