@@ -115,6 +115,42 @@ fn a_snapshot_keeps_what_several_checkpoints_retired() {
     }
 }
 
+/// A value that is read in place needs its segment, whatever becomes of its key.
+#[test]
+fn a_kept_value_keeps_the_file_of_its_segment_until_it_is_dropped() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::builder(dir.path()).segment_bytes(64 << 10).open().unwrap();
+    let k = plain(&store, "k");
+    for key in ["deleted", "overwritten", "moved"] {
+        k.put(key, noise(1, 9000)).unwrap();
+    }
+    let file = dir.path().join("00000001.segment");
+    let values: Vec<_> = ["deleted", "overwritten", "moved"]
+        .map(|key| k.get(key).unwrap().unwrap())
+        .into_iter()
+        .flat_map(|value| [value.clone(), value])
+        .collect();
+    assert!(values.iter().all(gristmill::store::Value::is_mapped));
+    k.delete("deleted").unwrap();
+    k.put("overwritten", noise(2, 9000)).unwrap();
+    compact(&store);
+    // The newest are elsewhere, and the segment is off the books.
+    assert_eq!(k.get("overwritten").unwrap().unwrap(), noise(2, 9000));
+    assert_eq!(k.get("moved").unwrap().unwrap(), noise(1, 9000));
+    assert_eq!((store.stats().segments, store.stats().segments_reclaimed), (1, 0));
+    for value in values {
+        // The keeper removes the files before it takes the next checkpoint.
+        k.put("small", "x").unwrap();
+        assert!(store.check().unwrap().is_clean());
+        assert!(file.exists(), "it is still read");
+        assert_eq!(value, noise(1, 9000));
+    }
+    k.put("small", "y").unwrap();
+    assert!(store.check().unwrap().is_clean());
+    assert!(!file.exists());
+    assert_eq!(store.stats().segments_reclaimed, 1);
+}
+
 /// What surrounds small values in the log is never live, whatever is copied where.
 #[test]
 fn compacting_many_small_values_ends() {
