@@ -22,6 +22,7 @@ mod held_flushes;
 mod kill;
 mod lasting_harm;
 mod leaving_a_full_disk;
+mod left_over_files;
 mod many_keys;
 mod model;
 mod opening;
