@@ -310,10 +310,10 @@ fn a_cut_index_is_refused() {
     }
 }
 
-type Table<'a> = redb::Table<'a, &'static [u8], &'static [u8]>;
+pub(crate) type Table<'a> = redb::Table<'a, &'static [u8], &'static [u8]>;
 
 /// Changes a table of a closed store's index file.
-fn edit(dir: &Path, name: &str, change: impl FnOnce(&mut Table<'_>)) {
+pub(crate) fn edit(dir: &Path, name: &str, change: impl FnOnce(&mut Table<'_>)) {
     let db = redb::Database::open(dir.join("index.redb")).unwrap();
     let transaction = db.begin_write().unwrap();
     change(&mut transaction.open_table(redb::TableDefinition::new(name)).unwrap());

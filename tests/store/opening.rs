@@ -75,6 +75,40 @@ fn a_segment_of_a_newer_format_is_refused() {
 }
 
 #[test]
+fn an_index_of_a_newer_format_is_refused_and_the_log_left_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    plain(&store, "k").put("a", "b").unwrap();
+    store.close(MINUTE).unwrap();
+    drop(store);
+    let set_format = |format: u32| {
+        crate::damage::edit(dir.path(), "meta", |meta| {
+            let before = meta.insert(b"format".as_slice(), format.to_le_bytes().as_slice());
+            assert!(before.unwrap().is_some());
+        });
+    };
+    let segment = dir.path().join("00000001.segment");
+    let before = fs::read(&segment).unwrap();
+    for newer in [3, u32::MAX] {
+        set_format(newer);
+        // What a newer version would do with it is not known.
+        fs::write(dir.path().join("00000009.segment"), []).unwrap();
+        let error = Store::open(dir.path()).unwrap_err();
+        let StoreError::FormatTooNew { path, found, supported: 2 } = &error else {
+            panic!("{error}")
+        };
+        assert_eq!((path, *found), (&dir.path().join("index.redb"), newer));
+        let text = format!("index.redb has format {newer}, this library reads up to 2");
+        assert!(error.to_string().ends_with(&text), "{error}");
+        assert!(fs::read(&segment).unwrap() == before);
+        assert!(dir.path().join("00000009.segment").exists());
+    }
+    set_format(2);
+    let store = Store::open(dir.path()).unwrap();
+    assert_eq!(plain(&store, "k").get("a").unwrap().unwrap(), b"b");
+}
+
+#[test]
 #[cfg(target_os = "linux")]
 fn a_store_of_many_segments_keeps_few_files_open() {
     let dir = tempfile::tempdir().unwrap();
