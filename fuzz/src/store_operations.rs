@@ -91,7 +91,7 @@ impl Run {
             }
             Err(gristmill::store::StoreError::Refused { .. }) => self.compare(),
             Err(_) => {
-                self.oracle.perhaps = Some(next);
+                self.oracle.perhaps = vec![next];
                 self.opened = None;
                 self.snapshot = None;
             }

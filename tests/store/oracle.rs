@@ -55,27 +55,29 @@ impl Model {
     }
 }
 
-/// All acknowledged batches, the one whose fate is open, and the backups that were completed.
+/// All acknowledged batches, those whose fate is open, and the backups that were completed.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Oracle {
     pub(crate) sure: Model,
-    pub(crate) perhaps: Option<Model>,
+    /// After the first of the batches whose fate is open, after the first two of them, and so on.
+    pub(crate) perhaps: Vec<Model>,
     pub(crate) backups: Vec<(PathBuf, Model)>,
 }
 
 impl Oracle {
     /// Whether a store that was cut off may hold this.
     pub(crate) fn allows(&self, found: &Content, now: u64) -> bool {
-        let perhaps = || self.perhaps.as_ref().map(|model| model.visible(now));
-        *found == self.sure.visible(now) || perhaps().as_ref() == Some(found)
+        let mut models = std::iter::once(&self.sure).chain(&self.perhaps);
+        models.any(|model| model.visible(now) == *found)
     }
 
-    /// What was served must stay: settles the batch whose fate was open.
+    /// What was served must stay: settles the batches whose fate was open.
     pub(crate) fn settle(&mut self, found: &Content, now: u64) {
-        if let Some(perhaps) = self.perhaps.take()
-            && *found != self.sure.visible(now)
+        let mut perhaps = std::mem::take(&mut self.perhaps).into_iter();
+        if *found != self.sure.visible(now)
+            && let Some(model) = perhaps.find(|model| model.visible(now) == *found)
         {
-            self.sure = perhaps;
+            self.sure = model;
         }
     }
 }

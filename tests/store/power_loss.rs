@@ -4,8 +4,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::sim::{Fault, SimVfs};
-use crate::workload::Run;
+use crate::gate::Gate;
+use crate::sim::{Fault, Random, SimVfs, Which};
+use crate::workload::{Queued, Run};
 
 /// Workloads unless `GRISTMILL_POWER_SEEDS` says otherwise.
 const SEEDS: u64 = 12;
@@ -70,4 +71,47 @@ fn power_loss_anywhere_in_a_workload_keeps_what_was_acknowledged() {
     let cuts = cuts.into_inner();
     println!("power failed {cuts} times in {seeds} workloads");
     assert!(cuts >= seeds * 5);
+}
+
+/// Batches in one group, in the test below.
+const SHARED: u64 = 5;
+
+/// Queues batches while the flush of one before them is held up, so that they share a group, and
+/// loses power at the `call`-th call from that flush on (1 is the flush itself).
+fn cut_off_in_a_shared_group(seed: u64, call: u64) -> (Run, bool) {
+    let (mut run, mut random) = (Run::on(SimVfs::default()), Random::spread(seed));
+    let opened = run.open().unwrap();
+    let before = opened.store.stats();
+    // The write comes before the flush.
+    let gate = Gate::before(&run.vfs, Which::Named("00000001.segment"), 2);
+    let mut queued = vec![Queued::new(&opened, &mut random).unwrap()];
+    gate.wait();
+    queued.extend((0..SHARED).map(|_| Queued::new(&opened, &mut random).unwrap()));
+    run.vfs.fail(call, Fault::PowerOff);
+    gate.open();
+    let failed = run.answered(queued).is_err();
+    let stats = opened.store.stats();
+    let struck = run.vfs.mend();
+    assert!(struck || !failed, "seed {seed} failed by itself before call {call}");
+    if !failed {
+        assert_eq!(stats.batches - before.batches, SHARED + 1);
+        assert_eq!(stats.groups - before.groups, 2);
+    }
+    let image = run.vfs.power_loss(seed ^ (call << 20));
+    (run.with_disk(image), struck)
+}
+
+/// Each batch is there or not, and none without those before it.
+#[test]
+fn power_loss_while_several_batches_are_written_together_leaves_a_beginning_of_them() {
+    for seed in 0..20 {
+        for call in 1.. {
+            let (mut run, struck) = cut_off_in_a_shared_group(seed, call);
+            run.verify(&format!("seed {seed}, power lost at call {call}"));
+            if !struck {
+                assert!(call > 2, "a flush, and then a write and a flush");
+                break;
+            }
+        }
+    }
 }

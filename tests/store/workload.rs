@@ -4,18 +4,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gristmill::store::StoreError;
+use gristmill::store::{StoreError, Ticket};
 use gristmill::time::ManualClock;
 
 use crate::MINUTE;
-use crate::oracle::{Content, Opened, Oracle, clock, now, on_disk, random_ops};
+use crate::oracle::{Content, Op, Opened, Oracle, clock, now, on_disk, random_ops};
 use crate::sim::{Random, SimVfs};
 
 /// Where the store lies on the simulated disk.
 pub(crate) const DIR: &str = "/sim";
 /// Openings and the batches of each.
 const PARTS: u64 = 3;
-const ROUNDS: u64 = 7;
+const ROUNDS: u64 = 6;
 
 /// What a workload leaves behind when it is cut off.
 #[derive(Debug)]
@@ -23,6 +23,21 @@ pub(crate) struct Run {
     pub(crate) vfs: SimVfs,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) oracle: Oracle,
+}
+
+/// A batch on its way.
+#[derive(Debug)]
+pub(crate) struct Queued {
+    ticket: Ticket,
+    ops: Vec<Op>,
+}
+
+impl Queued {
+    /// Queues a batch that nobody waits for yet. One that is not taken is nowhere.
+    pub(crate) fn new(opened: &Opened, random: &mut Random) -> Result<Self, StoreError> {
+        let ops = random_ops(random);
+        Ok(Self { ticket: opened.batch(&ops).commit_buffered()?, ops })
+    }
 }
 
 impl Run {
@@ -61,20 +76,45 @@ impl Run {
         Ok(())
     }
 
-    /// Commits one batch, and notes how that went.
+    /// Commits a batch, or some that are under way at once, and notes how that went.
     pub(crate) fn batch(&mut self, opened: &Opened, random: &mut Random) -> Result<(), StoreError> {
+        if random.below(3) == 0 {
+            let (count, mut queued) = (random.below(3), Vec::new());
+            let queue = |_| Queued::new(opened, random).map(|batch| queued.push(batch));
+            let all = (0..=count).try_for_each(queue);
+            return self.answered(queued).and(all);
+        }
         let ops = random_ops(random);
         let mut next = self.oracle.sure.clone();
         next.apply(&ops, now(&self.clock));
-        let batch = opened.batch(&ops);
-        self.oracle.perhaps = Some(next);
-        if random.below(3) == 0 {
-            batch.commit_buffered()?.wait(MINUTE)?;
-        } else {
-            batch.commit()?;
+        let result = opened.batch(&ops).commit();
+        match &result {
+            Ok(()) => self.oracle.sure = next,
+            Err(_) => self.oracle.perhaps = vec![next],
         }
-        self.oracle.sure = self.oracle.perhaps.take().expect("set above");
-        Ok(())
+        result
+    }
+
+    /// Notes what became of batches that were queued in this order. Where that is not told, a
+    /// beginning of them is there.
+    pub(crate) fn answered(&mut self, queued: Vec<Queued>) -> Result<(), StoreError> {
+        let (now, mut refused, mut queued) = (now(&self.clock), Ok(()), queued.into_iter());
+        while let Some(Queued { ticket, ops }) = queued.next() {
+            match ticket.wait(MINUTE) {
+                Ok(()) => self.oracle.sure.apply(&ops, now),
+                // For lack of space, which need not concern those after it.
+                Err(error @ StoreError::Refused { .. }) => refused = Err(error),
+                Err(error) => {
+                    let mut next = self.oracle.sure.clone();
+                    for ops in std::iter::once(ops).chain(queued.map(|batch| batch.ops)) {
+                        next.apply(&ops, now);
+                        self.oracle.perhaps.push(next.clone());
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        refused
     }
 
     /// Sometimes does something else than a batch.
@@ -128,8 +168,9 @@ impl Run {
                 keys.map(line).collect::<Vec<_>>().join(" ")
             };
             let (sure, found) = (list(&self.oracle.sure.visible(now)), list(found));
-            let perhaps = self.oracle.perhaps.as_ref().map(|model| list(&model.visible(now)));
-            panic!("{what}:\n found   {found}\n sure    {sure}\n perhaps {perhaps:?}");
+            let perhaps = self.oracle.perhaps.iter().map(|model| list(&model.visible(now)));
+            let perhaps = perhaps.collect::<Vec<_>>().join("\n perhaps ");
+            panic!("{what}:\n found   {found}\n sure    {sure}\n perhaps {perhaps}");
         }
         self.oracle.settle(found, now);
     }
