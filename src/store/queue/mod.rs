@@ -11,6 +11,7 @@
 //! batches than the last group had waits for the others, for half a flush at most: one flush for
 //! all of them costs less than two.
 
+mod submission;
 mod waiting;
 
 use std::collections::VecDeque;
@@ -24,6 +25,8 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use crate::store::batch::Encoded;
 use crate::store::error::StoreError;
 
+pub(in crate::store) use submission::{Submission, Submitter, Taken};
+
 /// How long a batch that nobody waits for may wait for company before it is flushed.
 const LINGER: Duration = Duration::from_millis(10);
 /// Bytes of such batches that are flushed without waiting for more.
@@ -36,42 +39,6 @@ const SPACE_DEADLINE: Duration = Duration::from_mins(5);
 const THROTTLE_DELAY: Duration = Duration::from_millis(50);
 /// Ranges of refused batches that are remembered until they are told. With more the store fails.
 const MAX_REFUSED: usize = 1 << 16;
-
-/// Who waits for a batch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::store) enum Submitter {
-    /// A caller that leads if need be.
-    Sync,
-    /// Nobody, yet.
-    Buffered,
-    /// The store itself, reclaiming space; never held up.
-    Internal,
-}
-
-/// One batch with its number.
-#[derive(Debug)]
-pub(in crate::store) struct Submission {
-    pub(in crate::store) number: u64,
-    pub(in crate::store) encoded: Encoded,
-    by: Submitter,
-}
-
-impl Submission {
-    /// Its number, and whether somebody waits to be told what became of it.
-    pub(in crate::store) fn ticket(&self) -> (u64, bool) {
-        (self.number, self.by != Submitter::Buffered)
-    }
-}
-
-/// The batches that the leader flushes together.
-#[derive(Debug)]
-pub(in crate::store) struct Taken {
-    pub(in crate::store) submissions: Vec<Submission>,
-    /// Number of the last.
-    pub(in crate::store) last: u64,
-    /// Bytes to give back when they are applied.
-    pub(in crate::store) bytes: usize,
-}
 
 /// A caller asleep until its batch is done, or until it is to lead.
 #[derive(Debug)]
