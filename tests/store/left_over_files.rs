@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use gristmill::store::{Store, StoreBuilder};
+use gristmill::store::{Store, StoreBuilder, StoreError};
 
 use crate::{copy_dir, noise, plain};
 
@@ -119,4 +119,19 @@ fn a_first_index_file_that_was_half_made_is_made_again() {
     assert_eq!(names(dir.path()), ["index.redb", "lock", "reserve"]);
     plain(&store, "k").put("key", "x").unwrap();
     assert!(store.check().unwrap().is_clean());
+}
+
+/// Ids of segments are never used twice, so behind the last one there is none.
+#[test]
+fn a_file_with_the_last_id_there_is_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(plain(&Store::open(dir.path()).unwrap(), "k").put("key", "value"));
+    let last = dir.path().join("ffffffff.segment");
+    fs::write(&last, []).unwrap();
+    let error = Store::open(dir.path()).unwrap_err();
+    let StoreError::Corrupt { path, reason, .. } = &error else { panic!("{error:?}") };
+    assert_eq!((path, *reason), (&last, "no id is left for another segment"));
+    fs::remove_file(&last).unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    assert_eq!(plain(&store, "k").get("key").unwrap().unwrap(), b"value");
 }

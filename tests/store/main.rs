@@ -25,6 +25,8 @@ mod leaving_a_full_disk;
 mod left_over_files;
 mod many_keys;
 mod model;
+#[cfg(unix)]
+mod open_files;
 mod opening;
 mod oracle;
 mod power_loss;
