@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use gristmill::store::{Store, StoreError};
 
-use crate::{copy_dir, noise, plain};
+use crate::{MINUTE, copy_dir, noise, plain};
 
 /// As many segments, one value in each.
 const VALUES: u8 = 6;
@@ -130,4 +130,34 @@ fn what_is_missing_at_the_end_of_the_log_was_perhaps_never_written() {
     bytes[HEADER + 1000] ^= 1;
     fs::write(segment(dir.path(), last), bytes).unwrap();
     holds_the_first(dir.path(), VALUES - 1);
+}
+
+/// Two groups of one sequence: which of them was acknowledged nobody can know.
+#[test]
+fn a_sequence_that_stands_twice_is_told() {
+    let first = tempfile::tempdir().unwrap();
+    let store = Store::open(first.path()).unwrap();
+    plain(&store, "k").put("before", "x").unwrap();
+    store.close(MINUTE).unwrap();
+    drop(store);
+    // From the same state, one group in another segment.
+    let second = copy_dir(first.path());
+    fs::write(second.path().join("00000009.segment"), []).unwrap();
+    let crashed =
+        [(&first, "00000002.segment"), (&second, "0000000a.segment")].map(|(dir, name)| {
+            let store = Store::open(dir.path()).unwrap();
+            plain(&store, "k").put("key", noise(1, 700)).unwrap();
+            let crashed = copy_dir(dir.path());
+            assert!(crashed.path().join(name).exists(), "{name}");
+            crashed
+        });
+    let [crashed, other] = crashed;
+    let place = |dir: &tempfile::TempDir| dir.path().join("0000000a.segment");
+    fs::copy(place(&other), place(&crashed)).unwrap();
+    let error = Store::open(crashed.path()).unwrap_err();
+    let StoreError::Corrupt { path, reason, .. } = &error else { panic!("{error:?}") };
+    assert_eq!((path, *reason), (&place(&crashed), "a group has the sequence of one before it"));
+    fs::remove_file(place(&crashed)).unwrap();
+    let store = Store::open(crashed.path()).unwrap();
+    assert_eq!(plain(&store, "k").get("key").unwrap().unwrap(), noise(1, 700));
 }

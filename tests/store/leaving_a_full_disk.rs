@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 
+use gristmill::store::vfs::Vfs as _;
 use gristmill::store::{Keyspace, Store, StoreError};
 
 use crate::oracle::{clock, on_disk};
@@ -114,4 +115,28 @@ fn a_lock_file_that_takes_no_note_is_locked_all_the_same() {
     plain(&store, "k").put("key", "value").unwrap();
     let again = Store::open(dir.path());
     assert!(matches!(again, Err(StoreError::InUse { .. })), "{again:?}");
+}
+
+#[test]
+fn a_delete_finds_room_where_there_is_none_for_a_whole_segment_nor_anything_kept_back() {
+    let vfs = SimVfs::default();
+    let store = open(&vfs);
+    for number in 0..60_u64 {
+        plain(&store, "k").put(number.to_be_bytes(), noise(number, LENGTH)).unwrap();
+    }
+    store.close(MINUTE).unwrap();
+    drop(store);
+    vfs.remove(std::path::Path::new("/sim/reserve")).unwrap();
+    vfs.set_capacity(Some(vfs.used() + SEGMENT / 5));
+    let store = open(&vfs);
+    let keyspace = plain(&store, "k");
+    let refused = keyspace.put("more", noise(1, LENGTH));
+    assert!(matches!(refused, Err(StoreError::Refused { .. })), "{refused:?}");
+    for number in 0..50_u64 {
+        keyspace.delete(number.to_be_bytes()).unwrap();
+    }
+    store.compact().unwrap();
+    keyspace.put("more", noise(1, LENGTH)).unwrap();
+    assert_eq!(keyspace.len().unwrap(), 11);
+    assert!(store.check().unwrap().is_clean());
 }

@@ -48,3 +48,26 @@ fn keyspaces_are_listed_by_name_after_an_opening_too() {
         assert_eq!(store.keyspaces(), ["first", "second"]);
     }
 }
+
+/// The index file that it reads from has no name any more then.
+#[test]
+fn a_snapshot_reads_on_after_the_index_was_written_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    // Without memory for pages every reading goes to the file.
+    let store = Store::builder(dir.path()).cache_bytes(0).open().unwrap();
+    let keyspace = plain(&store, "k");
+    for number in 0..500_u64 {
+        keyspace.put(number.to_be_bytes(), noise(number, 300)).unwrap();
+    }
+    store.check().unwrap();
+    let snapshot = store.snapshot();
+    for number in 0..500_u64 {
+        keyspace.put(number.to_be_bytes(), "later").unwrap();
+    }
+    store.compact().unwrap();
+    for number in 0..500_u64 {
+        let value = snapshot.get(&keyspace, number.to_be_bytes()).unwrap().unwrap();
+        assert_eq!(value, noise(number, 300), "{number}");
+        assert_eq!(keyspace.get(number.to_be_bytes()).unwrap().unwrap(), b"later");
+    }
+}
