@@ -63,8 +63,7 @@ thread_local! {
 }
 
 /// Appends the zstd frame of `raw` to `out`; one made with a dictionary has a checksum of `raw`.
-/// Gives `false`, and leaves `out` as it was, if the
-/// frame is not smaller than `raw`.
+/// Gives `false`, and leaves `out` as it was, if the frame is not smaller than `raw`.
 pub(super) fn compress(
     out: &mut Vec<u8>,
     raw: &[u8],
