@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::Error;
 use super::caches::{Caches, UPKEEP_EVERY};
-use super::distill::{Distiller, Extractive, Frames, LlmDistiller, LlmDistillerOptions};
+use super::distil::{Distiller, Extractive, Frames, LlmDistiller, LlmDistillerOptions};
 use super::tables::Tables;
 use crate::cache::{Tier, TierError};
 use crate::config::{Config, ConfigError};

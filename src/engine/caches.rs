@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::distill::Frames;
+use super::distil::Frames;
 use super::query::results::{Kept, QueryKey, Results};
 use crate::cache::{Cache, CacheBuilder, CacheStats};
 use crate::config::Config;

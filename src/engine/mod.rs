@@ -13,7 +13,7 @@
 
 mod adapters;
 mod caches;
-pub mod distill;
+pub mod distil;
 mod error;
 mod query;
 mod run;
@@ -38,7 +38,7 @@ use crate::store::{BackupReport, CheckReport, CompactReport, Store};
 use crate::time::{SharedClock, SystemClock};
 
 use caches::Caches;
-use distill::Distiller;
+use distil::Distiller;
 pub use error::Error;
 pub use query::{
     Explanation, InfoQuery, PageCursor, PageEntry, PageQuery, Quarantined, StoredPage,

@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::Error;
-use super::distill::InfoKey;
+use super::distil::InfoKey;
 use crate::config::StoreConfig;
 use crate::crawl::UrlRecord;
 use crate::model::{Focus, Headers, Hop, Info};

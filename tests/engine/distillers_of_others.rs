@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use gristmill::cancel::CancelToken;
 use gristmill::engine::Error;
-use gristmill::engine::distill::{DistilError, DistilRequest, Distilled, Distiller, Extractive};
+use gristmill::engine::distil::{DistilError, DistilRequest, Distilled, Distiller, Extractive};
 use gristmill::model::Focus;
 use gristmill::{Engine, Job};
 use parking_lot::Mutex;

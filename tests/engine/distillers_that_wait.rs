@@ -7,7 +7,7 @@ use std::time::Duration;
 use gristmill::Job;
 use gristmill::cancel::CancelToken;
 use gristmill::engine::StopReason;
-use gristmill::engine::distill::{
+use gristmill::engine::distil::{
     DistilError, DistilRequest, DistilUsage, Distilled, Distiller, Extractive, Resumption,
 };
 use gristmill::model::{Budget, BudgetKind, Focus};

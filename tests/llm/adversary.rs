@@ -1,6 +1,6 @@
 //! Pages that try to steer the model, the prompt or the engine.
 
-use gristmill::engine::distill::{LlmDistillerOptions, RejectedWhy};
+use gristmill::engine::distil::{LlmDistillerOptions, RejectedWhy};
 use gristmill::model::Focus;
 
 use crate::grounded::{TEXT, claims, distil_with};

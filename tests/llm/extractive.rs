@@ -1,7 +1,7 @@
 //! The distiller without a model, in several languages.
 
 use gristmill::cancel::CancelToken;
-use gristmill::engine::distill::{DistilRequest, Distilled, Distiller, Extractive};
+use gristmill::engine::distil::{DistilRequest, Distilled, Distiller, Extractive};
 use gristmill::model::{Block, BlockKind, Content, Focus, Grounding};
 use gristmill::time::Timestamp;
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use gristmill::cancel::CancelToken;
-use gristmill::engine::distill::{
+use gristmill::engine::distil::{
     DistilError, DistilRequest, Distilled, Distiller, LlmDistiller, LlmDistillerOptions,
     RejectedWhy,
 };
@@ -222,7 +222,7 @@ fn a_page_that_was_put_off_goes_on_where_it_stopped() {
     assert!(distilled.rejected.len() == 1 && filtered(&distilled.rejected[0].why));
     assert_eq!((script.count(), pause.taken().len()), (6, 0));
     // A state of another kind is as good as none.
-    let other = Some(gristmill::engine::distill::Resumption::new("another's"));
+    let other = Some(gristmill::engine::distil::Resumption::new("another's"));
     assert!(asker.distil_or_later(&request(9), other, &cancel).unwrap().infos.is_empty());
 }
 

@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::distill::RejectedWhy;
+use super::distil::RejectedWhy;
 use super::tables::{JobId, JobRow, PageRow, Tables, UrlRow, decode_row, time_key};
 use super::{Engine, Error};
 use crate::model::{Hop, Info, Reason};

@@ -68,12 +68,12 @@ impl RunState {
             return Ok(self.finish_if_idle(&mut flow));
         }
         let config = &self.shared.config;
-        if self.distil.pending() >= config.distil.max_pending as u64 && self.distil.has_given_up() {
+        if self.pending.count() >= config.distil.max_pending as u64 && self.pending.has_given_up() {
             flow.stop = Some(StopReason::Distiller);
             return Ok(self.finish_if_idle(&mut flow));
         }
         if flow.in_flight >= config.crawl.concurrency
-            || self.distil.pending() >= config.distil.max_pending as u64
+            || self.pending.count() >= config.distil.max_pending as u64
             || self.pages_reserved(&flow)
         {
             return Ok(Step::Idle);
@@ -141,7 +141,7 @@ impl RunState {
         // A run that was told to stop for a second reason distils no further either.
         let wanted =
             Self::distils_after(flow.stop) && flow.failure.is_none() && !self.token.is_cancelled();
-        if flow.in_flight > 0 || !self.distil.end(wanted) {
+        if flow.in_flight > 0 || !self.pending.end(wanted) {
             return Step::Idle;
         }
         flow.finishing = true;
@@ -188,7 +188,7 @@ impl RunState {
 
     /// Stores that the run has ended and tells who waits. Runs once.
     fn finish(&self) {
-        self.distil.forget_waiting();
+        self.pending.forget_waiting();
         let (mut stop, failure) = {
             let mut flow = self.flow.lock();
             (flow.stop, flow.failure.take())

@@ -10,8 +10,8 @@ use parking_lot::MutexGuard;
 use url::Url;
 
 use super::RunState;
-use super::distil::{Ended, Item};
-use crate::engine::distill::{DistilUsage, Distilled, InfoKey, Rejected, RejectedWhy};
+use super::pending::{Ended, Item};
+use crate::engine::distil::{DistilUsage, Distilled, InfoKey, Rejected, RejectedWhy};
 use crate::engine::tables::{PageRow, encode_row, read_row, time_key};
 use crate::engine::{Error, Quarantined};
 use crate::model::{Citation, Content, Info};
@@ -77,7 +77,7 @@ impl RunState {
         batch.delete(&tables.pending_distil, item.focus.pending_key(item.page));
         // The lock is held until the batch is queued: two workers that find the same fact must
         // not both take it for new.
-        let mut recent = self.distil.recent.lock();
+        let mut recent = self.pending.recent.lock();
         if !self.is_current(&recent, item.page, content)? {
             self.shared.caches.contents.invalidate(&item.page);
             return Ok(Ended::Outdated);
@@ -166,7 +166,7 @@ impl RunState {
         text: Option<[u8; 32]>,
     ) -> Result<WithdrawGuard<'_>, Error> {
         let tables = &self.shared.tables;
-        let mut recent = self.distil.recent.lock();
+        let mut recent = self.pending.recent.lock();
         if recent.cites(url) || recent.len() >= MAX_RECENT {
             tables.store.flush()?;
             *recent = Recent::default();

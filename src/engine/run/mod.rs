@@ -18,13 +18,13 @@
 //! under which no other is taken. That of what the distiller wrote last is taken with none of them
 //! held and may be kept while the store's is taken.
 
-mod distil;
 mod drive;
 mod exchange;
 mod frontier_store;
 mod infos;
 mod listing;
 mod page;
+mod pending;
 mod progress;
 mod receipts;
 mod start;
@@ -41,7 +41,7 @@ use crate::cancel::CancelToken;
 use crate::crawl::{Frontier, FrontierStats};
 use crate::model::{Focus, Job};
 
-use distil::Distil;
+use pending::Pending;
 use progress::Counters;
 pub use progress::{LlmTotals, Progress, Report, StopReason};
 use receipts::Receipts;
@@ -74,7 +74,7 @@ pub(super) struct RunState {
     frontier: Mutex<Frontier>,
     flow: Mutex<Flow>,
     ended: Condvar,
-    distil: Distil,
+    pending: Pending,
 }
 
 /// What is under way, and how the run ends.
@@ -170,7 +170,7 @@ impl RunState {
             skipped: self.counters.skipped.get(),
             infos: self.counters.infos.get(),
             bytes: self.counters.bytes.get(),
-            pending_distil: self.distil.pending(),
+            pending_distil: self.pending.count(),
             elapsed: self.elapsed(),
             done,
         }

@@ -90,7 +90,7 @@ impl RunState {
         for (focus, _) in &self.focuses {
             batch.put(rows, focus.pending_key(key), 0_u32.to_be_bytes());
         }
-        self.distil.add_pending(self.focuses.len() as u64);
+        self.pending.add_pending(self.focuses.len() as u64);
     }
 
     fn read(&self, exchange: &Exchange) -> Reading {

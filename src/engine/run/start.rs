@@ -8,7 +8,7 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 use url::Url;
 
-use super::{Counters, Distil, Flow, Receipts, Run, RunState, StopReason};
+use super::{Counters, Flow, Pending, Receipts, Run, RunState, StopReason};
 use crate::config::Config;
 use crate::crawl::{Candidate, DocumentKind, Frontier, FrontierOptions, Now, ScopeRules};
 use crate::engine::query::next_job_id;
@@ -117,7 +117,7 @@ fn state(
         frontier: Mutex::new(frontier),
         flow: Mutex::new(Flow::default()),
         ended: Condvar::new(),
-        distil: Distil::new(super::super::adapters::distil_workers(config)),
+        pending: Pending::new(super::super::adapters::distil_workers(config)),
         job,
     })
 }
@@ -258,7 +258,7 @@ impl RunState {
                 pending += 1;
             }
         }
-        self.distil.set_pending(pending);
+        self.pending.set_pending(pending);
         Ok(())
     }
 

@@ -22,7 +22,7 @@ const MAX_PLACES: usize = 64;
 /// searched first.
 ///
 /// ```
-/// use gristmill::engine::distill::ground;
+/// use gristmill::engine::distil::ground;
 /// use gristmill::model::Grounding;
 ///
 /// let text = "She said: “Every value\nhas an owner.”";

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use gristmill::cancel::CancelToken;
-use gristmill::engine::distill::{DistilRequest, Distiller, Extractive, Grounder};
+use gristmill::engine::distil::{DistilRequest, Distiller, Extractive, Grounder};
 use gristmill::llm::{ChatRequest, Client, HttpReply, HttpRequest, Transport, TransportError};
 use gristmill::model::{Content, Focus, Headers};
 use gristmill::time::Timestamp;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::super::RunState;
 use super::work::{PutOff, Turn};
 use crate::engine::Error;
-use crate::engine::distill::{DistilError, DistilRequest};
+use crate::engine::distil::{DistilError, DistilRequest};
 use crate::engine::tables::{FocusId, read_row};
 use crate::model::{Content, Focus};
 use crate::url::UrlKey;

@@ -23,7 +23,7 @@ mod ground;
 mod injection;
 mod key;
 mod language;
-mod model;
+mod llm;
 mod passage;
 mod prompt;
 mod support;
@@ -45,7 +45,7 @@ use crate::time::Timestamp;
 pub use extractive::{Extractive, ExtractiveOptions};
 pub use ground::{Grounder, ground};
 pub use key::InfoKey;
-pub use model::{LlmDistiller, LlmDistillerOptions};
+pub use llm::{LlmDistiller, LlmDistillerOptions};
 pub(super) use prompt::Frames;
 
 /// Makes infos of the content of one page.

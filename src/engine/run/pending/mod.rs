@@ -5,7 +5,7 @@
 //! them, and each ends when it finds nothing. A worker is a chain of tasks of the distil pool, one
 //! for each row, so that runs take turns.
 //!
-//! A row whose distiller asks for a wait ([`DistilError::Later`](crate::engine::distill::DistilError))
+//! A row whose distiller asks for a wait ([`DistilError::Later`](crate::engine::distil::DistilError))
 //! gives its worker up. It stays claimed, waits with the pool's timekeeper, and is taken before all
 //! others when it comes back:
 //!
@@ -51,7 +51,7 @@ const TASK: &str = "distil";
 
 /// What the workers of a run share.
 #[derive(Debug)]
-pub(super) struct Distil {
+pub(super) struct Pending {
     /// Rows known to be pending, those claimed included.
     pending: AtomicU64,
     work: Mutex<Work>,
@@ -61,7 +61,7 @@ pub(super) struct Distil {
     pub(super) recent: Mutex<Recent>,
 }
 
-impl Distil {
+impl Pending {
     /// For a run with at most `limit` workers.
     pub(super) fn new(limit: usize) -> Self {
         Self {
@@ -73,7 +73,7 @@ impl Distil {
     }
 
     /// Rows that this run has to distil, those being worked on or waiting for a retry included.
-    pub(super) fn pending(&self) -> u64 {
+    pub(super) fn count(&self) -> u64 {
         self.pending.load(Ordering::Relaxed)
     }
 
@@ -146,7 +146,7 @@ impl Worker {
 impl Drop for Worker {
     fn drop(&mut self) {
         if !self.ended {
-            self.run.distil.work.lock().lose_worker();
+            self.run.pending.work.lock().lose_worker();
         }
         self.run.pump();
     }
@@ -155,7 +155,7 @@ impl Drop for Worker {
 impl RunState {
     /// Tells the distiller that rows may have been put; starts a worker if there is room.
     pub(super) fn distil_wake(self: &Arc<Self>) {
-        if !self.focuses.is_empty() && self.distil.work.lock().wake() {
+        if !self.focuses.is_empty() && self.pending.work.lock().wake() {
             Worker::of(self).start();
         }
     }
@@ -163,7 +163,7 @@ impl RunState {
     /// One row less is pending. The crawl pauses when too many wait; it is told when that is over,
     /// by the one worker whose row made the difference.
     fn end_pending(self: &Arc<Self>) {
-        if self.distil.end_pending() == self.shared.config.distil.max_pending as u64 {
+        if self.pending.end_pending() == self.shared.config.distil.max_pending as u64 {
             self.pump();
         }
     }
@@ -172,14 +172,14 @@ impl RunState {
     fn next_turn(self: &Arc<Self>) -> Result<Option<Turn>, Error> {
         loop {
             let halted = self.token.is_cancelled() || self.tokens_used_up();
-            let next = self.distil.work.lock().next(halted);
+            let next = self.pending.work.lock().next(halted);
             match next {
                 Next::Distil(turn) => return Ok(Some(turn)),
                 Next::End => return Ok(None),
                 Next::Scan => {}
             }
-            let _scanning = self.distil.scan.lock();
-            let scan = self.distil.work.lock().begin_scan();
+            let _scanning = self.pending.scan.lock();
+            let scan = self.pending.work.lock().begin_scan();
             let claimed = match scan {
                 Scan::Without(claimed) => claimed,
                 Scan::Needless => continue,
@@ -187,7 +187,7 @@ impl RunState {
             };
             let found = self.scan(&claimed)?;
             let full = found.len() == SCAN_ROWS;
-            let more = self.distil.work.lock().claim(found, full);
+            let more = self.pending.work.lock().claim(found, full);
             for _ in 0..more {
                 Worker::of(self).start();
             }
@@ -203,11 +203,11 @@ impl RunState {
     fn scan(&self, claimed: &HashSet<Item>) -> Result<Vec<Item>, Error> {
         let tables = &self.shared.tables;
         {
-            let mut recent = self.distil.recent.lock();
+            let mut recent = self.pending.recent.lock();
             recent.flushing = std::mem::take(&mut recent.fresh);
         }
         tables.store.flush()?;
-        self.distil.recent.lock().flushing = Written::default();
+        self.pending.recent.lock().flushing = Written::default();
         let mut found = Vec::new();
         for (focus, _) in &self.focuses {
             for key in tables.pending_distil.keys_prefix(focus.0) {
@@ -229,11 +229,11 @@ impl RunState {
         let distilled = catch_unwind(AssertUnwindSafe(|| self.try_distil(turn)));
         match distilled.unwrap_or(Err(Error::Panicked { what: "the distilling of a page" })) {
             Ok(Ended::Stored) => {
-                self.distil.work.lock().stored(item);
+                self.pending.work.lock().stored(item);
                 self.end_pending();
             }
             Ok(Ended::Outdated) => {
-                self.distil.work.lock().outdated(item);
+                self.pending.work.lock().outdated(item);
                 self.end_pending();
             }
             Ok(Ended::Failed) => self.row_failed(),
@@ -248,13 +248,13 @@ impl RunState {
 
     fn row_failed(self: &Arc<Self>) {
         self.counters.distil_failed.add(1);
-        self.distil.work.lock().failed();
+        self.pending.work.lock().failed();
         self.end_pending();
     }
 
     /// Lets the row wait without a worker.
     fn put_off(self: &Arc<Self>, item: Item, wait: Duration, put_off: PutOff) {
-        self.distil.work.lock().put_off(item, put_off);
+        self.pending.work.lock().put_off(item, put_off);
         let run = Arc::downgrade(self);
         let pool = &self.shared.distil_pool;
         let task = pool.task(TASK).priority(Priority::High).cancel_token(&self.token).after(wait);
@@ -265,7 +265,7 @@ impl RunState {
         });
         if timer.status() == TaskStatus::Rejected {
             // The pool has been shut down, or the system has no thread for its timekeeper.
-            let taken_back = self.distil.work.lock().take_back(item);
+            let taken_back = self.pending.work.lock().take_back(item);
             if taken_back.is_some() {
                 self.row_failed();
             }
@@ -274,7 +274,7 @@ impl RunState {
 
     /// The wait of a row is over. This task is the worker, where there is room for one.
     fn comes_back(self: &Arc<Self>, item: Item) {
-        if self.distil.work.lock().comes_back(item) {
+        if self.pending.work.lock().comes_back(item) {
             Worker::of(self).work();
         }
     }

@@ -42,7 +42,7 @@ impl Default for ExtractiveOptions {
 ///
 /// ```
 /// use gristmill::cancel::CancelToken;
-/// use gristmill::engine::distill::{DistilRequest, Distiller, Extractive};
+/// use gristmill::engine::distil::{DistilRequest, Distiller, Extractive};
 /// use gristmill::model::{Content, Focus};
 /// use gristmill::time::Timestamp;
 ///

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use crate::engine::distill::Resumption;
+use crate::engine::distil::Resumption;
 use crate::engine::tables::FocusId;
 use crate::url::UrlKey;
 
