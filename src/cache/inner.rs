@@ -1,7 +1,18 @@
 //! Reading, putting and taking out, with all the accounts kept.
 //!
-//! A write locks its shard of the policy and changes map and queues under that lock, so the two
-//! always hold the same entries. Values are dropped and the listener runs after it.
+//! What holds whenever no call is under way (the model tests check it after every step):
+//!
+//! 1. Map and policy hold the same entries; both change under the lock of the policy's shard. Locks
+//!    are taken in the order: turn of a second tier, policy, map; never two of one kind.
+//! 2. The weight is the sum over all entries and changes before a shard's lock is released. A call
+//!    that put something has seen it at or below the capacity when it returns.
+//! 3. The newest entry is never the victim of its own insertion.
+//! 4. A load is stored only while its flight stands in its shard. Every write under the key takes
+//!    the flight out, under the same lock, so a caller that asks after an invalidation has returned
+//!    never joins a load from before it.
+//! 5. An entry that expires has its node in the wheel, at its time or before.
+//!
+//! Values are dropped and the listener runs after the locks are released.
 
 use std::borrow::Borrow;
 use std::fmt;

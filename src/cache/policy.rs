@@ -17,6 +17,9 @@
 //!
 //! Time is the weight that was put so far: distances measured with it compare to queue lengths.
 //!
+//! An entry that replaces another takes over its queue and its reads, and one that expires leaves a
+//! ghost: what is loaded anew each time its time is up is not new to the cache.
+//!
 //! [`Entry::note_read`]: super::entry::Entry::note_read
 
 use super::entry::Millis;

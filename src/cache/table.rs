@@ -1,6 +1,8 @@
 //! The map: `dashmap`'s shards, asked by a hash that is computed once.
 //!
-//! The policy knows entries by hash and slot, so it needs no copy of their keys.
+//! The policy knows entries by hash and slot, so it needs no copy of their keys. Entries stand in
+//! the map itself, not behind an `Arc`: a hit touches one cache line less and costs no reference
+//! count. In return `V::clone`, `Hash` and `Eq` run under a shard's read lock.
 
 use std::borrow::Borrow;
 use std::fmt;

@@ -5,6 +5,9 @@
 //! reaches a bucket of a higher level, its entries move to lower ones, a few at each step. An entry
 //! comes up when its tick has passed, so up to 256 ms after it expired; reads look at the exact
 //! time themselves.
+//!
+//! A node stays in the wheel when its entry leaves and when the next one moves in, since it is looked
+//! at anyway when it comes up. So with one time to live for all, most puts do not touch the wheel.
 
 use super::entry::{Millis, NEVER};
 use super::slab::{Ends, InBucket, NIL, Slab};

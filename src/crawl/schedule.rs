@@ -7,6 +7,17 @@
 //!   Probing ── success ──► Open             Probing ── failure ──► Parked, twice as long
 //!                                           after MAX_PARKS parks in a row ──► given up
 //! ```
+//!
+//! The gap runs from the end of an exchange to the start of the next. It is the largest of three:
+//!
+//! - the floor: the configured delay or the `Crawl-delay`, up to the cap on it;
+//! - the adaptive delay, after Scrapy's `AutoThrottle`: halfway to latency / concurrency, at once
+//!   where that is more, never lowered by an error; it counts only where a floor is set;
+//! - the backoff: it begins with a 429 or 503, doubles the delay in force (500 ms to 1 minute),
+//!   honours `Retry-After` up to an hour, and loses 250 ms with each good answer.
+//!
+//! A process that resumes a frontier counts the gap of every host from its own start, since an
+//! earlier process may have asked the host right before.
 
 use std::time::Duration;
 

@@ -1,4 +1,8 @@
 //! Which URLs are known, without asking the store.
+//!
+//! Keys are held in two generations; the older one is forgotten when both are full, and from then
+//! on the store is asked about misses. Spellings that were decided already are recognised by a
+//! 128-bit hash with a random seed, in one read.
 
 use std::collections::HashSet;
 use std::hash::BuildHasher as _;

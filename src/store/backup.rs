@@ -1,4 +1,8 @@
 //! Copying a store while it is in use.
+//!
+//! A backup takes a checkpoint, keeps its base, copies the used part of its segments, and writes an
+//! index file from its rows. The index gets its name last: without it nothing opens, but for an
+//! empty store where no segment was copied yet.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,4 +1,8 @@
 //! Verification of everything a store holds.
+//!
+//! It takes a checkpoint, reads every record up to it, follows every pointer of its rows, and
+//! counts all counters anew, those of shared values and expiries included: in parallel, while the
+//! store is in use.
 
 use std::collections::HashMap;
 use std::fmt;

@@ -1,11 +1,18 @@
-//! Dictionaries for compression: what the values of a keyspace have in common, learned from the first
-//! of them.
+//! Dictionaries for compression: what the values of a keyspace have in common, learned from the
+//! first of them.
 //!
 //! Pages of one site repeat the same hundred lines around different words. zstd sees that within a
 //! page only; with a dictionary trained on some pages it need not be told again. A dictionary is
 //! made once for a keyspace, in the background, when enough values were put, and only if it saves
-//! enough on values that it was not trained on. It is a row of the store's own before the first value
-//! refers to it (by the id in the frame of zstd), and stays for ever.
+//! enough on values that it was not trained on. What was gathered is lost when the store is closed
+//! before there is enough.
+//!
+//! The dictionary is stored as a row of the store's own, by a batch of its own, and used once that
+//! batch is applied: it is durable before any value needs it. The id in the zstd frame of a value
+//! names it; moves and backups copy frames as they are. It is never removed or replaced. Frames
+//! made with a dictionary carry zstd's own checksum of the content, since the record's checksum
+//! says nothing about the dictionary. A damaged one is left out when the store opens, and only what
+//! was compressed with it cannot be read.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,13 +1,18 @@
 //! The pointer cache: where the values of keys in use lie, so that a hot read walks no tree.
 //!
-//! An entry says where a key's value was in the view at sequence `read_at`. Each key also belongs to
-//! one of many stripes, and each stripe knows the last group that changed any of its keys; a
-//! group's stripes are marked before the group shows. So an entry holds as long as its stripe was
-//! not marked after `read_at`: a slow reader that inserts what it saw long ago inserts the truth,
-//! and its old `read_at` tells that it is too old. Nothing is locked, and nothing is invalidated.
+//! An entry says where a key's value was in the view at sequence `read_at`, and when it expires.
+//! Each key also belongs to one of many stripes, and each stripe knows the last group that changed
+//! any of its keys; a group's stripes are marked before the group shows. So an entry holds as long
+//! as its stripe was not marked after `read_at`: a slow reader that inserts what it saw long ago
+//! inserts the truth, and its old `read_at` tells that it is too old. Nothing is locked, and
+//! nothing is invalidated.
 //!
 //! A record that was moved stays where it was until its segment is retired, so entries outlive
 //! moves; a segment that is gone sends the reader to the index. Segment ids are never used again.
+//!
+//! Snapshots and iterators do not read the cache. What a snapshot looks up goes into it, under the
+//! snapshot's sequence. Short keys stand in the entry itself: a boxed key is one more cache miss a
+//! read.
 
 use std::borrow::Borrow;
 use std::hash::{BuildHasher, Hash, Hasher};

@@ -1,5 +1,37 @@
-//! The thread that keeps the index: checkpoints, the end of retired segments, and the end of the
-//! store.
+//! The keeper, the thread `store-index`: it takes checkpoints, removes the files of retired
+//! segments and ends the store.
+//!
+//! # Checkpoints
+//!
+//! 1. **Set aside**, under the writer's lock: segments without a live record leave the books, the
+//!    books are copied, and a fresh delta is put above the one so far.
+//! 2. **Commit**: the rows of the delta set aside, and the meta rows that changed, go into the
+//!    index file in one durable transaction. It also records the allocator's state, so that an
+//!    opening after a crash need not walk the file. Groups go on meanwhile.
+//! 3. **Show**: the newest view gets the new state of the file as its base, below the newest delta.
+//!    Older views keep theirs.
+//!
+//! A checkpoint is due when the newest delta takes 8 MiB of memory, or 128 MiB of log were written
+//! since the last one. At 32 MiB of rows callers wait until one is through. After each checkpoint
+//! the keeper looks whether space is to be reclaimed.
+//!
+//! # Retirement
+//!
+//! The checkpoint that takes a segment out of the books notes it as retired. From then on only
+//! older views can point into it. A view has its base, a base its epoch, and an epoch the next
+//! epoch and the segments retired at its end. So a view, and with it a snapshot, an iterator or a
+//! backup, owns everything that it may read; values own their segments by leases. The last owner
+//! reports the segment; the keeper removes the file and flushes the directory, and the next
+//! checkpoint forgets the id. A crash in between leaves a file that the index does not know, which
+//! the next opening removes.
+//!
+//! # The end
+//!
+//! When the last handle goes, or on `close`, the queued batches are written, the last checkpoint is
+//! taken, writing and reading end, the index file is closed, the tails of the segments are cut, and
+//! the lock is released. Snapshots, iterators and tasks may outlive that and get
+//! [`StoreError::Closed`]. Values outlive it too: their maps stay, and no byte that they show
+//! changes.
 
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;

@@ -1,4 +1,9 @@
 //! The writing end of the log: groups appended to the current segment, one flush each.
+//!
+//! The next segment is prepared by a thread of its own, `store-prepare`, when the current one is
+//! half full. The first segment after an opening is short and each next one twice as long, up to
+//! the configured length, so that it is ready in time. One that is needed earlier is taken as far
+//! as it has been filled.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

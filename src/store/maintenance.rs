@@ -1,4 +1,9 @@
 //! When space is reclaimed and what has expired is removed: on a pool, at low priority.
+//!
+//! An expired row is invisible at once, to look-ups, iterators, snapshots and counts. Every ten
+//! seconds the rows at the front of the list by expiry are removed, 1,000 a batch. The removals are
+//! logged operations on the condition that the row still has the expiry that was seen. So a value
+//! put again in between stays, and a recovery repeats the same decisions.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};

@@ -54,33 +54,56 @@
 //! | `read` `hot` `value` `map` `rows` `snapshot` `keyspace` | from a key to its bytes |
 //! | `shares` `timeline` `lock` `stats` `vfs/` | shared values on their way, time, one opener, figures, the seam to the disk |
 //!
+//! # Words
+//!
+//! | word | meaning |
+//! | --- | --- |
+//! | record | a value, or what a group does, in a segment: header, payload, padding |
+//! | operation | one mutation, as the record of a group names it |
+//! | group | batches that are appended and flushed together; it has a sequence and lies in one segment |
+//! | leader | the thread that writes a group: a caller that waits for its own batch, or `store-writer` |
+//! | row | what the index has under a keyspace and a key: a small value, a pointer, or a hash |
+//! | delta | rows of the newest groups, in memory, each in as many versions as it was written |
+//! | base | the index file at one checkpoint, and the deltas above it |
+//! | view | a base and a sequence: a state of the store that does not change |
+//! | ledger | the counters that go with the rows: live bytes of each segment, keys of each keyspace, watermark |
+//! | keeper | the thread `store-index`: checkpoints, files of retired segments, the end of the store |
+//! | epoch | the time between two checkpoints; it holds the segments retired at its end |
+//! | retired | a segment without a live record whose file waits for its last reader |
+//! | reserve | a file that keeps room on the disk back |
+//!
 //! # Invariants
 //!
 //! 1. A record describes itself (magic, kind, sequence, lengths, checksums), begins at a multiple
 //!    of 8 and never changes after it was appended. (`record`)
-//! 2. A segment is created, reserved, flushed, and its name made durable, before a pointer may name
-//!    it. (`segment`)
+//! 2. A segment is created, reserved, given its header, flushed, and its name made durable, before
+//!    a group is appended to it. (`segment`, `log`)
 //! 3. Append, one flush, apply, answer: nobody is answered before the flush, and neither the rows
 //!    shown nor the index file know more than the flushed log. (`shared`, `log`)
-//! 4. No reader slices past the flushed tail of a segment. (`segment`)
-//! 5. Rows, reference counts, counters, expiry and watermark change in the index file in one durable
-//!    transaction. (`index`, `keeper`)
+//! 4. No reader slices past the flushed tail of a segment, and no pointer lies beyond it.
+//!    (`segment`)
+//! 5. Rows, reference counts, counters, expiry and watermark change together: in memory under one
+//!    lock, in the index file in one durable transaction. (`shared`, `index`, `keeper`)
 //! 6. Recovery reads the log from the watermark on, tells damage from a torn tail, and has what it
-//!    finds written again before serving. Old tails are never appended to. (`recovery`)
-//! 7. A failed write or flush poisons the store: every waiter gets a typed error, nothing is
-//!    retried, reads go on, and opening again recovers. A batch that finds the disk full before
-//!    anything of it is written is refused alone. (`queue`, `shared`)
-//! 8. A record is moved only with its checksum verified, and its row follows only if it still points
-//!    at the original. (`reclaim`, `index`)
-//! 9. The file of a segment goes only after a durable checkpoint without a pointer into it, which
-//!    notes that it goes, and after every view, value and backup that may still read it. (`keeper`,
-//!    `segment`, `index/view`)
+//!    finds written again, flushed and in the index file before serving. Old tails are never
+//!    appended to. (`recovery`)
+//! 7. A failed write, flush or checkpoint poisons the store: every waiter gets a typed error,
+//!    nothing is retried, reads go on, and opening again recovers. What a group changed in the
+//!    ledger before it failed gets into no checkpoint. A batch that finds the disk full before
+//!    anything of it is written is refused alone. (`queue`, `shared`, `keeper`)
+//! 8. A record is moved only with its checksum verified, and its row follows only if it still
+//!    points at the original. (`reclaim`, `index`)
+//! 9. The file of a segment is removed only after a durable checkpoint without a pointer into it,
+//!    which notes it as retired, and after every view, value and backup that may still read it;
+//!    then the directory is flushed. (`keeper`, `segment`, `index/view`)
 //! 10. A mapped file is never cut below what its readers may see; an open store maps each segment
-//!     once, at full length. (`map`)
-//! 11. One opener at a time; the second is told who the first is. (`lock`)
-//! 12. Room for one segment, and for a checkpoint, is kept back for what frees space. (`reserve`)
+//!     once, at full length. (`map`, `segment`)
+//! 11. One opener at a time; the second is told who the first is. What outlives an opener touches
+//!     no file: the index file is sealed before the lock is released. (`lock`, `index`)
+//! 12. Room for one segment, and a quarter of that for checkpoints, is kept back for what frees
+//!     space. (`reserve`)
 //!
-//! The files are described byte by byte in `DESIGN.md`.
+//! The files are described byte by byte in `src/store/FORMAT.md`.
 
 mod backup;
 mod batch;

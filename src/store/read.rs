@@ -1,4 +1,10 @@
 //! Reading: from a key to its row, to its record, to its value.
+//!
+//! A value stored uncompressed is a slice of the memory map, with a lease that keeps the map.
+//! Leases are handed out by stripes of threads, so that readers do not contend for one count.
+//! Checksums are verified at each read, at the reads that the pointer cache does not answer, or
+//! never ([`Verification`](super::Verification)); verifying also tells whether the record is the
+//! one that the pointer names.
 
 use std::ops::Bound;
 use std::sync::Arc;

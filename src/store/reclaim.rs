@@ -6,6 +6,22 @@
 //! records are live is told by the groups' own records in the segment, whose operations name the
 //! keys, and by the rows of these. A segment with no live record is retired by the next checkpoint
 //! without being read.
+//!
+//! What a segment has beyond its live records and the operations that would point at their copies
+//! is dead: copying gains just that. (Without the operations, segments of small values would look
+//! dead for ever and be copied again and again.) Space is reclaimed above 15 % of the live bytes
+//! and one segment. Above 24 %, not counting what was logged since the last checkpoint, each commit
+//! waits up to 50 ms until there is less, unless the last attempt found nothing to gain.
+//!
+//! One thread at a time reclaims, in the background or for `compact`: two that copied the same
+//! records would leave the copies of one behind as dead. Candidates lie before the log's end and
+//! have more than a tenth dead, the emptiest first; four of them, or one segment's worth of live
+//! bytes, are copied between two checkpoints. Every record is verified before it is copied. A
+//! damaged value stays where it is, a damaged record of a group ends the copying; such a segment
+//! stays, and is tried again after the next opening.
+//!
+//! Maps are read without advice to give pages back: the file goes at the next checkpoint, and its
+//! pages with it. `check` and `backup`, which remove nothing, give theirs back.
 
 use std::cmp::Reverse;
 use std::path::Path;

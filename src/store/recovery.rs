@@ -1,16 +1,28 @@
 //! Opening: from whatever a crash left to a store whose index equals its log.
 //!
 //! 1. Read the log from the watermark on. A damaged record ends its segment; the next segment goes
-//!    on if its sequence follows. Damage below what a later group knew to be durable is an error,
-//!    never a silent loss.
-//! 2. Write what was found once more over itself, flush, apply, checkpoint. (After a kill, or a
-//!    failed flush, what was read may have been only in the page cache, and marked as written.)
-//! 3. Remove the segments that hold nothing, and cut the tails of the others. The log goes on in a
-//!    new segment.
+//!    on if its sequence follows. Every group says which sequence was durable when it was written.
+//!    If that is at or above one that was not found, acknowledged data is missing: an error that
+//!    names file and offset, never a silent loss. Whole records behind the damage are searched for
+//!    to learn this. A sequence that stands twice is damage, since nothing tells which of the two
+//!    was acknowledged. A segment with a damaged header is passed over only if nothing but zeros
+//!    follows.
+//! 2. Write what was found once more over itself, verify it again, flush, apply, checkpoint. (After
+//!    a kill, or a failed flush, what was read may have been only in the page cache, and marked as
+//!    written; it may have left the cache since.)
+//! 3. Remove the segments that the index does not know, and cut the tails of the others before they
+//!    are mapped. Those from the watermark on are flushed: a group that failed and was cut off must
+//!    not come back after a loss of power, when another has taken its sequence. Nothing is cut
+//!    where a record of an applied group stands. The log goes on in a new segment.
 //!
 //! A crash at any point leaves a directory that recovers to the same content: until the checkpoint
 //! of step 2 the old watermark stands, and what is written over has the same bytes as before. The
-//! log needs no room for any of it, so a store can be opened on a full disk.
+//! log needs no room for any of it, so a store can be opened on a full disk. (A copy into a fresh
+//! segment would need room for the whole log that is not yet applied.)
+//!
+//! A segment that is missing or too short is reported and left: reads that need the lost part fail,
+//! all others do not. A row of the index that does not decode is reported when it is read, and by
+//! `check`. It keeps neither its group from being applied nor the store from opening.
 
 use std::ops::Bound;
 use std::path::Path;

@@ -1,5 +1,18 @@
 //! Room on the disk kept back, so that a full disk can be left again: deletions and the reclaiming
 //! of space need room in the log and in the index file before they give any.
+//!
+//! Room for values is reserved when a segment is made. If none can be made, the batches of the
+//! group are judged one by one. Those that put something are refused ([`StoreError::Refused`]):
+//! nothing of them is visible, and nothing else is affected. Those that only delete, move or expire
+//! are written, if need be into the room of the reserve, and when that is used up into a segment
+//! just as long as they need. A process that may not open another file is treated alike: the batch
+//! is refused, and the store goes on. A write to the index file that finds no room gets the
+//! reserve's part for it and is repeated before `redb` learns of it.
+//!
+//! The reserve is made again, where it can be, by checkpoints and when the file of a segment is
+//! removed. The new segment that `compact` asks for does not take the reserve: `compact` goes on in
+//! the present one. Copies that find no room end the round; the checkpoint after it gives back what
+//! was copied before.
 
 use std::io::ErrorKind;
 use std::path::PathBuf;

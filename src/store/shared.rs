@@ -7,8 +7,20 @@
 //!                    store-index: checkpoint, retire segments ──▶ pool: reclaim, expire
 //! ```
 //!
-//! The leader is a caller that waits for its own batch, or the thread `store-writer`. All threads
-//! sleep while there is nothing to do.
+//! 1. **Encode**, on the caller's thread: values above the inline limit become records (compressed,
+//!    with checksum, without sequence); shorter ones stand in their operations.
+//! 2. **Submit**: the batch gets its number. A full queue makes callers wait.
+//! 3. **Lead**: the leader is a caller that waits for its own batch, or the thread `store-writer`.
+//! 4. **Append and flush**: records are stamped with sequence and salt and written, together with
+//!    the group's record, in one vectored write, followed by one `fdatasync`.
+//! 5. **Count**: each operation is applied to the view before the group. That gives the changed
+//!    rows and exact counts of live bytes, keys and references.
+//! 6. **Publish**: the stripes of the pointer cache are marked; the rows go into the newest delta
+//!    under the group's sequence; then the view's sequence and counters are replaced together,
+//!    under one lock.
+//! 7. **Answer**: waiters up to the last number are woken, each through its own condition variable.
+//!
+//! All threads sleep while there is nothing to do.
 
 use std::collections::HashMap;
 use std::path::PathBuf;

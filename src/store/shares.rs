@@ -1,8 +1,20 @@
 //! Shared values that batches on their way refer to.
 //!
-//! A batch that finds its value stored already names it by hash alone. Between the look-up and the
-//! moment the batch is applied the last other reference may go. So a look-up is registered first,
-//! and a value that is registered is not dropped; a value that is being dropped is not found.
+//! A value in a keyspace with `dedup` is stored once, under its BLAKE3 hash, with the number of
+//! rows that refer to it. Hashes count within a keyspace.
+//!
+//! - **Put.** A batch registers the hash and then looks it up in the newest view. If the value is
+//!   there, the operation is a reference by hash; if not, the batch brings the record. Two batches
+//!   that bring the same value at once do no harm: the second record is dead from the start.
+//! - **Release.** Replacing or removing the last reference makes the value an orphan. Each group
+//!   drops the orphans that no batch on its way has registered.
+//! - **The race** between the look-up and the moment the batch is applied, in which the last other
+//!   reference may go: a registered value is not dropped, and while orphans are dropped they are
+//!   marked as going until the view without them is published. A batch that registers meanwhile is
+//!   told that the value is not there, and brings its own.
+//!
+//! So a reference by hash always finds its value when it is applied; anything else is an error of
+//! the index. Orphans left by a crash are taken up from their list when the store opens.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

@@ -3,6 +3,9 @@
 //! A clock that is set back, or was wrong before, must not bring back what has expired, nor keep
 //! for ever what is to expire. So the time is the latest of: the wall clock, the time of the last
 //! opening plus what has passed since, and the latest time given out.
+//!
+//! Checkpoints store the time. What expired between the last checkpoint and a kill may show again,
+//! until its time comes by this clock.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

@@ -1,4 +1,12 @@
 //! What becomes of a record after its request.
+//!
+//! A redirect ends the record as `duplicate_of` its target and admits the target with the history,
+//! so that the hop is held against scope, `robots.txt` and the schedule of its own host. Where
+//! source and target have the same key, the record itself goes on with the other spelling. A
+//! redirect of a source adds its host to the scope.
+//!
+//! A retry goes back into the queue with a not-before time (doubling with jitter, or what the
+//! server asks); no thread waits.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! Reading back what stands in the store alone.
+//! Reading back what stands in the store alone: records and hosts that memory had no room for, in
+//! the order of their keys.
 
 use std::time::Duration;
 

@@ -1,4 +1,8 @@
 //! States of the index as readers see them.
+//!
+//! A view is a base and a sequence. It looks a row up in the newest delta, then in the one on its
+//! way into the file, then in the file; the newest version at or below the view's sequence counts.
+//! Iterators merge the three in both directions and own what they read from.
 
 use std::cmp::Ordering;
 use std::collections::VecDeque;

@@ -1,15 +1,27 @@
 //! The commit queue: what callers have handed over and how far log and index have come.
 //!
-//! Every batch gets the next number under one lock, so numbers are the order of the log. The batches
-//! pending are written by a *leader*, one at a time: a caller that waits for its own batch, or the
-//! store's writer thread where nobody waits. The leader takes all that is pending as one group,
-//! flushes it, makes it visible, answers, and passes the lead on. `applied` is the number up to
-//! which all is answered. The first failure is kept together with the first number it concerns:
-//! waiters below it still get their answer, those from it on get the failure.
+//! Every batch gets the next number under one lock, so numbers are the order of the log. One
+//! *leader* at a time writes the pending batches: a caller that waits for its own batch, or
+//! `store-writer` for batches that nobody waits for, once they are 10 ms old, fill 1 MiB, or a
+//! caller begins to wait. A commit by a single thread therefore never switches threads. The leader
+//! takes all that is pending as one group, up to the size limit, flushes it, makes it visible,
+//! answers, and passes the lead on. `applied` is the number up to which all is answered.
 //!
-//! Callers that were answered together tend to come again together. A leader that has fewer
-//! batches than the last group had waits for the others, for half a flush at most: one flush for
+//! Callers that were answered together tend to come again together. A leader that has fewer batches
+//! than the last group had waits for the others, for half a flush and 1 ms at most: one flush for
 //! all of them costs less than two.
+//!
+//! # Failures
+//!
+//! After a failed write or flush nobody knows what the disk holds. The first failure is kept
+//! together with the first number it concerns: waiters below it still get their answer, those from
+//! it on get [`StoreError::Poisoned`], and nothing is accepted any more. A failed checkpoint and a
+//! panic of a leader or of the keeper poison the store in the same way. Reads go on from the last
+//! published state, and the lock is kept until the store is closed.
+//!
+//! A batch that is refused for lack of space fails alone. Refusals are remembered until their
+//! callers have been told, since a buffered batch may be asked for at any time. Beyond 65,536 of
+//! them the store fails rather than forget one.
 
 mod submission;
 mod waiting;

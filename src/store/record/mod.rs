@@ -1,8 +1,8 @@
 //! The bytes of a segment: its header, record headers, and the payload of a group record.
 //!
-//! Pure encoding and decoding; byte by byte in `DESIGN.md`. All numbers are little-endian. Every
-//! checksum of a header is seeded with the segment's salt, so that a copy of log bytes that a user
-//! stores as a value is never taken for a record of the segment it lies in.
+//! Pure encoding and decoding; byte by byte in `src/store/FORMAT.md`. All numbers are
+//! little-endian. The checksum of a record's header is seeded with the segment's salt, so that a copy
+//! of log bytes that a user stores as a value is never taken for a record of the segment it lies in.
 
 mod group;
 mod header;
