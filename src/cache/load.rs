@@ -8,14 +8,13 @@ use std::time::{Duration, Instant};
 
 use super::Lookup;
 use super::entry::InsertOptions;
-use super::flight::{Flight, Landing, Wait};
+use super::flight::{Flight, Landing};
 use super::inner::{Inner, Put};
 use super::shard::Shard;
 use super::stats::Outcome;
 use crate::cancel::CancelToken;
-
-/// A timeout beyond what the system's clock can tell ends after a hundred years.
-const FAR: Duration = Duration::from_hours(100 * 365 * 24);
+use crate::cancel::wait::WaitError;
+use crate::time::deadline_in;
 
 /// Why nothing was loaded.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -135,8 +134,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Inner<K, V> {
             Lookup::Stale(value) => Some(value),
             Lookup::Absent | Lookup::Missing => None,
         };
-        let now = Instant::now();
-        let deadline = now.checked_add(options.timeout).unwrap_or(now + FAR);
+        let deadline = deadline_in(options.timeout);
         if stale.is_none() {
             self.counters.count(Outcome::Miss);
         }
@@ -160,15 +158,15 @@ impl<K: Hash + Eq + Clone, V: Clone> Inner<K, V> {
                 (Part::Follow(flight), None) => flight,
             };
             match flight.wait(deadline.min(flight.overdue_at), options.token()) {
-                Wait::Loaded(value) if absence || value.is_some() => {
+                Ok(Some(value)) if absence || value.is_some() => {
                     return Ok(Option::clone(&value));
                 }
-                Wait::Cancelled => return Err(LoadError::Cancelled),
-                Wait::Late if Instant::now() >= deadline => {
+                Err(WaitError::Cancelled) => return Err(LoadError::Cancelled),
+                Err(WaitError::TimedOut) if Instant::now() >= deadline => {
                     return Err(LoadError::Timeout { timeout: options.timeout });
                 }
                 // The load failed, takes too long, or found nothing: this caller may try.
-                Wait::Loaded(_) | Wait::Failed | Wait::Late => {}
+                Ok(_) | Err(WaitError::TimedOut) => {}
             }
         }
     }

@@ -16,10 +16,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 
 use crate::cache::{Cache, InsertOptions};
 use crate::cancel::CancelToken;
+use crate::cancel::wait::{WaitError, Waitable};
 use crate::time::SharedClock;
 
 use super::resolve::Resolve;
@@ -87,12 +88,10 @@ struct Pending {
     waiters: usize,
 }
 
-/// One look-up, as those who wait for it see it.
+/// One look-up, as its waiters see it.
 struct Lookup {
     name: Name,
-    answer: Mutex<Option<Answer>>,
-    /// Signalled at its end, and when a waiter is cancelled.
-    changed: Condvar,
+    answer: Waitable<Option<Answer>>,
 }
 
 /// What the desk says to who asks.
@@ -139,12 +138,6 @@ impl Resolver {
             Reply::Wait(lookup) => lookup,
         };
         Counters::add(&inner.counters.dns_misses, 1);
-        let waker = Arc::clone(&lookup);
-        let _wake_on_cancel = cancel.on_cancel(move || {
-            // Taken so that the waiter is either before its check of the token or in its wait.
-            drop(waker.answer.lock());
-            waker.changed.notify_all();
-        });
         let result = lookup.wait(deadline, cancel);
         if result.is_err() {
             inner.leave(&lookup);
@@ -164,18 +157,10 @@ fn told(answer: Answer) -> Result<Arc<[IpAddr]>, ResolveError> {
 
 impl Lookup {
     fn wait(&self, deadline: Instant, cancel: &CancelToken) -> Result<Answer, ResolveError> {
-        let mut answer = self.answer.lock();
-        loop {
-            if cancel.is_cancelled() {
-                return Err(ResolveError::Cancelled);
-            }
-            if let Some(answer) = &*answer {
-                return Ok(answer.clone());
-            }
-            if self.changed.wait_until(&mut answer, deadline).timed_out() && answer.is_none() {
-                return Err(ResolveError::TimedOut);
-            }
-        }
+        self.answer.wait(deadline, cancel, |answer| answer.clone()).map_err(|error| match error {
+            WaitError::TimedOut => ResolveError::TimedOut,
+            WaitError::Cancelled => ResolveError::Cancelled,
+        })
     }
 }
 
@@ -193,8 +178,8 @@ impl Inner {
             return Ok(Reply::Wait(Arc::clone(&pending.lookup)));
         }
         let name: Name = host.into();
-        let (answer, changed) = (Mutex::new(None), Condvar::new());
-        let lookup = Arc::new(Lookup { name: Arc::clone(&name), answer, changed });
+        let answer = Waitable::new(None);
+        let lookup = Arc::new(Lookup { name: Arc::clone(&name), answer });
         if desk.threads < MAX_LOOKUPS {
             let (inner, first) = (Arc::clone(this), Arc::clone(&lookup));
             let thread = std::thread::Builder::new().name("gristmill-resolve".into());
@@ -257,8 +242,7 @@ impl Inner {
             desk.threads -= usize::from(next.is_none());
             next
         };
-        *lookup.answer.lock() = Some(answer);
-        lookup.changed.notify_all();
+        lookup.answer.update(|slot| *slot = Some(answer));
         next
     }
 

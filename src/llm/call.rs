@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::deadline::Deadline;
 use super::request::{ChatRequest, Usage};
-use super::signal::Deadline;
 use super::wire::Dialect;
 use crate::cancel::CancelToken;
 

@@ -16,6 +16,7 @@ use super::builder::Builder;
 use super::cache::Held;
 use super::cache::{DurableTier, MemoryTier};
 use super::call::{Call, Continuation};
+use super::deadline::Deadline;
 use super::error::{LlmError, Served};
 use super::flight::{Flight, Flights, Landing, Leader, PutOff, Seat};
 use super::key::{Scope, request_key};
@@ -24,13 +25,13 @@ use super::permits::Permits;
 use super::request::{CacheTier, ChatRequest, Completion};
 use super::retry::RetryPolicy;
 use super::schema::SchemaBook;
-use super::signal::{Deadline, Signal};
 use super::stats::{LlmStats, Recorder};
 use super::tiers::{Stored, from_cache};
 use super::transport::{SecretHeader, Transport};
 use super::wire::{Dialect, Wire};
 use crate::cache::{Cache, CacheStats};
 use crate::cancel::CancelToken;
+use crate::cancel::wait::Waitable;
 use crate::model::Headers;
 use crate::time::SharedClock;
 
@@ -345,13 +346,14 @@ impl Inner {
     }
 
     /// Waits until the flight has landed; where the call may not pause, only until its leader does.
-    fn landing(&self, flight: &Arc<Signal<Flight>>, call: &Call<'_>) -> Result<Landing, LlmError> {
+    fn landing(&self, flight: &Waitable<Flight>, call: &Call<'_>) -> Result<Landing, LlmError> {
         let now = || self.clock().monotonic();
         let known = |flight: &mut Flight| {
             let pause = || if call.pauses { None } else { flight.pause(now) };
             flight.landing().or_else(pause)
         };
-        flight.wait(&call.deadline, call.cancel, known).map_err(|woken| self.woken(woken, call))
+        let deadline = call.deadline.instant();
+        flight.wait(deadline, call.cancel, known).map_err(|error| self.gave_up(error, call))
     }
 
     /// A follower is put off with its leader, and goes on with the leader's backoff: whoever of

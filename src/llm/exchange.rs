@@ -10,9 +10,9 @@ use super::client::Inner;
 use super::error::{LlmError, Served};
 use super::request::{ChatRequest, Usage, estimate_tokens};
 use super::retry;
-use super::signal::Woken;
 use super::transport::{HttpReply, HttpRequest, TransportError};
 use super::wire::{Answer, Dialect, ServerError};
+use crate::cancel::wait::WaitError;
 use crate::model::Headers;
 
 /// Spellings that are tried in one exchange: as many as the ladders of a [`Dialect`] have steps.
@@ -114,13 +114,13 @@ impl Inner {
     ) -> Result<Result<Answered, Failure>, LlmError> {
         let body = self.wire().encode(self.model(), request, call.max_tokens, dialect);
         let permit = self.permits.acquire(&call.deadline, call.cancel);
-        let _permit = permit.map_err(|woken| self.woken(woken, call))?;
+        let _permit = permit.map_err(|error| self.gave_up(error, call))?;
         let left = call.deadline.left();
         if call.cancel.is_cancelled() {
             return Err(LlmError::Cancelled);
         }
         if left.is_zero() {
-            return Err(self.woken(Woken::Deadline, call));
+            return Err(self.gave_up(WaitError::TimedOut, call));
         }
         call.so_far.requests += 1;
         self.stats.count(|stats| stats.requests += 1);
@@ -271,10 +271,10 @@ impl Inner {
         }
     }
 
-    pub(super) fn woken(&self, woken: Woken, call: &Call<'_>) -> LlmError {
-        match woken {
-            Woken::Cancelled => LlmError::Cancelled,
-            Woken::Deadline => LlmError::Deadline {
+    pub(super) fn gave_up(&self, error: WaitError, call: &Call<'_>) -> LlmError {
+        match error {
+            WaitError::Cancelled => LlmError::Cancelled,
+            WaitError::TimedOut => LlmError::Deadline {
                 limit: self.timeout(),
                 attempts: call.so_far.requests,
                 source: None,

@@ -16,15 +16,22 @@ use parking_lot::Mutex;
 
 use super::error::LlmError;
 use super::request::Completion;
-use super::signal::Signal;
+use crate::cancel::wait::Waitable;
 
 type Key = [u8; 32];
 
 #[derive(Debug, Default)]
 pub(super) struct Flights {
-    flying: Mutex<HashMap<Key, Arc<Signal<Flight>>>>,
+    flying: Mutex<HashMap<Key, Flying>>,
     /// Counts the flights that have ended.
     ended: AtomicU64,
+}
+
+/// A flight that can be joined.
+#[derive(Debug)]
+struct Flying {
+    flight: Waitable<Flight>,
+    followers: u32,
 }
 
 #[derive(Debug, Default)]
@@ -32,7 +39,6 @@ pub(super) struct Flight {
     landing: Option<Landing>,
     /// The wait that the leader sits out.
     pause: Option<PutOff>,
-    followers: u32,
 }
 
 /// How a flight ended.
@@ -72,7 +78,7 @@ impl Flight {
 #[derive(Debug)]
 pub(super) enum Seat<'a> {
     Leader(Leader<'a>),
-    Follower(Arc<Signal<Flight>>),
+    Follower(Waitable<Flight>),
 }
 
 /// The duty to land a flight; dropping it abandons the flight.
@@ -80,7 +86,7 @@ pub(super) enum Seat<'a> {
 pub(super) struct Leader<'a> {
     flights: &'a Flights,
     key: Key,
-    flight: Arc<Signal<Flight>>,
+    flight: Waitable<Flight>,
     landed: bool,
 }
 
@@ -95,12 +101,12 @@ impl Flights {
 
     pub(super) fn join(&self, key: Key) -> Seat<'_> {
         let mut flying = self.flying.lock();
-        if let Some(flight) = flying.get(&key) {
-            flight.with(|flight| flight.followers += 1);
-            return Seat::Follower(Arc::clone(flight));
+        if let Some(known) = flying.get_mut(&key) {
+            known.followers += 1;
+            return Seat::Follower(known.flight.clone());
         }
-        let flight = Signal::new(Flight::default());
-        flying.insert(key, Arc::clone(&flight));
+        let flight = Waitable::new(Flight::default());
+        flying.insert(key, Flying { flight: flight.clone(), followers: 0 });
         Seat::Leader(Leader { flights: self, key, flight, landed: false })
     }
 }
@@ -145,13 +151,10 @@ impl Leader<'_> {
     /// Takes the flight out under the lock of `join`: from here on nobody can follow. Gives whether
     /// somebody does.
     fn close(&mut self) -> bool {
-        {
-            let mut flying = self.flights.flying.lock();
-            flying.remove(&self.key);
-            self.flights.ended.fetch_add(1, Ordering::Release);
-        }
         self.landed = true;
-        self.flight.with(|flight| flight.followers > 0)
+        let mut flying = self.flights.flying.lock();
+        self.flights.ended.fetch_add(1, Ordering::Release);
+        flying.remove(&self.key).is_some_and(|flown| flown.followers > 0)
     }
 }
 

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::signal::{Deadline, Signal, Woken};
 use crate::cancel::CancelToken;
-use crate::time::{ManualClock, SystemClock};
+use crate::cancel::wait::{WaitError, Waitable};
+use crate::time::{ManualClock, deadline_in};
 
 /// A pause was cut short because the token was cancelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -28,10 +28,9 @@ pub struct CondvarPause;
 
 impl Pause for CondvarPause {
     fn pause(&self, duration: Duration, cancel: &CancelToken) -> Result<(), Cancelled> {
-        let deadline = Deadline::after(&SystemClock::shared(), duration);
-        match Signal::new(()).wait(&deadline, cancel, |()| None::<()>) {
-            Err(Woken::Cancelled) => Err(Cancelled),
-            Ok(()) | Err(Woken::Deadline) => Ok(()),
+        match Waitable::new(()).wait(deadline_in(duration), cancel, |()| None::<()>) {
+            Err(WaitError::Cancelled) => Err(Cancelled),
+            Ok(()) | Err(WaitError::TimedOut) => Ok(()),
         }
     }
 }

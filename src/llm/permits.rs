@@ -1,36 +1,40 @@
 //! A counting semaphore: how many requests are in flight at once.
 
-use std::sync::Arc;
+use std::time::Instant;
 
-use super::signal::{Deadline, Signal, Woken};
+use super::deadline::Deadline;
 use crate::cancel::CancelToken;
+use crate::cancel::wait::{WaitError, Waitable};
 
 #[derive(Clone, Debug)]
 pub(super) struct Permits {
-    free: Arc<Signal<usize>>,
+    free: Waitable<usize>,
 }
 
 /// One request in flight; dropping it lets the next one go.
 #[derive(Debug)]
 pub(super) struct Permit {
-    free: Arc<Signal<usize>>,
+    free: Waitable<usize>,
 }
 
 impl Permits {
     pub(super) fn new(count: usize) -> Self {
-        Self { free: Signal::new(count) }
+        Self { free: Waitable::new(count) }
     }
 
     pub(super) fn acquire(
         &self,
         deadline: &Deadline,
         cancel: &CancelToken,
-    ) -> Result<Permit, Woken> {
-        self.free.wait(deadline, cancel, |free| {
+    ) -> Result<Permit, WaitError> {
+        let take = |free: &mut usize| {
             *free = free.checked_sub(1)?;
             Some(())
-        })?;
-        Ok(Permit { free: Arc::clone(&self.free) })
+        };
+        // The clock is asked only where there is something to wait for.
+        let taken = self.free.wait(Instant::now(), None, take);
+        taken.or_else(|_| self.free.wait(deadline.instant(), cancel, take))?;
+        Ok(Permit { free: self.free.clone() })
     }
 }
 
@@ -53,7 +57,7 @@ mod tests {
         let (permits, cancel) = (Permits::new(1), CancelToken::new());
         let held = permits.acquire(&Deadline::after(&clock, Duration::ZERO), &cancel).unwrap();
         let soon = Deadline::after(&clock, Duration::from_millis(5));
-        assert_eq!(permits.acquire(&soon, &cancel).unwrap_err(), Woken::Deadline);
+        assert_eq!(permits.acquire(&soon, &cancel).unwrap_err(), WaitError::TimedOut);
         let other = {
             let (permits, cancel) = (permits.clone(), cancel.clone());
             let late = Deadline::after(&clock, Duration::from_mins(1));
@@ -64,7 +68,7 @@ mod tests {
         let held = permits.acquire(&soon, &cancel).unwrap();
         cancel.cancel();
         let late = Deadline::after(&clock, Duration::from_mins(1));
-        assert_eq!(permits.acquire(&late, &cancel).unwrap_err(), Woken::Cancelled);
+        assert_eq!(permits.acquire(&late, &cancel).unwrap_err(), WaitError::Cancelled);
         drop(held);
     }
 }

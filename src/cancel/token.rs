@@ -1,4 +1,4 @@
-//! Cancellation: a tree of tokens. Cancelling one cancels those below it.
+//! The tree of tokens.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
