@@ -13,11 +13,12 @@ use url::Url;
 
 use crate::cache::{Cache, CacheStats};
 use crate::cancel::CancelToken;
+use crate::cancel::wait::WaitError;
 use crate::model::Headers;
 
 use super::address::AddressPolicy;
 use super::builder::{ClientBuilder, with_timeouts};
-use super::connections::{AcquireError, Connections, Lease};
+use super::connections::{Connections, Lease};
 use super::connector::{ExchangeConnector, NoResolver, OUTPUT_BUFFER, Plan, Target};
 use super::decode::{self, Caps, DecodeError};
 use super::error::{HttpError, Phase};
@@ -152,8 +153,8 @@ impl Client {
         acquired.map_err(|error| {
             let url = shown(&request.url);
             match error {
-                AcquireError::TimedOut => HttpError::Timeout { url, phase: Phase::Queue },
-                AcquireError::Cancelled => HttpError::Cancelled { url },
+                WaitError::TimedOut => HttpError::Timeout { url, phase: Phase::Queue },
+                WaitError::Cancelled => HttpError::Cancelled { url },
             }
         })
     }

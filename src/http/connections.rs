@@ -5,6 +5,10 @@
 //! it was used for is closed before the permit goes to someone else, so the client never holds more
 //! connections to an origin than it may.
 //!
+//! What comes free is handed to the first waiter of its origin, so nobody overtakes it. The hand-over
+//! and a waiter's leaving both take the table's lock: a waiter that has given up and stands in line no
+//! more was handed a lease, and passes it on.
+//!
 //! ```text
 //!            acquire                    give_back
 //!  (none) ───────────▶ in use ─────────────────────▶ idle
@@ -19,10 +23,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex, MutexGuard};
+use parking_lot::Mutex;
 use ureq::unversioned::transport::Transport;
 
 use crate::cancel::CancelToken;
+use crate::cancel::wait::{WaitError, Waitable};
 use crate::time::SharedClock;
 
 use super::transport::Wire;
@@ -35,13 +40,6 @@ pub(super) type Origin = Arc<str>;
 pub(super) struct Connection {
     pub(super) transport: Box<dyn Transport>,
     pub(super) wire: Arc<Wire>,
-}
-
-/// Why no permit was granted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum AcquireError {
-    TimedOut,
-    Cancelled,
 }
 
 /// A permit, with the connection it is for if one stood idle.
@@ -73,6 +71,7 @@ struct Table {
     /// By the order in which they became idle.
     idle: BTreeMap<u64, Idle>,
     next_idle: u64,
+    next_arrival: u64,
     /// Permits given out and idle connections.
     live: usize,
 }
@@ -83,9 +82,12 @@ struct Slot {
     live: usize,
     /// Keys of its idle connections, the latest last.
     idle: Vec<u64>,
-    waiting: usize,
-    freed: Arc<Condvar>,
+    /// By arrival. Where there is one, no connection is idle and no permit is left.
+    waiting: BTreeMap<u64, Waiter>,
 }
+
+/// Filled when its turn comes.
+type Waiter = Waitable<Option<Lease>>;
 
 struct Idle {
     origin: Origin,
@@ -110,29 +112,21 @@ impl Connections {
         origin: &Origin,
         deadline: Instant,
         cancel: &CancelToken,
-    ) -> Result<Lease, AcquireError> {
-        let first = self.try_take(&mut self.table.lock(), origin);
-        if let Some(lease) = first {
-            return Ok(Self::checked(lease));
-        }
-        let waker = (Arc::clone(self), Arc::clone(origin));
-        let _wake_on_cancel = cancel.on_cancel(move || waker.0.wake_all(&waker.1));
-        let mut table = self.table.lock();
-        loop {
-            if cancel.is_cancelled() {
-                // The sign that woke this waiter may have been meant for any of them.
-                drop(table);
-                self.wake_all(origin);
-                return Err(AcquireError::Cancelled);
-            }
+    ) -> Result<Lease, WaitError> {
+        let (waiter, arrival) = {
+            let mut table = self.table.lock();
             if let Some(lease) = self.try_take(&mut table, origin) {
                 drop(table);
                 return Ok(Self::checked(lease));
             }
-            if wait(&mut table, origin, deadline) {
-                return Err(AcquireError::TimedOut);
-            }
-        }
+            let (waiter, arrival) = (Waiter::new(None), table.next_arrival);
+            table.next_arrival += 1;
+            let slot = table.slots.entry(Arc::clone(origin)).or_default();
+            slot.waiting.insert(arrival, waiter.clone());
+            (waiter, arrival)
+        };
+        let lease = waiter.wait(deadline, cancel, Option::take);
+        lease.map(Self::checked).inspect_err(|_| self.leave(origin, arrival, &waiter))
     }
 
     fn try_take(self: &Arc<Self>, table: &mut Table, origin: &Origin) -> Option<Lease> {
@@ -150,6 +144,23 @@ impl Connections {
         Some(Lease { permit: permit(), idle: None })
     }
 
+    /// Takes a waiter that has given up out of the line, or passes on what it was handed meanwhile.
+    fn leave(&self, origin: &Origin, arrival: u64, waiter: &Waiter) {
+        let handed = {
+            let mut table = self.table.lock();
+            if let Some(slot) = table.slots.get_mut(origin) {
+                slot.waiting.remove(&arrival);
+            }
+            table.forget_unused(origin);
+            waiter.update(Option::take)
+        };
+        let Some(Lease { permit, idle }) = handed else { return };
+        match idle {
+            Some(connection) => Self::give_back(permit, connection),
+            None => drop(permit),
+        }
+    }
+
     /// Closes the idle connection of `lease` if its server has closed it or sent what nobody asked
     /// for.
     fn checked(mut lease: Lease) -> Lease {
@@ -161,16 +172,21 @@ impl Connections {
         lease
     }
 
-    /// Makes `connection` idle, for whoever asks its origin next.
+    /// Hands `connection` to whoever waits for its origin, or makes it idle.
     pub(super) fn give_back(mut permit: Permit, connection: Connection) {
         let Some(this) = permit.connections.take() else { return };
-        let (now, origin) = (this.clock.monotonic(), Arc::clone(&permit.origin));
+        let origin = Arc::clone(&permit.origin);
+        let now = this.clock.monotonic();
         let mut table = this.table.lock();
+        if let Some(waiter) = table.next_waiter(&origin) {
+            permit.connections = Some(Arc::clone(&this));
+            waiter.update(|lease| *lease = Some(Lease { permit, idle: Some(connection) }));
+            return;
+        }
         let key = table.next_idle;
         table.next_idle += 1;
         if let Some(slot) = table.slots.get_mut(&origin) {
             slot.idle.push(key);
-            slot.freed.notify_one();
         }
         table.idle.insert(key, Idle { origin, since: now, connection });
         let surplus = table.evict(this.limits, now);
@@ -178,27 +194,6 @@ impl Connections {
         // Closed outside the lock.
         drop(surplus);
     }
-
-    fn wake_all(&self, origin: &Origin) {
-        if let Some(slot) = self.table.lock().slots.get(origin) {
-            slot.freed.notify_all();
-        }
-    }
-}
-
-/// Waits for a sign at `origin`; true when the deadline has passed.
-fn wait(table: &mut MutexGuard<'_, Table>, origin: &Origin, deadline: Instant) -> bool {
-    let slot = table.slots.entry(Arc::clone(origin)).or_default();
-    slot.waiting += 1;
-    let freed = Arc::clone(&slot.freed);
-    let timed_out = freed.wait_until(table, deadline).timed_out();
-    if let Some(slot) = table.slots.get_mut(origin) {
-        slot.waiting -= 1;
-        if slot.waiting == 0 && slot.live == 0 {
-            table.slots.remove(origin);
-        }
-    }
-    timed_out
 }
 
 impl Table {
@@ -220,13 +215,21 @@ impl Table {
         evicted
     }
 
+    fn next_waiter(&mut self, origin: &Origin) -> Option<Waiter> {
+        self.slots.get_mut(origin)?.waiting.pop_first().map(|(_, waiter)| waiter)
+    }
+
+    /// Counts a permit or an idle connection out.
     fn release(&mut self, origin: &Origin) {
         self.live -= 1;
-        let Some(slot) = self.slots.get_mut(origin) else { return };
-        slot.live -= 1;
-        if slot.waiting > 0 {
-            slot.freed.notify_one();
-        } else if slot.live == 0 {
+        if let Some(slot) = self.slots.get_mut(origin) {
+            slot.live -= 1;
+        }
+        self.forget_unused(origin);
+    }
+
+    fn forget_unused(&mut self, origin: &Origin) {
+        if self.slots.get(origin).is_some_and(|slot| slot.live == 0 && slot.waiting.is_empty()) {
             self.slots.remove(origin);
         }
     }
@@ -251,8 +254,156 @@ pub(super) struct Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        if let Some(connections) = &self.connections {
-            connections.table.lock().release(&self.origin);
+        let Some(connections) = self.connections.take() else { return };
+        let mut table = connections.table.lock();
+        match table.next_waiter(&self.origin) {
+            Some(waiter) => {
+                let origin = Arc::clone(&self.origin);
+                let permit = Self { connections: Some(Arc::clone(&connections)), origin };
+                waiter.update(|lease| *lease = Some(Lease { permit, idle: None }));
+            }
+            None => table.release(&self.origin),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::thread;
+
+    use ureq::unversioned::transport::{Buffers, NextTimeout};
+
+    use super::*;
+    use crate::time::SystemClock;
+
+    const LONG: Duration = Duration::from_secs(20);
+
+    fn connections() -> (Arc<Connections>, Origin) {
+        let limits = Limits { per_origin: 1, max_idle: 8, max_idle_age: LONG };
+        (Connections::new(limits, SystemClock::shared()), "http://example.com:80".into())
+    }
+
+    fn later() -> Instant {
+        Instant::now() + LONG
+    }
+
+    impl Connections {
+        /// Returns once `count` callers wait for `origin`.
+        fn wait_for_waiting(&self, origin: &Origin, count: usize) {
+            let end = later();
+            while self.table.lock().slots.get(origin).map_or(0, |slot| slot.waiting.len()) != count
+            {
+                assert!(Instant::now() < end, "nobody came to wait");
+                thread::park_timeout(Duration::from_millis(1));
+            }
+        }
+    }
+
+    #[test]
+    fn a_permit_goes_to_the_first_waiter_and_nobody_overtakes_it() {
+        let (connections, origin) = connections();
+        let token = CancelToken::new();
+        let held = connections.acquire(&origin, Instant::now(), &token).unwrap();
+        let (sender, order) = mpsc::channel();
+        thread::scope(|scope| {
+            for number in 0..3 {
+                let (connections, origin, token) = (&connections, &origin, &token);
+                let sender = sender.clone();
+                scope.spawn(move || {
+                    let lease = connections.acquire(origin, later(), token).unwrap();
+                    sender.send(number).unwrap();
+                    drop(lease);
+                });
+                connections.wait_for_waiting(origin, number + 1);
+            }
+            drop(held);
+            assert_eq!((0..3).map(|_| order.recv().unwrap()).collect::<Vec<_>>(), [0, 1, 2]);
+        });
+        assert_eq!(connections.count(), (0, 0));
+        assert!(connections.table.lock().slots.is_empty());
+    }
+
+    #[test]
+    fn a_waiter_that_gives_up_leaves_nothing_behind() {
+        let (connections, origin) = connections();
+        let token = CancelToken::new();
+        let held = connections.acquire(&origin, Instant::now(), &token).unwrap();
+        let late = connections.acquire(&origin, Instant::now(), &token);
+        assert_eq!(late.unwrap_err(), WaitError::TimedOut);
+        thread::scope(|scope| {
+            let waiter = scope.spawn(|| connections.acquire(&origin, later(), &token));
+            connections.wait_for_waiting(&origin, 1);
+            token.cancel();
+            assert_eq!(waiter.join().unwrap().unwrap_err(), WaitError::Cancelled);
+        });
+        connections.wait_for_waiting(&origin, 0);
+        drop(held);
+        assert_eq!(connections.count(), (0, 0));
+        assert!(connections.table.lock().slots.is_empty());
+    }
+
+    /// A lease that is handed to a waiter at the moment at which that gives up.
+    fn abandon(idle: Option<Connection>) -> (Arc<Connections>, Origin) {
+        let (connections, origin) = connections();
+        let Lease { permit, .. } =
+            connections.acquire(&origin, Instant::now(), &CancelToken::new()).unwrap();
+        let waiter = Waiter::new(Some(Lease { permit, idle }));
+        connections.leave(&origin, 0, &waiter);
+        (connections, origin)
+    }
+
+    #[test]
+    fn what_was_handed_to_a_waiter_that_gave_up_is_passed_on() {
+        let (connections, origin) = abandon(None);
+        assert_eq!(connections.count(), (0, 0));
+        assert!(connections.acquire(&origin, Instant::now(), &CancelToken::new()).is_ok());
+
+        let wire = Wire::loopback();
+        let connection = Connection { transport: Box::new(Open), wire };
+        let (connections, origin) = abandon(Some(connection));
+        assert_eq!(connections.count(), (1, 1));
+        let lease = connections.acquire(&origin, Instant::now(), &CancelToken::new()).unwrap();
+        assert!(lease.idle.is_some());
+    }
+
+    #[test]
+    fn cancellations_and_hand_overs_at_once_lose_no_permit() {
+        let (connections, origin) = connections();
+        for _ in 0..500 {
+            let (gone, patient) = (CancelToken::new(), CancelToken::new());
+            let held = connections.acquire(&origin, later(), &patient).unwrap();
+            thread::scope(|scope| {
+                scope.spawn(|| connections.acquire(&origin, later(), &gone).map(drop));
+                let waits =
+                    scope.spawn(|| connections.acquire(&origin, later(), &patient).map(drop));
+                scope.spawn(|| gone.cancel());
+                drop(held);
+                assert_eq!(waits.join().unwrap(), Ok(()));
+            });
+            assert_eq!(connections.count(), (0, 0));
+        }
+    }
+
+    /// A connection that nothing goes through.
+    #[derive(Debug)]
+    struct Open;
+
+    impl Transport for Open {
+        fn buffers(&mut self) -> &mut dyn Buffers {
+            unreachable!("nothing is read")
+        }
+
+        fn transmit_output(&mut self, _: usize, _: NextTimeout) -> Result<(), ureq::Error> {
+            unreachable!("nothing is written")
+        }
+
+        fn await_input(&mut self, _: NextTimeout) -> Result<bool, ureq::Error> {
+            unreachable!("nothing is read")
+        }
+
+        fn is_open(&mut self) -> bool {
+            true
         }
     }
 }

@@ -33,6 +33,15 @@ pub(super) struct Wire {
 }
 
 impl Wire {
+    /// A socket that is connected to nothing but a listener of its own.
+    #[cfg(test)]
+    pub(super) fn loopback() -> Arc<Self> {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let peer = listener.local_addr().expect("it is bound");
+        connect(&[peer], Instant::now() + Duration::from_secs(20), &CancelToken::new())
+            .expect("it listens")
+    }
+
     /// Shuts the socket down when `cancel` is cancelled; at once if it already is.
     pub(super) fn watch(self: &Arc<Self>, cancel: &CancelToken) -> CancelGuard {
         // Relaxed: no other thread uses the socket between two exchanges.
