@@ -9,6 +9,7 @@
 
 mod admission;
 mod redirects;
+mod retries;
 mod robots_gate;
 mod schedules;
 mod simulation;

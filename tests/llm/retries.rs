@@ -32,6 +32,57 @@ fn what_passes_is_tried_again_until_it_does() {
 }
 
 #[test]
+fn the_waits_are_drawn_from_nothing_to_a_bound_that_doubles_to_20_seconds() {
+    let bench = Bench::with_default([], |_| error(500, "{}"));
+    let (pause, policy) =
+        (bench.pause.clone(), RetryPolicy { max_attempts: 11, ..RetryPolicy::default() });
+    let client = bench.builder.retry(policy).timeout(Duration::from_hours(1)).build().unwrap();
+    assert!(client.complete(&ask(), &CancelToken::new()).is_err());
+    let taken: Vec<_> = pause.taken().iter().map(Duration::as_micros).collect();
+    let wanted = [
+        386_690, 222_485, 1_436_580, 1_924_507, 931_844, 2_648_589, 15_832_590, 1_851_018,
+        2_774_380, 8_884_368,
+    ];
+    assert_eq!(taken, wanted);
+    let bounds = (0..10_u32).map(|retry| (500_000 << retry).min(20_000_000));
+    assert!(taken.iter().zip(bounds).all(|(taken, bound)| *taken <= bound), "{taken:?}");
+}
+
+#[test]
+fn five_attempts_are_made_and_a_minute_is_the_longest_wait_that_is_obeyed() {
+    let (client, script, _) = Bench::with_default([], |_| error(500, "{}")).client();
+    assert!(client.complete(&ask(), &CancelToken::new()).is_err());
+    assert_eq!(script.count(), 5);
+    for (asked, wanted) in [("60", "fine"), ("60.001", "retry_after")] {
+        let (client, _, pause) = Bench::new([error_with(503, "retry-after", asked)]).client();
+        match client.complete(&ask(), &CancelToken::new()) {
+            Ok(answer) => assert_eq!((answer.text.as_str(), pause.taken().len()), (wanted, 1)),
+            Err(failed) => assert_eq!((failed.kind(), pause.taken().len()), (wanted, 0)),
+        }
+    }
+}
+
+#[test]
+fn a_status_decides_unless_the_server_says_whether_to_ask_again() {
+    let asked = |status, said: Option<&str>| {
+        let step = match said {
+            Some(said) => error_with(status, "x-should-retry", said),
+            None => error(status, "{}"),
+        };
+        let (client, script, _) = Bench::new([step]).client();
+        let _ended = client.complete(&ask(), &CancelToken::new());
+        script.count() == 2
+    };
+    for status in (300..600).filter(|status| *status != 402) {
+        let passing = matches!(status, 408 | 409 | 429) || status >= 500;
+        assert_eq!(asked(status, None), passing, "{status}");
+        let at_fault = matches!(status, 400..=404 | 422);
+        assert_eq!(asked(status, Some("true")), !at_fault, "{status}");
+        assert!(!asked(status, Some("false")), "{status}");
+    }
+}
+
+#[test]
 fn each_form_of_retry_after_is_obeyed() {
     for (name, value, wanted) in [
         ("retry-after", "7", 7000),

@@ -18,6 +18,7 @@ use crate::fetch::{Exchange, ExchangeRequest, FetchError};
 use crate::http;
 use crate::model::Reason;
 use crate::store::Batch;
+use crate::time::Timestamp;
 
 /// Largest robots.txt that is read: RFC 9309, 2.5, asks for at least 500 KiB.
 const MAX_ROBOTS_BYTES: u64 = 1 << 20;
@@ -59,7 +60,7 @@ impl RunState {
         let answer = fetcher.exchange(&request, &self.token);
         let ended_at = self.shared.clock.monotonic();
         let latency = answer.as_ref().map_or(Duration::ZERO, |exchange| exchange.elapsed);
-        let kind = self.outcome_of(&answer);
+        let kind = outcome_of(&answer, self.shared.clock.wall());
         let (done, unchanged) = (kind == OutcomeKind::Done, kind == OutcomeKind::NotModified);
         if let (Ok(exchange), true) = (&answer, done) {
             // Counted before the host is free again: the next exchange sees what this one spent.
@@ -91,36 +92,6 @@ impl RunState {
             return Ok(Completion::Stale);
         }
         frontier.complete(&rows, lease.id, self.now(), outcome)
-    }
-
-    fn outcome_of(&self, answer: &Result<Exchange, FetchError>) -> OutcomeKind {
-        let exchange = match answer {
-            Ok(exchange) => exchange,
-            Err(error) if error.is_retryable() => {
-                return OutcomeKind::Retry { reason: error.to_reason(), retry_after: None };
-            }
-            Err(error) => return OutcomeKind::Failed(error.to_reason()),
-        };
-        let status = exchange.status;
-        let retry_after = || http::parse_retry_after(&exchange.headers, self.shared.clock.wall());
-        match (status, &exchange.redirect) {
-            (_, Some(Ok(location))) => OutcomeKind::Redirect { status, location: location.clone() },
-            (_, Some(Err(error))) => OutcomeKind::Failed(Reason::Failed {
-                cause: format!("a redirect to nowhere: {error}"),
-            }),
-            (304, _) => OutcomeKind::NotModified,
-            (200..=299, _) => match &exchange.skipped_media {
-                Some(media_type) => {
-                    OutcomeKind::Failed(Reason::NotHtml { media_type: media_type.clone() })
-                }
-                None => OutcomeKind::Done,
-            },
-            (429 | 503, _) => OutcomeKind::Throttled { status, retry_after: retry_after() },
-            (408 | 500 | 502 | 504 | 522 | 524, _) => {
-                OutcomeKind::Retry { reason: Reason::Http { status }, retry_after: retry_after() }
-            }
-            _ => OutcomeKind::Failed(Reason::Http { status }),
-        }
     }
 
     /// Stores what became of a URL that brought no document.
@@ -212,5 +183,69 @@ impl RunState {
         self.receipts.commit(batch)?;
         self.publish(admissions);
         Ok(())
+    }
+}
+
+/// What the answer to a request for a document means, at `now`.
+fn outcome_of(answer: &Result<Exchange, FetchError>, now: Timestamp) -> OutcomeKind {
+    let exchange = match answer {
+        Ok(exchange) => exchange,
+        Err(error) if error.is_retryable() => {
+            return OutcomeKind::Retry { reason: error.to_reason(), retry_after: None };
+        }
+        Err(error) => return OutcomeKind::Failed(error.to_reason()),
+    };
+    let status = exchange.status;
+    let retry_after = || http::parse_retry_after(&exchange.headers, now);
+    match (status, &exchange.redirect) {
+        (_, Some(Ok(location))) => OutcomeKind::Redirect { status, location: location.clone() },
+        (_, Some(Err(error))) => {
+            OutcomeKind::Failed(Reason::Failed { cause: format!("a redirect to nowhere: {error}") })
+        }
+        (304, _) => OutcomeKind::NotModified,
+        (200..=299, _) => match &exchange.skipped_media {
+            Some(media_type) => {
+                OutcomeKind::Failed(Reason::NotHtml { media_type: media_type.clone() })
+            }
+            None => OutcomeKind::Done,
+        },
+        (429 | 503, _) => OutcomeKind::Throttled { status, retry_after: retry_after() },
+        (408 | 500 | 502 | 504 | 522 | 524, _) => {
+            OutcomeKind::Retry { reason: Reason::Http { status }, retry_after: retry_after() }
+        }
+        _ => OutcomeKind::Failed(Reason::Http { status }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Headers;
+    use crate::url::parse;
+
+    #[test]
+    fn each_status_of_a_document_ends_it_or_has_it_asked_for_again() {
+        for status in 100..=599 {
+            let exchange = Exchange {
+                url: parse("http://a.example/").unwrap(),
+                status,
+                headers: Headers::default(),
+                body: Vec::new(),
+                wire_bytes: 0,
+                fetched_at: Timestamp(0),
+                elapsed: Duration::ZERO,
+                redirect: None,
+                skipped_media: None,
+            };
+            let (reason, retry_after) = (Reason::Http { status }, None);
+            let wanted = match status {
+                200..=299 => OutcomeKind::Done,
+                304 => OutcomeKind::NotModified,
+                429 | 503 => OutcomeKind::Throttled { status, retry_after },
+                408 | 500 | 502 | 504 | 522 | 524 => OutcomeKind::Retry { reason, retry_after },
+                _ => OutcomeKind::Failed(reason),
+            };
+            assert_eq!(outcome_of(&Ok(exchange), Timestamp(0)), wanted, "{status}");
+        }
     }
 }
