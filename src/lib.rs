@@ -40,6 +40,7 @@
 //! | [`store`] | an ordered key-value store for page-sized values: a log with one flush a group, read through memory maps | |
 //! | [`cancel`], [`time`] | cancellation tokens, and time as a parameter | |
 //! | [`http`] | one HTTP exchange at a time, bounded in time, bytes and connections | `crawl` or `llm` |
+//! | [`retry`] | when a failed request is made again | `crawl` or `llm` |
 //! | [`fetch`] | the page of one URL | `crawl` |
 //! | [`extract`] | from bytes to text, Markdown, links and metadata | `crawl` |
 //! | [`crawl`] | what to fetch next, and when: frontier, robots.txt, scope, sitemaps, feeds | `crawl` |
@@ -84,6 +85,8 @@ pub mod llm;
 #[cfg(feature = "http")]
 pub mod model;
 pub mod pool;
+#[cfg(feature = "http")]
+pub mod retry;
 pub mod store;
 pub mod time;
 #[cfg(feature = "http")]

@@ -21,17 +21,23 @@
 
 use std::time::Duration;
 
+use crate::retry::{Backoff, Jitter, RetryPolicy};
+
 /// Exchanges without an answer, in a row, that park a host.
 const UNREACHABLE_LIMIT: u32 = 5;
 
 /// Error answers, in a row, that park a host.
 const ERROR_LIMIT: u32 = 20;
 
-/// How long a host is parked the first time; then twice as long each time.
-const FIRST_PARK: Duration = Duration::from_secs(5);
-
 /// Parks in a row after which a host is given up.
 const MAX_PARKS: u32 = 5;
+
+/// How long a host is parked. No jitter: it is the only one that waits.
+const PARK: Backoff = Backoff {
+    base: Duration::from_secs(5),
+    cap: Duration::from_secs(5 << MAX_PARKS),
+    jitter: Jitter::None,
+};
 
 /// Backoff after the first refusal (429 or 503).
 const FIRST_BACKOFF: Duration = Duration::from_millis(500);
@@ -45,8 +51,8 @@ const RECOVERY: Duration = Duration::from_millis(250);
 /// How long a host that was in trouble is remembered after its last answer.
 const COOL_OFF: Duration = Duration::from_mins(10);
 
-/// Longest `Retry-After` that is honoured.
-const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
+/// Longest `Retry-After` that is honoured: the host waits as long as the URL that met it.
+const MAX_RETRY_AFTER: Duration = RetryPolicy::page().max_retry_after;
 
 /// How an exchange went, as far as the host is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -179,7 +185,7 @@ impl Schedule {
         if !self.probing && self.failures < limit {
             return;
         }
-        let park = FIRST_PARK * 2_u32.saturating_pow(self.parks.min(MAX_PARKS));
+        let park = PARK.bound(self.parks);
         self.parks += 1;
         self.failures = 0;
         self.probing = true;
@@ -243,7 +249,7 @@ mod tests {
             assert_eq!(schedule.at_once(4), 4);
             schedule.ended(now, MS, 4, Health::Unreachable);
         }
-        assert_eq!((schedule.next_at(), schedule.at_once(4)), (now + FIRST_PARK, 1));
+        assert_eq!((schedule.next_at(), schedule.at_once(4)), (now + PARK.base, 1));
         let parked = schedule.clone();
         let mut lengths = Vec::new();
         while !schedule.given_up() {

@@ -1,7 +1,7 @@
 //! HTTP/1.1: one exchange at a time on the caller's thread, bounded in time, bytes and connections.
 //!
 //! A [`Client`] makes exactly one exchange for a [`Request`]; following redirects and trying again
-//! are decisions of those who ask, helped by the pure [`RetryPolicy`]. What it guarantees:
+//! are up to the caller, and the module [`retry`](crate::retry) helps. What it guarantees:
 //!
 //! - Every wait has a deadline, and cancelling the caller's token ends it: the token shuts down the
 //!   socket, so a blocked read returns at once.
@@ -34,7 +34,6 @@ mod names;
 mod proxy;
 mod request;
 mod resolve;
-mod retry;
 mod stats;
 mod transport;
 
@@ -44,5 +43,4 @@ pub use client::Client;
 pub use error::{Cause, HttpError, Phase};
 pub use request::{MediaGate, Method, Request, Response, Timeouts};
 pub use resolve::{Resolve, SystemResolver};
-pub use retry::{GiveUp, Retry, RetryCause, RetryPolicy, parse_retry_after};
 pub use stats::HttpStats;

@@ -12,9 +12,9 @@ use super::client::{Client, Settings};
 use super::error::LlmError;
 use super::openai::OpenAiChat;
 use super::pause::{CondvarPause, Pause};
-use super::retry::RetryPolicy;
 use super::transport::Transport;
 use super::wire::Wire;
+use crate::retry::RetryPolicy;
 use crate::time::{SharedClock, SystemClock};
 
 /// Settings of a [`Client`].
@@ -29,7 +29,7 @@ pub struct Builder {
     max_prompt_bytes: usize,
     max_answer_bytes: usize,
     retry: RetryPolicy,
-    timeout: Duration,
+    timeout: Option<Duration>,
     attempt_timeout: Duration,
     memory_cache: usize,
     cache_ttl: Duration,
@@ -52,8 +52,8 @@ impl Default for Builder {
             max_output_tokens: 1024,
             max_prompt_bytes: 256 * 1024,
             max_answer_bytes: 4 * 1024 * 1024,
-            retry: RetryPolicy::default(),
-            timeout: Duration::from_mins(3),
+            retry: RetryPolicy::model(),
+            timeout: None,
             attempt_timeout: Duration::from_mins(2),
             memory_cache: 16 * 1024 * 1024,
             cache_ttl: Duration::ZERO,
@@ -130,18 +130,18 @@ impl Builder {
         self
     }
 
-    /// When and how often requests are sent again.
+    /// When and how often requests are sent again. Default: [`RetryPolicy::model`].
     #[must_use]
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.retry = policy;
         self
     }
 
-    /// Most time of a call: all attempts, pauses, re-asks and waits together. Default 180 s. For a
-    /// call that is put off, see [`Client::complete_or_later`].
+    /// Most time of a call: all attempts, pauses, re-asks and waits together. For a call that is put
+    /// off, see [`Client::complete_or_later`]. Default: [`RetryPolicy::total`], 3 minutes.
     #[must_use]
     pub fn timeout(mut self, total: Duration) -> Self {
-        self.timeout = total;
+        self.timeout = Some(total);
         self
     }
 
@@ -224,12 +224,14 @@ impl Builder {
         if key.bytes().any(|byte| !(0x21..0x7f).contains(&byte)) {
             return Err(wrong("API key", "it holds characters that no header field may"));
         }
+        let total = self.timeout.unwrap_or(self.retry.total);
+        let retry = RetryPolicy { total, ..self.retry };
         let transport = self.transport.ok_or_else(|| wrong("transport", "there is none"))?;
         for (what, zero) in [
             ("max_in_flight", self.max_in_flight == 0),
             ("max_output_tokens", self.max_output_tokens == 0),
-            ("max_attempts", self.retry.max_attempts == 0),
-            ("timeout", self.timeout.is_zero() || self.attempt_timeout.is_zero()),
+            ("max_attempts", retry.max_attempts == 0),
+            ("timeout", retry.total.is_zero() || self.attempt_timeout.is_zero()),
         ] {
             if zero {
                 return Err(wrong(what, "it is zero"));
@@ -246,8 +248,7 @@ impl Builder {
             max_output_tokens: self.max_output_tokens,
             max_prompt_bytes: self.max_prompt_bytes,
             max_answer_bytes: self.max_answer_bytes,
-            retry: self.retry,
-            timeout: self.timeout,
+            retry,
             attempt_timeout: self.attempt_timeout,
             memory_cache: self.memory_cache,
             cache_ttl: self.cache_ttl,

@@ -23,7 +23,6 @@ use super::key::{Scope, request_key};
 use super::pause::Pause;
 use super::permits::Permits;
 use super::request::{CacheTier, ChatRequest, Completion};
-use super::retry::RetryPolicy;
 use super::schema::SchemaBook;
 use super::stats::{LlmStats, Recorder};
 use super::tiers::{Stored, from_cache};
@@ -33,6 +32,7 @@ use crate::cache::{Cache, CacheStats};
 use crate::cancel::CancelToken;
 use crate::cancel::wait::Waitable;
 use crate::model::Headers;
+use crate::retry::RetryPolicy;
 use crate::time::SharedClock;
 
 /// Most times that an answer is sent back because it does not satisfy the schema.
@@ -79,7 +79,6 @@ pub(super) struct Settings {
     pub(super) max_prompt_bytes: usize,
     pub(super) max_answer_bytes: usize,
     pub(super) retry: RetryPolicy,
-    pub(super) timeout: Duration,
     pub(super) attempt_timeout: Duration,
     pub(super) memory_cache: usize,
     pub(super) cache_ttl: Duration,
@@ -363,7 +362,8 @@ impl Inner {
         let standing = &mut call.so_far.exchange;
         standing.retries = standing.retries.max(retries);
         let wait = until.saturating_sub(self.clock().monotonic());
-        match self.later(wait, LlmError::Shared(cause), call) {
+        let decision = self.retry().accept(wait, call.deadline.left());
+        match self.later(decision, LlmError::Shared(cause), call) {
             LlmError::Later { wait, .. } if call.pauses => self.sit_out(wait, call),
             error => Err(error),
         }
@@ -437,7 +437,7 @@ impl Inner {
     }
 
     pub(super) fn timeout(&self) -> Duration {
-        self.settings.timeout
+        self.settings.retry.total
     }
 
     pub(super) fn attempt_timeout(&self) -> Duration {

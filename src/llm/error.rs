@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::request::Usage;
 use super::transport::TransportError;
 use crate::model::Headers;
+use crate::retry::RetryPolicy;
 
 /// What is known of an answer that led to an error.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -253,7 +254,7 @@ impl LlmError {
             | Self::RetryAfter { .. }
             | Self::Cancelled => true,
             Self::Transport { source, .. } => source.retryable,
-            Self::Http { served, .. } => super::retry::is_transient_status(served.status),
+            Self::Http { served, .. } => RetryPolicy::model().retries_status(served.status),
             Self::Shared(shared) => shared.is_transient(),
             _ => false,
         }

@@ -9,11 +9,11 @@ use super::call::{Call, Standing};
 use super::client::Inner;
 use super::error::{LlmError, Served};
 use super::request::{ChatRequest, Usage, estimate_tokens};
-use super::retry;
 use super::transport::{HttpReply, HttpRequest, TransportError};
 use super::wire::{Answer, Dialect, ServerError};
 use crate::cancel::wait::WaitError;
 use crate::model::Headers;
+use crate::retry::{GiveUp, Retry, RetryPolicy, parse_retry_after};
 
 /// Spellings that are tried in one exchange: as many as the ladders of a [`Dialect`] have steps.
 const MAX_ADAPTATIONS: u32 = 6;
@@ -90,17 +90,20 @@ impl Inner {
 
     /// What a failed attempt comes to: the call's end, or a wait before the next attempt.
     fn failed(&self, failure: Failure, request: &ChatRequest, call: &mut Call<'_>) -> LlmError {
-        let wait = self.wait_before_retry(&failure, call.so_far.exchange.retries);
+        let asked = self.is_retryable(&failure).then(|| self.asked_wait(&failure));
         let cause = match &failure {
             Failure::Transport(_) => "transport".to_owned(),
             Failure::Server(error, _) => error.status.to_string(),
         };
         let error = self.error_of(failure, request, call);
-        let Some(wait) = wait else { return error };
-        let error = self.later(wait, error, call);
+        let Some(asked) = asked else { return error };
+        let attempt = call.so_far.exchange.retries.saturating_add(1);
+        let unit = || self.random.lock().f64();
+        let decision = self.retry().next(attempt, asked, call.deadline.left(), unit);
+        let error = self.later(decision, error, call);
         if let LlmError::Later { .. } = error {
             let standing = &mut call.so_far.exchange;
-            (standing.due, standing.retries) = (Some(cause), standing.retries + 1);
+            (standing.due, standing.retries) = (Some(cause), attempt);
         }
         error
     }
@@ -155,53 +158,44 @@ impl Inner {
         })
     }
 
-    /// How long to pause before another attempt; `None` where there is to be none. A wait that the
-    /// server asks for is returned even where it is too long.
-    fn wait_before_retry(&self, failure: &Failure, retries: u32) -> Option<Duration> {
-        if retries + 1 >= self.retry().max_attempts {
-            return None;
-        }
-        let asked = match failure {
-            Failure::Transport(error) => {
-                if !error.retryable {
-                    return None;
-                }
-                None
-            }
+    /// Whether another attempt may succeed.
+    fn is_retryable(&self, failure: &Failure) -> bool {
+        match failure {
+            Failure::Transport(error) => error.retryable,
             // Nothing was read of an answer that is nothing but white space.
-            Failure::Server(error, _) if error.malformed => {
-                if !error.body.trim().is_empty() {
-                    return None;
-                }
-                None
-            }
+            Failure::Server(error, _) if error.malformed => error.body.trim().is_empty(),
             Failure::Server(error, reply) => {
-                if is_quota(error) || !retry::should_retry(error.status, &reply.headers) {
-                    return None;
-                }
-                retry::asked_wait(&reply.headers, self.clock().wall())
+                !is_quota(error) && should_retry(self.retry(), error.status, &reply.headers)
             }
-        };
-        Some(asked.unwrap_or_else(|| {
-            let unit = self.random.lock().f64();
-            self.retry().backoff(retries, unit)
-        }))
+        }
     }
 
-    /// The failure after which to ask again in `wait`, unless that is longer than the policy or the
-    /// deadline allows.
-    pub(super) fn later(&self, wait: Duration, error: LlmError, call: &Call<'_>) -> LlmError {
-        let (limit, attempts) =
-            (self.retry().max_retry_after.max(self.retry().cap), call.so_far.requests);
-        let source = Box::new(error);
-        if wait > limit {
-            return LlmError::RetryAfter { wait, limit, source };
+    /// How long the server asks to wait.
+    fn asked_wait(&self, failure: &Failure) -> Option<Duration> {
+        match failure {
+            Failure::Server(error, reply) if !error.malformed => {
+                parse_retry_after(&reply.headers, self.clock().wall())
+            }
+            _ => None,
         }
-        if wait >= call.deadline.left() {
-            return LlmError::Deadline { limit: self.timeout(), attempts, source: Some(source) };
+    }
+
+    /// The failure that a decision of the policy makes of `error`.
+    pub(super) fn later(&self, decision: Retry, error: LlmError, call: &Call<'_>) -> LlmError {
+        let (attempts, source) = (call.so_far.requests, Box::new(error));
+        match decision {
+            Retry::After(wait) => {
+                tracing::debug!(error = %source, attempts, ?wait, "the model is to be asked again");
+                LlmError::Later { wait, attempts, source }
+            }
+            Retry::GiveUp(GiveUp::TooLong { wait }) => {
+                LlmError::RetryAfter { wait, limit: self.retry().longest_wait(), source }
+            }
+            Retry::GiveUp(GiveUp::Deadline) => {
+                LlmError::Deadline { limit: self.timeout(), attempts, source: Some(source) }
+            }
+            Retry::GiveUp(GiveUp::Attempts) => *source,
         }
-        tracing::debug!(error = %source, attempts, ?wait, "the model is to be asked again");
-        LlmError::Later { wait, attempts, source }
     }
 
     fn error_of(&self, failure: Failure, request: &ChatRequest, call: &Call<'_>) -> LlmError {
@@ -280,6 +274,18 @@ impl Inner {
                 source: None,
             },
         }
+    }
+}
+
+/// Whether an error answer is worth another attempt.
+///
+/// `x-should-retry` decides, except that a request at fault, or an account, stays so.
+fn should_retry(policy: &RetryPolicy, status: u16, headers: &Headers) -> bool {
+    let at_fault = matches!(status, 400..=404 | 422);
+    match headers.get("x-should-retry").map(str::trim) {
+        Some("true") => !at_fault,
+        Some("false") => false,
+        _ => policy.retries_status(status),
     }
 }
 

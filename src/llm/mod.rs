@@ -38,13 +38,13 @@ mod pause;
 mod permits;
 mod repair;
 mod request;
-mod retry;
 mod schema;
 mod stats;
 mod tiers;
 mod transport;
 mod wire;
 
+pub use crate::retry::RetryPolicy;
 pub use builder::Builder;
 pub use cache::DurableTier;
 pub use call::Continuation;
@@ -56,7 +56,6 @@ pub use pause::{Cancelled, CondvarPause, ManualPause, Pause};
 pub use request::{
     CacheTier, ChatRequest, Completion, FinishReason, Message, Role, Usage, estimate_tokens,
 };
-pub use retry::RetryPolicy;
 pub use secrecy::SecretString;
 pub use stats::{Latency, LlmStats};
 pub use transport::{HttpReply, HttpRequest, SecretHeader, Transport, TransportError};

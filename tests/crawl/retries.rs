@@ -103,9 +103,10 @@ fn a_url_waits_as_long_as_its_server_asks_but_an_hour_at_the_most() {
     for (asked, wanted) in [(30, 30_000), (3600, 3_600_000), (86_400, 3_600_000)] {
         for throttled in [false, true] {
             let retry_after = Some(Duration::from_secs(asked));
-            let kind = match throttled {
-                true => OutcomeKind::Throttled { status: 503, retry_after },
-                false => failed(retry_after),
+            let kind = if throttled {
+                OutcomeKind::Throttled { status: 503, retry_after }
+            } else {
+                failed(retry_after)
             };
             let waits = Crawl::new("http://a.example/1", options(2)).waits(&kind);
             assert_eq!(waits[0], wanted, "{asked} s asked for, throttled: {throttled}");

@@ -166,7 +166,7 @@ fn a_cut_answer_halves_the_chunk_once() {
 #[test]
 fn a_server_that_is_down_is_an_error_and_a_useless_answer_is_not() {
     let bench = Bench::with_default([], |_| error(503, "{}"));
-    let policy = RetryPolicy { max_attempts: 2, ..RetryPolicy::default() };
+    let policy = RetryPolicy { max_attempts: 2, ..RetryPolicy::model() };
     let client = bench.builder.retry(policy).build().unwrap();
     let focus = Focus::new("plant");
     let failed = distil_with(&client, TEXT, &focus, LlmDistillerOptions::default()).unwrap_err();

@@ -71,7 +71,7 @@ fn waits_and_attempts_are_those_of_a_call_that_pauses() {
 fn attempts_are_bounded_over_all_visits() {
     let bench = Bench::with_default([], |_| error(500, "{}"));
     let (script, policy) =
-        (bench.script.clone(), RetryPolicy { max_attempts: 3, ..RetryPolicy::default() });
+        (bench.script.clone(), RetryPolicy { max_attempts: 3, ..RetryPolicy::model() });
     let client = bench.builder.retry(policy).build().unwrap();
     let (waits, _, ended) = visits(&client, &ask());
     let failed = ended.unwrap_err();
@@ -151,7 +151,7 @@ fn a_spelling_that_was_found_is_kept() {
 fn who_joined_a_call_is_put_off_with_it_and_goes_on_with_its_backoff() {
     let bench = Bench::with_default([error_with(503, "retry-after", "7")], |_| error(500, "{}"));
     let (script, clock) = (bench.script.clone(), Arc::new(CountingClock::default()));
-    let policy = RetryPolicy { max_attempts: 3, ..RetryPolicy::default() };
+    let policy = RetryPolicy { max_attempts: 3, ..RetryPolicy::model() };
     let client = bench.builder.retry(policy).memory_cache(0).clock(clock.clone()).build().unwrap();
     script.close();
     let visit = || {

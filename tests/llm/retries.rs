@@ -35,7 +35,7 @@ fn what_passes_is_tried_again_until_it_does() {
 fn the_waits_are_drawn_from_nothing_to_a_bound_that_doubles_to_20_seconds() {
     let bench = Bench::with_default([], |_| error(500, "{}"));
     let (pause, policy) =
-        (bench.pause.clone(), RetryPolicy { max_attempts: 11, ..RetryPolicy::default() });
+        (bench.pause.clone(), RetryPolicy { max_attempts: 11, ..RetryPolicy::model() });
     let client = bench.builder.retry(policy).timeout(Duration::from_hours(1)).build().unwrap();
     assert!(client.complete(&ask(), &CancelToken::new()).is_err());
     let taken: Vec<_> = pause.taken().iter().map(Duration::as_micros).collect();
@@ -133,7 +133,7 @@ fn what_cannot_pass_is_asked_once() {
 #[test]
 fn attempts_are_bounded() {
     let bench = Bench::with_default([], |_| error(500, "{}"));
-    let policy = RetryPolicy { max_attempts: 3, ..RetryPolicy::default() };
+    let policy = RetryPolicy { max_attempts: 3, ..RetryPolicy::model() };
     let script = bench.script.clone();
     let client = bench.builder.retry(policy).build().unwrap();
     let failed = client.complete(&ask(), &CancelToken::new()).unwrap_err();

@@ -17,16 +17,11 @@ use super::{
 use crate::crawl::schedule::Health;
 use crate::crawl::{DocumentKind, UrlRecord, Via};
 use crate::model::{Hop, Reason};
+use crate::retry::{Backoff, Retry, RetryPolicy};
 use crate::url::{Url, UrlKey};
 
 /// Redirects that are followed for one document.
 const MAX_HOPS: usize = 10;
-
-/// Longest wait between two attempts at one URL, unless the server asks for more.
-const MAX_RETRY_DELAY: Duration = Duration::from_mins(5);
-
-/// Longest wait that a server may ask for.
-const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 
 impl Frontier {
     /// Ends the lease of a document and says what happens to its record. An error of the store
@@ -50,11 +45,12 @@ impl Frontier {
             OutcomeKind::Done | OutcomeKind::NotModified => finish(record, Reason::Done),
             OutcomeKind::Failed(reason) => finish(record, reason),
             OutcomeKind::Retry { reason, retry_after } => {
-                self.retry(record, reason, retry_after, self.options.max_attempts, now)
+                retry(record, reason, retry_after, self.retry_policy(), now)
             }
             OutcomeKind::Throttled { status, retry_after } => {
-                let most = self.options.max_attempts.saturating_mul(2);
-                self.retry(record, Reason::Http { status }, retry_after, most, now)
+                let mut policy = self.retry_policy();
+                policy.max_attempts = policy.max_attempts.saturating_mul(2);
+                retry(record, Reason::Http { status }, retry_after, policy, now)
             }
             OutcomeKind::Redirect { status, location } => {
                 self.redirect(store, record, status, location, now)?
@@ -97,23 +93,13 @@ impl Frontier {
         self.list(host);
     }
 
-    fn retry(
-        &self,
-        mut record: Box<UrlRecord>,
-        reason: Reason,
-        retry_after: Option<Duration>,
-        most: u32,
-        now: Now,
-    ) -> Completion {
-        record.attempts = record.attempts.saturating_add(1);
-        if record.attempts >= most {
-            return finish(record, reason);
+    fn retry_policy(&self) -> RetryPolicy {
+        let policy = RetryPolicy::page();
+        RetryPolicy {
+            max_attempts: self.options.max_attempts,
+            backoff: Backoff { base: self.options.retry_delay, ..policy.backoff },
+            ..policy
         }
-        let wait = backoff(self.options.retry_delay, record.attempts, record.key())
-            .max(retry_after.unwrap_or_default().min(MAX_RETRY_AFTER));
-        let at = now.wall.saturating_add(wait);
-        record.reason = Reason::WaitingUntil { at, cause: reason.to_string() };
-        Completion::Again(record)
     }
 
     fn redirect<S: FrontierStore + ?Sized>(
@@ -173,6 +159,26 @@ fn finish(mut record: Box<UrlRecord>, reason: Reason) -> Completion {
     Completion::Final(record)
 }
 
+/// Puts the record off, or ends it with `reason`.
+fn retry(
+    mut record: Box<UrlRecord>,
+    reason: Reason,
+    retry_after: Option<Duration>,
+    policy: RetryPolicy,
+    now: Now,
+) -> Completion {
+    record.attempts = record.attempts.saturating_add(1);
+    let (attempts, key) = (record.attempts, record.key());
+    match policy.next(attempts, retry_after, Duration::MAX, || jitter(key, attempts)) {
+        Retry::GiveUp(_) => finish(record, reason),
+        Retry::After(wait) => {
+            let at = now.wall.saturating_add(wait);
+            record.reason = Reason::WaitingUntil { at, cause: reason.to_string() };
+            Completion::Again(record)
+        }
+    }
+}
+
 fn health(kind: &OutcomeKind) -> Health {
     match kind {
         OutcomeKind::Throttled { retry_after, .. } => Health::Refusing(*retry_after),
@@ -184,11 +190,10 @@ fn health(kind: &OutcomeKind) -> Health {
     }
 }
 
-/// Doubles with each attempt; between half of that and all of it, by a hash of URL and attempt, so
-/// that URLs that failed together do not come back together.
-fn backoff(first: Duration, attempts: u32, key: UrlKey) -> Duration {
-    let doublings = attempts.saturating_sub(1).min(16);
-    let full = first.saturating_mul(1 << doublings).min(MAX_RETRY_DELAY);
-    let noise = key.0.iter().fold(attempts, |sum, byte| sum.wrapping_mul(31) + u32::from(*byte));
-    full / 2 + full.saturating_mul(noise % 1024) / 2048
+/// Drawn from URL and attempt, so that URLs that failed together do not come back together. A
+/// crawl that is replayed gets the same waits.
+fn jitter(key: UrlKey, attempts: u32) -> f64 {
+    const STEPS: u32 = 1024;
+    let add = |sum: u32, byte: &u8| sum.wrapping_mul(31).wrapping_add(u32::from(*byte));
+    f64::from(key.0.iter().fold(attempts, add) % STEPS) / f64::from(STEPS)
 }

@@ -6,6 +6,7 @@ use super::host::{RobotsHop, Rules};
 use super::{Frontier, LeaseId, Now, Open, RobotsAnswer, RobotsOutcome, Work};
 use crate::crawl::robots::Robots;
 use crate::crawl::schedule::Health;
+use crate::retry::{Backoff, RetryPolicy};
 use crate::url::{Host, Origin, Url, join};
 
 /// Redirects that are followed for one `robots.txt`.
@@ -86,6 +87,7 @@ impl Frontier {
         now: Now,
         answer: RobotsAnswer,
     ) -> RobotsOutcome {
+        let policy = self.robots_policy();
         let failed = match answer {
             RobotsAnswer::Body(body) => {
                 let mut robots = Robots::parse(&body, &self.options.product_token);
@@ -94,7 +96,7 @@ impl Frontier {
                 self.know_robots(origin, robots, now);
                 return RobotsOutcome { sitemaps };
             }
-            RobotsAnswer::Status(status) if status < 500 && status != 429 => {
+            RobotsAnswer::Status(status) if !policy.retries_status(status) => {
                 self.know_robots(origin, Robots::allow_all(), now);
                 return RobotsOutcome::default();
             }
@@ -107,7 +109,7 @@ impl Frontier {
                 format!("robots.txt could not be fetched: {cause}")
             }
         };
-        if attempt < self.options.robots_attempts {
+        if attempt < policy.max_attempts {
             self.want_robots(origin, attempt + 1, now);
         } else {
             let last = self.book.last(origin).map(|robots| (*robots).clone());
@@ -122,10 +124,19 @@ impl Frontier {
         let attempts = attempt.saturating_sub(1);
         let wait = match attempts {
             0 => Duration::ZERO,
-            n => self.options.robots_retry.saturating_mul(1 << (n - 1).min(10)),
+            n => self.robots_policy().backoff.bound(n - 1),
         };
         let not_before = now.monotonic + wait;
         self.set_rules(origin, Rules::Wanted { not_before, attempts });
+    }
+
+    fn robots_policy(&self) -> RetryPolicy {
+        /// Times that the wait doubles.
+        const DOUBLINGS: u32 = 10;
+        let (policy, base) = (RetryPolicy::robots(), self.options.robots_retry);
+        let cap = base.saturating_mul(1 << DOUBLINGS);
+        let backoff = Backoff { base, cap, ..policy.backoff };
+        RetryPolicy { max_attempts: self.options.robots_attempts, backoff, ..policy }
     }
 
     fn know_robots(&mut self, origin: &Origin, robots: Robots, now: Now) {

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::crawl::{DocumentKind, UrlRecord, Via};
 use crate::model::{Hop, Reason};
+use crate::retry::RetryPolicy;
 use crate::time::Timestamp;
 use crate::url::{Host, Origin, Url, UrlKey};
 
@@ -61,11 +62,11 @@ impl Default for FrontierOptions {
             respect_robots: true,
             robots_ttl: Duration::from_hours(24),
             robots_bytes: 16 << 20,
-            robots_attempts: 3,
-            robots_retry: Duration::from_secs(5),
+            robots_attempts: RetryPolicy::robots().max_attempts,
+            robots_retry: RetryPolicy::robots().backoff.base,
             crawl_delay_cap: Duration::from_secs(30),
-            max_attempts: 3,
-            retry_delay: Duration::from_secs(1),
+            max_attempts: RetryPolicy::page().max_attempts,
+            retry_delay: RetryPolicy::page().backoff.base,
             max_pages_per_host: None,
         }
     }

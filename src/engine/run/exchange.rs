@@ -15,8 +15,8 @@ use crate::crawl::{
 };
 use crate::engine::Error;
 use crate::fetch::{Exchange, ExchangeRequest, FetchError};
-use crate::http;
 use crate::model::Reason;
+use crate::retry::{RetryPolicy, parse_retry_after};
 use crate::store::Batch;
 use crate::time::Timestamp;
 
@@ -196,7 +196,7 @@ fn outcome_of(answer: &Result<Exchange, FetchError>, now: Timestamp) -> OutcomeK
         Err(error) => return OutcomeKind::Failed(error.to_reason()),
     };
     let status = exchange.status;
-    let retry_after = || http::parse_retry_after(&exchange.headers, now);
+    let retry_after = || parse_retry_after(&exchange.headers, now);
     match (status, &exchange.redirect) {
         (_, Some(Ok(location))) => OutcomeKind::Redirect { status, location: location.clone() },
         (_, Some(Err(error))) => {
@@ -210,7 +210,7 @@ fn outcome_of(answer: &Result<Exchange, FetchError>, now: Timestamp) -> OutcomeK
             None => OutcomeKind::Done,
         },
         (429 | 503, _) => OutcomeKind::Throttled { status, retry_after: retry_after() },
-        (408 | 500 | 502 | 504 | 522 | 524, _) => {
+        (status, _) if RetryPolicy::page().retries_status(status) => {
             OutcomeKind::Retry { reason: Reason::Http { status }, retry_after: retry_after() }
         }
         _ => OutcomeKind::Failed(Reason::Http { status }),
