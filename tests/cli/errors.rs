@@ -4,7 +4,7 @@ use std::fs;
 use std::net::TcpListener;
 
 use crate::program::{Data, Running, crawl_line, exists, gristmill, page, run};
-use crate::support::Scripted;
+use crate::support::scripted::Scripted;
 use crate::support::server::{Response, Server};
 
 #[test]

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::program::{Data, Finished, Running, exists, gristmill, page};
-use crate::support::Scripted;
+use crate::support::scripted::Scripted;
 use crate::support::server::{Response, Server};
 
 /// Long enough for a record of its own.

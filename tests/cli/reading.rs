@@ -1,8 +1,9 @@
 //! The commands that read: their forms agree with one another.
 
 use crate::program::{Data, Running, crawl_line, page};
+use crate::support::PATIENCE;
+use crate::support::scripted::Scripted;
 use crate::support::server::{Response, Server};
-use crate::support::{PATIENCE, Scripted};
 
 const TEXT: &str = "The restored wheel of \"Ashgate\", the largest in the valley, has 48 boards of \
                     elm; it turns seven times a minute <b>and</b> grinds, again, two tonnes a day.";

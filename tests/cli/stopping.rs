@@ -4,8 +4,9 @@ use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 
 use crate::program::{Data, NEVER, Running, crawl_line, page};
+use crate::support::PATIENCE;
+use crate::support::scripted::Scripted;
 use crate::support::server::{Fault, Response, Server};
-use crate::support::{PATIENCE, Scripted};
 
 const PAGES: usize = 12;
 

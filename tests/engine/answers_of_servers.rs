@@ -7,7 +7,7 @@ use gristmill::Job;
 use gristmill::model::Reason;
 use parking_lot::Mutex;
 
-use crate::support::Scripted;
+use crate::support::scripted::Scripted;
 use crate::support::server::{Fault, Request, Response, Server};
 use crate::workshop::{eager, open, page, readable, run, why};
 

@@ -64,7 +64,7 @@ fn threads() -> BTreeSet<String> {
     let names =
         tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
     let names = names.map(|name| name.trim().to_owned());
-    names.filter(|name| !name.starts_with("demo-")).collect()
+    names.filter(|name| !name.starts_with("server-")).collect()
 }
 
 /// Waits until the threads are those of before: a thread that was joined stands in the list until
@@ -111,7 +111,7 @@ fn close_and_resume() {
     assert_eq!((report.stopped, report.pages), (None, (1 + GOOD + HUNG) as u64));
     assert_eq!(readable(&engine).len(), 1 + GOOD + HUNG);
     for exchange in server.log().into_iter().skip(asked).filter(|e| e.status == 200) {
-        let url = server.url(&exchange.request.target);
+        let url = server.url(exchange.request.target());
         assert!(!kept.contains(&url), "{url} was stored and asked for again");
     }
 }

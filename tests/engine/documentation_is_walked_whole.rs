@@ -6,8 +6,9 @@ use std::path::Path;
 use gristmill::Job;
 use gristmill::url::{UrlKey, parse};
 
+use crate::support::directory::Directory;
 use crate::support::server::Server;
-use crate::support::{Directory, toolchain_docs};
+use crate::support::toolchain_docs;
 use crate::workshop::{eager, open, pages, run};
 
 /// The walk, over the files themselves: every page that links lead to, a queue and a set.

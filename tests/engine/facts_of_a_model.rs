@@ -39,7 +39,7 @@ pub(crate) fn site() -> Server {
 pub(crate) fn model(calls: &Arc<AtomicU64>) -> Server {
     let calls = Arc::clone(calls);
     Server::start(move |request: &Request| {
-        assert_eq!((request.method.as_str(), request.path()), ("POST", "/v1/chat/completions"));
+        assert_eq!((request.method(), request.path()), ("POST", "/v1/chat/completions"));
         let number = calls.fetch_add(1, Ordering::SeqCst) + 1;
         let body: Value = serde_json::from_slice(&request.body).unwrap();
         assert_eq!(body["model"], "tiny");

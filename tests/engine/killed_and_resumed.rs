@@ -162,7 +162,7 @@ fn five_kills_change_nothing() {
             continue;
         };
         let round: usize = round.parse().unwrap();
-        let url = server.url(&exchange.request.target);
+        let url = server.url(exchange.request.target());
         let known = kept.iter().take(round).any(|kept| kept.contains(&url));
         assert!(!known, "{url} was asked for again in round {round}");
     }

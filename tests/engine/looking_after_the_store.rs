@@ -7,8 +7,9 @@ use gristmill::model::Reason;
 use gristmill::store::KeyspaceOptions;
 use gristmill::{Config, ConfigError, Engine, Job};
 
+use crate::support::PATIENCE;
+use crate::support::scripted::Scripted;
 use crate::support::server::{Request, Response, Server};
-use crate::support::{PATIENCE, Scripted};
 use crate::workshop::{Tally, eager, open, page, pages, readable, run, why};
 
 /// Pages with the same body.

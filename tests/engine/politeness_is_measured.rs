@@ -71,7 +71,7 @@ fn the_gap_between_requests_holds_for_pages_redirects_and_robots() {
             "/missing" => Response::status(404),
             path => Response::html(&page(path, &format!("This is {path}."), [])),
         };
-        noted.lock().push((begun, Instant::now(), request.target.clone()));
+        noted.lock().push((begun, Instant::now(), request.target().to_owned()));
         answer
     })
     .unwrap();

@@ -51,7 +51,7 @@ impl Edition {
 fn statuses(server: &Server, from: usize, status: u16) -> BTreeSet<String> {
     let log = server.log();
     let there = log.iter().skip(from).filter(|exchange| exchange.status == status);
-    there.map(|exchange| exchange.request.target.clone()).collect()
+    there.map(|exchange| exchange.request.target().to_owned()).collect()
 }
 
 fn texts(list: &[&str]) -> BTreeSet<String> {

@@ -2,17 +2,14 @@
 //! a directory, and scripted answers.
 #![expect(dead_code, reason = "each test binary uses the part of it that it needs")]
 
-mod directory;
+pub(crate) mod directory;
 #[path = "../../src/bin/gristmill/demo/manifest.rs"]
 mod manifest;
-mod scripted;
-#[path = "../../src/bin/gristmill/demo/server.rs"]
+pub(crate) mod scripted;
+#[path = "../../src/bin/gristmill/demo/server/mod.rs"]
 pub(crate) mod server;
 #[path = "../../src/bin/gristmill/demo/site.rs"]
 pub(crate) mod site;
-
-pub(crate) use directory::Directory;
-pub(crate) use scripted::Scripted;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -40,7 +40,7 @@ impl Scripted {
 impl Handler for Scripted {
     fn handle(&self, request: &Request) -> Response {
         let mut answers = self.answers.lock();
-        let Some(queue) = answers.get_mut(&request.target) else { return Response::status(404) };
+        let Some(queue) = answers.get_mut(request.target()) else { return Response::status(404) };
         let next = if queue.len() > 1 { queue.pop_front() } else { queue.front().cloned() };
         next.unwrap_or_else(|| Response::status(404))
     }

@@ -72,7 +72,7 @@ impl Site {
 
 impl Handler for Site {
     fn handle(&self, request: &Request) -> Response {
-        if !matches!(request.method.as_str(), "GET" | "HEAD") {
+        if !matches!(request.method(), "GET" | "HEAD") {
             return Response::status(405).with("Allow", "GET, HEAD");
         }
         let path = request.path();
@@ -191,9 +191,9 @@ fn calendar(path: &str) -> Option<String> {
 
 /// A page whose link adds a step to the path and another one that adds a pair to the query.
 fn maze(request: &Request) -> String {
-    let steps = request.target.split(['/', '&', '?']).filter(|step| !step.is_empty()).count() - 1;
+    let steps = request.target().split(['/', '&', '?']).filter(|step| !step.is_empty()).count() - 1;
     let query =
-        request.target.split_once('?').map_or(String::new(), |(_, query)| format!("{query}&"));
+        request.target().split_once('?').map_or(String::new(), |(_, query)| format!("{query}&"));
     plain_page(
         &format!("Survey plate {steps}"),
         &format!(
