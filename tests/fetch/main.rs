@@ -2,6 +2,9 @@
 #![cfg(feature = "crawl")]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "these are tests")]
 
+#[path = "../support/mod.rs"]
+mod support;
+
 mod addresses;
 mod bodies;
 mod cancelling;

@@ -1,62 +1,47 @@
 //! A server that plays a script on every connection, and counts.
 
-use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr};
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 
 use gristmill::cancel::CancelToken;
 use gristmill::http::{AddressPolicy, Client, ClientBuilder, HttpError, Request, Response};
 use gristmill::url::Url;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-#[derive(Default)]
-struct Seen {
-    accepted: AtomicUsize,
-    open: AtomicUsize,
-    most_open: AtomicUsize,
-    requests: Mutex<Vec<String>>,
-}
+use crate::support::PATIENCE;
+use crate::support::server::connections::{Connection, Connections};
+use crate::support::server::request::Input;
 
-/// A listening server; closes when dropped.
+/// A listening server. Dropping it closes every socket and joins every thread.
 pub(crate) struct Server {
-    address: SocketAddr,
-    seen: Arc<Seen>,
-    closing: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
+    connections: Connections,
+    requests: Requests,
 }
+
+/// The heads of all requests, in the order they were read.
+type Requests = Arc<Mutex<Vec<String>>>;
 
 /// One connection, as the script sees it.
 pub(crate) struct Peer {
-    stream: TcpStream,
-    unread: Vec<u8>,
-    seen: Arc<Seen>,
+    connection: Connection,
+    stream: Box<dyn Stream>,
+    input: Input,
+    requests: Requests,
 }
+
+/// A socket, or TLS over one.
+trait Stream: Read + Write {}
+impl<S: Read + Write> Stream for S {}
 
 impl Server {
     /// Runs `script` on a thread of its own for every connection, then closes the connection.
     pub(crate) fn new(script: impl Fn(&mut Peer) + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-        let address = listener.local_addr().unwrap();
-        let (seen, closing) = (Arc::new(Seen::default()), Arc::new(AtomicBool::new(false)));
-        let (theirs, closed, script) = (Arc::clone(&seen), Arc::clone(&closing), Arc::new(script));
-        let thread = std::thread::spawn(move || {
-            while let Ok((stream, _)) = listener.accept() {
-                if closed.load(Ordering::SeqCst) {
-                    return;
-                }
-                let (seen, script) = (Arc::clone(&theirs), Arc::clone(&script));
-                seen.accepted.fetch_add(1, Ordering::SeqCst);
-                let open = seen.open.fetch_add(1, Ordering::SeqCst) + 1;
-                seen.most_open.fetch_max(open, Ordering::SeqCst);
-                std::thread::spawn(move || {
-                    let mut peer = Peer { stream, unread: Vec::new(), seen };
-                    script(&mut peer);
-                    peer.seen.open.fetch_sub(1, Ordering::SeqCst);
-                });
-            }
-        });
-        Self { address, seen, closing, thread: Some(thread) }
+        let requests = Requests::default();
+        let read = Arc::clone(&requests);
+        let connections =
+            Connections::start(move |it| script(&mut Peer::new(it, Arc::clone(&read)).unwrap()));
+        Self { connections: connections.unwrap(), requests }
     }
 
     /// Sends `answer` to every request and keeps the connection open.
@@ -75,73 +60,58 @@ impl Server {
     }
 
     pub(crate) fn url(&self, path: &str) -> Url {
-        Url::parse(&format!("http://{}{path}", self.address)).unwrap()
+        Url::parse(&format!("http://{}{path}", self.address())).unwrap()
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+        self.connections.address()
     }
 
-    pub(crate) fn accepted(&self) -> usize {
-        self.seen.accepted.load(Ordering::SeqCst)
+    pub(crate) fn accepted(&self) -> u64 {
+        self.connections.counts().total
     }
 
     pub(crate) fn most_open(&self) -> usize {
-        self.seen.most_open.load(Ordering::SeqCst)
+        self.connections.counts().peak
     }
 
-    /// The headers of all requests, in the order they were read.
+    /// The heads of all requests, in the order they were read.
     pub(crate) fn requests(&self) -> Vec<String> {
-        self.seen.requests.lock().unwrap().clone()
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.closing.store(true, Ordering::SeqCst);
-        drop(TcpStream::connect(self.address));
-        if let Some(thread) = self.thread.take() {
-            thread.join().unwrap();
-        }
+        self.requests.lock().unwrap().clone()
     }
 }
 
 impl Peer {
-    /// Reads the header of the next request; `None` at the end of the connection.
+    fn new(connection: Connection, requests: Requests) -> io::Result<Self> {
+        let stream = connection.stream.try_clone()?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        let (stream, input) = (Box::new(stream), Input::default());
+        Ok(Self { connection, stream, input, requests })
+    }
+
+    /// From here on, all that is read and sent goes through TLS.
+    pub(crate) fn start_tls(&mut self, config: &Arc<ServerConfig>) {
+        let connection = ServerConnection::new(Arc::clone(config)).unwrap();
+        let socket = self.connection.stream.try_clone().unwrap();
+        self.stream = Box::new(StreamOwned::new(connection, socket));
+    }
+
+    /// Reads the head of the next request; `None` at the end of the connection.
     pub(crate) fn request(&mut self) -> Option<String> {
-        loop {
-            if let Some(end) = self.unread.windows(4).position(|four| four == b"\r\n\r\n") {
-                let rest = self.unread.split_off(end + 4);
-                let header = std::mem::replace(&mut self.unread, rest);
-                let header = String::from_utf8(header).unwrap();
-                self.seen.requests.lock().unwrap().push(header.clone());
-                return Some(header);
-            }
-            let mut chunk = [0; 4096];
-            match self.stream.read(&mut chunk) {
-                Ok(0) | Err(_) => return None,
-                Ok(amount) => self.unread.extend_from_slice(&chunk[..amount]),
-            }
-        }
+        let head = self.input.next(&mut self.stream).ok()??.head;
+        self.requests.lock().unwrap().push(head.clone());
+        Some(head)
     }
 
     /// Reads `length` bytes of a body.
     pub(crate) fn body(&mut self, length: usize) -> Vec<u8> {
-        let mut body = std::mem::take(&mut self.unread);
-        let have = body.len();
-        body.resize(length, 0);
-        self.stream.read_exact(&mut body[have..]).unwrap();
-        body
+        self.input.body(&mut self.stream, length).unwrap()
     }
 
     /// Sends `bytes`; false when the client is gone.
     pub(crate) fn send(&mut self, bytes: &[u8]) -> bool {
-        self.stream.write_all(bytes).is_ok()
-    }
-
-    /// The socket itself.
-    pub(crate) fn stream(&mut self) -> &mut TcpStream {
-        &mut self.stream
+        self.stream.write_all(bytes).and_then(|()| self.stream.flush()).is_ok()
     }
 
     /// Waits until the client closes.
@@ -150,8 +120,8 @@ impl Peer {
     }
 
     /// Closes both directions now.
-    pub(crate) fn close(&mut self) {
-        let _ = self.stream.shutdown(Shutdown::Both);
+    pub(crate) fn close(&self) {
+        let _ = self.connection.stream.shutdown(Shutdown::Both);
     }
 }
 

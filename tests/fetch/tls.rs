@@ -1,15 +1,14 @@
 //! TLS is verified, its connections are kept, and it is bounded and cancelled like the rest.
 
-use std::io::{Read, Write};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use gristmill::cancel::CancelToken;
 use gristmill::http::{Client, HttpError, Request};
 use gristmill::url::Url;
+use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use crate::server::{Server, local, ok};
 
@@ -30,19 +29,9 @@ fn server(answer: Vec<u8>, sent: mpsc::Sender<()>) -> Server {
         .unwrap();
     let config = Arc::new(config);
     Server::new(move |peer| {
-        let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
-        let mut stream = StreamOwned::new(connection, peer.stream());
-        let mut unread = Vec::new();
-        let mut chunk = [0; 4096];
-        while let Ok(amount @ 1..) = stream.read(&mut chunk) {
-            unread.extend_from_slice(&chunk[..amount]);
-            if unread.ends_with(b"\r\n\r\n") {
-                unread.clear();
-                if stream.write_all(&answer).and_then(|()| stream.flush()).is_err() {
-                    return;
-                }
-                let _ = sent.send(());
-            }
+        peer.start_tls(&config);
+        while peer.request().is_some() && peer.send(&answer) {
+            let _ = sent.send(());
         }
     })
 }
