@@ -24,6 +24,9 @@
 #[path = "../tests/support/many_hosts/mod.rs"]
 #[expect(dead_code, unused_imports, reason = "the tests need more of it")]
 mod many_hosts;
+#[cfg(target_os = "linux")]
+#[path = "../tests/support/mod.rs"]
+mod support;
 
 #[cfg(target_os = "linux")]
 fn main() {

@@ -4,6 +4,7 @@ use super::connection::{Pending, Then};
 use super::log::Answer;
 use super::plan::{Fault, Plan};
 use super::site::{self, Site};
+use crate::support::server::response::head;
 
 /// The answer to a request, and what happens when it is out; an error where the connection ends in
 /// its place.
@@ -17,15 +18,14 @@ pub(super) fn render(
         Some(Fault::Reset) => return Err(Answer::Reset),
         Some(Fault::Close) => return Err(Answer::Closed),
         Some(Fault::Status { status, retry_after }) => {
-            let extra = retry_after.map(|seconds| format!("Retry-After: {seconds}\r\n"));
-            let extra = extra.unwrap_or_default();
-            let bytes = whole(status, "text/plain", &extra, "not now\n", pending.last);
+            let seconds = retry_after.map(|seconds| seconds.to_string());
+            let bytes = whole(status, "text/plain", seconds.as_deref(), "not now\n", pending.last);
             return Ok((bytes, then(status, pending.last)));
         }
         Some(Fault::Cut | Fault::Stall) | None => {}
     }
     let (status, media_type, body) = document(plan, site, host, &pending.path);
-    let mut bytes = whole(status, media_type, "", &body, pending.last);
+    let mut bytes = whole(status, media_type, None, &body, pending.last);
     let half = bytes.len() - body.len().div_ceil(2);
     let then = match pending.fault {
         Some(Fault::Cut) => Then::Close(Answer::Cut),
@@ -52,28 +52,17 @@ fn document(plan: &Plan, site: &Site, host: usize, path: &str) -> (u16, &'static
     }
 }
 
-fn whole(status: u16, media_type: &str, extra: &str, body: &str, last: bool) -> Vec<u8> {
+fn whole(
+    status: u16,
+    media_type: &str,
+    retry_after: Option<&str>,
+    body: &str,
+    last: bool,
+) -> Vec<u8> {
     let connection = if last { "close" } else { "keep-alive" };
-    let mut bytes = format!(
-        "HTTP/1.1 {status} {}\r\nContent-Type: {media_type}\r\nContent-Length: {}\r\n\
-         Connection: {connection}\r\n{extra}\r\n",
-        reason(status),
-        body.len()
-    )
-    .into_bytes();
+    let fields = [("Content-Type", media_type), ("Connection", connection)];
+    let fields = fields.into_iter().chain(retry_after.map(|seconds| ("Retry-After", seconds)));
+    let mut bytes = head(status, fields, body.len());
     bytes.extend_from_slice(body.as_bytes());
     bytes
-}
-
-const fn reason(status: u16) -> &'static str {
-    match status {
-        200 => "OK",
-        404 => "Not Found",
-        405 => "Method Not Allowed",
-        421 => "Misdirected Request",
-        429 => "Too Many Requests",
-        500 => "Internal Server Error",
-        503 => "Service Unavailable",
-        _ => "Otherwise",
-    }
 }

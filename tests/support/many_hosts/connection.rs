@@ -1,14 +1,12 @@
 //! One connection: bytes in, requests out; answers in, bytes out. Never blocks.
 
-use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::io::{self, ErrorKind, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
 use super::log::Answer;
 use super::plan::Fault;
-
-/// Longest header of a request.
-const MAX_HEADER: usize = 64 * 1024;
+use crate::support::server::request::Input;
 
 /// A request whose exchange is under way.
 #[derive(Debug)]
@@ -49,14 +47,6 @@ pub(super) enum State {
     Stalled(Pending, Duration),
 }
 
-/// What came of reading.
-pub(super) enum Input {
-    /// All there is was taken up.
-    Open,
-    /// The client left, or sent more than it may.
-    Over,
-}
-
 /// What came of writing.
 pub(super) enum Output {
     /// All is out; the last of it was not before this time.
@@ -65,14 +55,6 @@ pub(super) enum Output {
     Blocked,
     /// The client left.
     Over,
-}
-
-/// A request as it was read.
-pub(super) struct Request {
-    pub(super) method: String,
-    pub(super) path: String,
-    pub(super) host: String,
-    pub(super) last: bool,
 }
 
 /// A connection.
@@ -84,39 +66,26 @@ pub(super) struct Connection {
     pub(super) state: State,
     /// The event loop waits for room in the socket.
     pub(super) wants_room: bool,
-    unread: Vec<u8>,
+    pub(super) input: Input,
 }
 
 impl Connection {
     pub(super) fn new(stream: TcpStream, host: usize, number: u64) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
         stream.set_nodelay(true)?;
-        let (state, unread) = (State::Reading, Vec::new());
-        Ok(Self { stream, host, number, state, wants_room: false, unread })
+        let (state, input) = (State::Reading, Input::default());
+        Ok(Self { stream, host, number, state, wants_room: false, input })
     }
 
-    /// Takes up what has come.
-    pub(super) fn read(&mut self) -> Input {
-        let mut chunk = [0; 4096];
+    /// Takes up what has come; false when the client left, or sent more than it may.
+    pub(super) fn read(&mut self) -> bool {
         loop {
-            match self.stream.read(&mut chunk) {
-                Ok(0) => return Input::Over,
-                Ok(count) => self.unread.extend_from_slice(&chunk[..count]),
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Input::Open,
-                Err(_) => return Input::Over,
-            }
-            if self.unread.len() > MAX_HEADER {
-                return Input::Over;
+            match self.input.fill(&mut self.stream) {
+                Ok(0) => return false,
+                Ok(_) => {}
+                Err(error) => return error.kind() == ErrorKind::WouldBlock,
             }
         }
-    }
-
-    /// The next request that was read whole; an error if that is none.
-    pub(super) fn request(&mut self) -> Option<Result<Request, ()>> {
-        let end = self.unread.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
-        let header = self.unread.drain(..end).collect();
-        Some(String::from_utf8(header).map_err(drop).and_then(|header| parse(&header).ok_or(())))
     }
 
     /// Hands on what is left of the answer; `now` reads the clock.
@@ -136,23 +105,4 @@ impl Connection {
             }
         }
     }
-}
-
-fn parse(header: &str) -> Option<Request> {
-    let mut lines = header.split("\r\n");
-    let mut words = lines.next()?.split(' ');
-    let (method, path, version) = (words.next()?, words.next()?, words.next()?);
-    if !version.starts_with("HTTP/1.") || !path.starts_with('/') {
-        return None;
-    }
-    let (mut host, mut last) = ("", false);
-    for line in lines.filter(|line| !line.is_empty()) {
-        let (name, value) = line.split_once(':')?;
-        if name.eq_ignore_ascii_case("host") {
-            host = value.trim();
-        } else if name.eq_ignore_ascii_case("connection") {
-            last = value.trim().eq_ignore_ascii_case("close");
-        }
-    }
-    Some(Request { method: method.into(), path: path.into(), host: host.into(), last })
 }

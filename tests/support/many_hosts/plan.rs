@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use xxhash_rust::xxh3::Xxh3;
 
-use super::connection::Request;
 use super::{ManyHosts, names, site};
+use crate::support::server::Request;
 
 /// A server of many hosts to be started. The default seed is 0.
 #[derive(Default)]
@@ -239,8 +239,9 @@ impl Plan {
 
     /// What is answered to a request that is not for this host, or no GET.
     pub(super) fn refusal(&self, host: usize, request: &Request) -> Option<Fault> {
-        let name = request.host.rsplit_once(':').map_or(&*request.host, |(name, _)| name);
-        if request.method != "GET" {
+        let host_field = request.header("host").unwrap_or_default();
+        let name = host_field.rsplit_once(':').map_or(host_field, |(name, _)| name);
+        if request.method() != "GET" {
             Some(Fault::status(405))
         } else if name != &*self.hosts[host].name {
             Some(Fault::status(421))

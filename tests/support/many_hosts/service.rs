@@ -17,7 +17,7 @@ use rustix::io::Errno;
 use rustix::net::sockopt::set_socket_linger;
 use rustix::process::{Resource, getrlimit, setrlimit};
 
-use super::connection::{Connection, Input, Output, Pending, Request, State, Then};
+use super::connection::{Connection, Output, Pending, State, Then};
 use super::log::{Answer, Exchange};
 use super::plan::{Asked, Plan};
 use super::site::Site;
@@ -188,7 +188,7 @@ impl Service {
         if mark_of(slot, place.generation) != mark {
             return;
         }
-        if let Input::Over = connection.read() {
+        if !connection.read() {
             return self.close(slot, None);
         }
         match connection.state {
@@ -203,17 +203,17 @@ impl Service {
         let place = &mut self.slots[slot];
         let Some(connection) = &mut place.connection else { return };
         let started = self.started.elapsed();
-        let request = match connection.request() {
-            None => return,
-            Some(Ok(request)) => request,
-            Some(Err(())) => return self.close(slot, None),
+        let request = match connection.input.take() {
+            Ok(None) => return,
+            Ok(Some(request)) if request.target().starts_with('/') => request,
+            Ok(Some(_)) | Err(_) => return self.close(slot, None),
         };
-        let host = connection.host;
-        let (number, attempt, gap) = self.tallies[host].count(&request.path, started);
-        let asked = Asked { host, path: &request.path, attempt, number, gap };
+        let (host, path) = (connection.host, request.target().to_owned());
+        let (number, attempt, gap) = self.tallies[host].count(&path, started);
+        let asked = Asked { host, path: &path, attempt, number, gap };
         let delay = self.plan.delay(&asked);
         let fault = self.plan.refusal(host, &request).or_else(|| self.plan.answer(&asked));
-        let Request { path, last, .. } = request;
+        let last = request.is_last();
         connection.state = State::Waiting(Pending { path, attempt, number, started, fault, last });
         self.due.push(Reverse((started + delay, slot, place.generation)));
     }
