@@ -7,8 +7,14 @@
 //! connections and no delay, and follows links.
 
 pub(crate) mod bare;
+#[path = "../../../../src/bin/gristmill/demo/server/connections.rs"]
+#[expect(dead_code, reason = "the tests need more of it")]
+mod connections;
 pub(crate) mod engine;
 pub(crate) mod gristmill;
+#[path = "../../../../src/bin/gristmill/demo/server/request.rs"]
+#[expect(dead_code, reason = "a server of pages reads no bodies")]
+mod request;
 pub(crate) mod server;
 pub(crate) mod site;
 #[cfg(feature = "spider")]

@@ -4,30 +4,22 @@
 //! line is answered by a line of JSON. When its input ends, the process ends.
 
 use std::collections::HashSet;
-use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::connections::{Connection, Connections};
+use super::request::{Input, Request};
 use super::site::{self, Document, Site};
 use crate::arguments::Arguments;
 use crate::error::Error;
 use crate::process;
-
-/// Longest head of a request; a longer one ends its connection.
-const MOST_HEAD_BYTES: usize = 16 << 10;
-
-/// Most connections at a time; further ones are closed at once.
-const MOST_CONNECTIONS: u64 = 1024;
-
-/// A connection that is silent for so long is closed.
-const IDLE_DEADLINE: Duration = Duration::from_mins(1);
 
 const NOT_FOUND: &[u8] =
     b"HTTP/1.1 404 Not Found\r\nContent-Type: text/plain\r\nContent-Length: 10\r\n\r\nnot found\n";
@@ -133,13 +125,16 @@ pub(crate) fn run_here(mut arguments: Arguments) -> Result<(), Error> {
     let documents = arguments.positional()?;
     arguments.finish()?;
     let state = Arc::new(State::new(site::load(Path::new(&documents))?));
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(Error::io("listen"))?;
-    let port = listener.local_addr().map_err(Error::io("listen"))?.port();
+    let serving = Arc::clone(&state);
+    let connections = Connections::start(move |connection| {
+        // A client that goes away in the middle is its own affair; what it was not sent whole is
+        // not counted.
+        let _ = serve(connection, &serving);
+    })
+    .map_err(Error::io("listen"))?;
+    let port = connections.address().port();
     let bytes = state.site.values().map(|document| document.body_bytes as u64).sum();
     say(&Ready { port, pages: state.site.len() as u64, bytes })?;
-    let accepting = Arc::clone(&state);
-    // Not joined: it ends with the process.
-    std::thread::spawn(move || accept(&listener, &accepting));
     for line in io::stdin().lines() {
         match line.map_err(Error::io("read orders"))?.as_str() {
             "reset" => state.reset(),
@@ -165,7 +160,6 @@ struct State {
     bytes: AtomicU64,
     requests: AtomicU64,
     connections: AtomicU64,
-    open: AtomicU64,
 }
 
 impl State {
@@ -177,7 +171,6 @@ impl State {
             bytes: AtomicU64::new(0),
             requests: AtomicU64::new(0),
             connections: AtomicU64::new(0),
-            open: AtomicU64::new(0),
         }
     }
 
@@ -210,62 +203,27 @@ impl State {
     }
 }
 
-fn accept(listener: &TcpListener, state: &Arc<State>) {
-    for stream in listener.incoming().filter_map(Result::ok) {
-        if state.open.fetch_add(1, Ordering::Relaxed) >= MOST_CONNECTIONS {
-            state.open.fetch_sub(1, Ordering::Relaxed);
-            continue;
-        }
-        state.connections.fetch_add(1, Ordering::Relaxed);
-        let state = Arc::clone(state);
-        std::thread::spawn(move || {
-            // A client that goes away in the middle is its own affair; what it was not sent whole
-            // is not counted.
-            let _ = serve(stream, &state);
-            state.open.fetch_sub(1, Ordering::Relaxed);
-        });
-    }
-}
-
 /// Answers the requests of one connection, one after the other.
-fn serve(mut stream: TcpStream, state: &State) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(IDLE_DEADLINE))?;
-    stream.set_write_timeout(Some(IDLE_DEADLINE))?;
-    let mut buffer = vec![0; MOST_HEAD_BYTES];
-    let mut filled = 0;
-    loop {
-        let Some(head) = head_length(buffer.get(..filled).unwrap_or_default()) else {
-            let free = buffer.get_mut(filled..).unwrap_or_default();
-            let read = stream.read(free)?;
-            if read == 0 {
-                return Ok(());
-            }
-            filled += read;
-            continue;
-        };
-        let request = String::from_utf8_lossy(buffer.get(..head).unwrap_or_default());
-        let last = wants_close(&request);
-        respond(&mut stream, &request, state)?;
-        if last {
-            return Ok(());
+fn serve(mut connection: Connection, state: &State) -> io::Result<()> {
+    state.connections.fetch_add(1, Ordering::Relaxed);
+    let mut input = Input::default();
+    while let Some(request) = input.next(&mut connection.stream)? {
+        respond(&mut connection.stream, &request, state)?;
+        if request.is_last() {
+            break;
         }
-        buffer.copy_within(head..filled, 0);
-        filled -= head;
     }
+    Ok(())
 }
 
-fn respond(stream: &mut TcpStream, request: &str, state: &State) -> io::Result<()> {
+fn respond(stream: &mut TcpStream, request: &Request, state: &State) -> io::Result<()> {
     state.requests.fetch_add(1, Ordering::Relaxed);
-    let mut words = request.split(' ');
-    let (method, target) = (words.next().unwrap_or(""), words.next().unwrap_or(""));
-    if method != "GET" {
+    if request.method() != "GET" {
         return stream.write_all(NOT_ALLOWED);
     }
-    let path = target.split(['?', '#']).next().unwrap_or("");
-    let Some(document) = state.site.get(path) else { return stream.write_all(NOT_FOUND) };
+    let Some(document) = state.site.get(request.path()) else { return stream.write_all(NOT_FOUND) };
     // Counted before the last byte is out, so that a client which has it finds it counted.
-    let pages = u64::from(state.is_first(target, document));
+    let pages = u64::from(state.is_first(request.target(), document));
     let bytes = document.body_bytes as u64;
     state.pages.fetch_add(pages, Ordering::Relaxed);
     state.bytes.fetch_add(bytes, Ordering::Relaxed);
@@ -275,30 +233,4 @@ fn respond(stream: &mut TcpStream, request: &str, state: &State) -> io::Result<(
         state.bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
     sent
-}
-
-/// The length of the first request's head, the empty line included, if all of it is there.
-fn head_length(bytes: &[u8]) -> Option<usize> {
-    bytes.windows(4).position(|window| window == b"\r\n\r\n").map(|at| at + 4)
-}
-
-fn wants_close(head: &str) -> bool {
-    head.lines().filter_map(|line| line.split_once(':')).any(|(name, value)| {
-        name.eq_ignore_ascii_case("connection") && value.trim().eq_ignore_ascii_case("close")
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn heads_are_found_and_closing_is_understood() {
-        let request = b"GET / HTTP/1.1\r\nHost: a\r\nconnection: Close\r\n\r\nGET /next";
-        let head = head_length(request).unwrap();
-        assert_eq!(request.get(head..).unwrap(), b"GET /next");
-        assert!(wants_close(&String::from_utf8_lossy(request.get(..head).unwrap())));
-        assert!(!wants_close("GET / HTTP/1.1\r\nHost: close\r\n"));
-        assert_eq!(head_length(b"GET / HTTP/1.1\r\n"), None);
-    }
 }
