@@ -47,8 +47,6 @@ pub use run::{LlmTotals, Progress, Report, Run, StopReason};
 pub use stats::{Stats, published_stats};
 use tables::Tables;
 
-/// The file of a store that is there as soon as anything can be stored in it.
-const INDEX_FILE: &str = "index.redb";
 /// How long dropping the last handle waits for running work before it gives up on it.
 const DROP_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -282,7 +280,7 @@ impl EngineBuilder {
     pub fn build(self) -> Result<Engine, Error> {
         let Self { dir, create, config, clock, resolver, distiller, memory_pressure } = self;
         config.validate()?;
-        if !create && !holds_store(&dir)? {
+        if !create && !Store::exists(&dir)? {
             return Err(Error::NothingStored { dir });
         }
         let clock = clock.unwrap_or_else(SystemClock::shared);
@@ -329,21 +327,4 @@ impl EngineBuilder {
         };
         Ok(Engine { handle: Arc::new(Handle { shared: Arc::new(shared) }) })
     }
-}
-
-/// Whether there are files of a store in the directory, whole or not.
-fn holds_store(dir: &Path) -> Result<bool, Error> {
-    let file = |source| Error::File { path: dir.to_path_buf(), source };
-    let entries = match std::fs::read_dir(dir) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
-        entries => entries.map_err(file)?,
-    };
-    for entry in entries {
-        let name = entry.map_err(file)?.file_name();
-        let is_segment = Path::new(&name).extension().is_some_and(|ending| ending == "segment");
-        if name == INDEX_FILE || is_segment {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }

@@ -1,12 +1,11 @@
 //! What can go wrong in the store.
 
-use std::fmt;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use std::{fmt, io};
 
-use super::lock::Holder;
+use crate::time::Timestamp;
 
 /// An operation on a [`Store`](super::Store) that did not succeed.
 ///
@@ -241,6 +240,16 @@ impl StoreError {
             source => Self::Index { path: path.to_path_buf(), source: Box::new(source) },
         }
     }
+}
+
+/// Who has a store's directory open, as the lock file says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Holder {
+    /// The process id, where the file names one.
+    pub pid: Option<u32>,
+    /// When it opened the store, where the file says so.
+    pub since: Option<Timestamp>,
 }
 
 impl fmt::Display for Holder {

@@ -1,7 +1,7 @@
 //! Entry points for the fuzz targets; not part of the public interface.
 
-use super::index::Row;
-use super::record::{GroupPayload, Ops, RecordHeader, SegmentHeader};
+use crate::store::index::Row;
+use crate::store::record::{GroupPayload, Ops, RecordHeader, SegmentHeader};
 
 /// Decodes arbitrary bytes as each structure of the log and the index, and checks that what
 /// decodes encodes to the same bytes again. Gives the number of structures that decoded.

@@ -3,13 +3,14 @@
 use std::ops::RangeBounds;
 use std::sync::Arc;
 
-use super::batch::Batch;
-use super::error::StoreError;
-use super::index::row_key;
-use super::options::{Direction, KeyspaceOptions, PutOptions};
-use super::rows::{Keys, Rows};
-use super::shared::{Handle, Shared};
-use super::value::Value;
+use crate::store::batch::Batch;
+use crate::store::core::Core;
+use crate::store::error::StoreError;
+use crate::store::handle::Handle;
+use crate::store::index::row_key;
+use crate::store::options::{Direction, KeyspaceOptions, PutOptions};
+use crate::store::read::rows::{Keys, Rows};
+use crate::store::read::value::Value;
 
 /// A named map from byte strings to byte strings, ordered by key. Cheap to clone; keeps the store
 /// open.
@@ -43,24 +44,24 @@ impl Keyspace {
 
     /// The value stored under `key`.
     pub fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Value>, StoreError> {
-        let shared = self.shared();
-        shared.counters.read(1);
-        with_row_key(self.id(), key.as_ref(), |row_key| shared.get_newest(row_key))
+        let core = self.shared();
+        core.counters.read(1);
+        with_row_key(self.id(), key.as_ref(), |row_key| core.get_newest(row_key))
     }
 
     /// Whether there is a value under `key`; the value is not touched.
     pub fn contains(&self, key: impl AsRef<[u8]>) -> Result<bool, StoreError> {
-        let shared = self.shared();
-        let view = shared.view()?;
-        shared.contains(&view, &self.row_key(key.as_ref()))
+        let core = self.shared();
+        let view = core.view()?;
+        core.contains(&view, &self.row_key(key.as_ref()))
     }
 
     /// The values under several keys, in the order of the keys, all of one state of the store.
     pub fn get_many<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<Vec<Option<Value>>, StoreError> {
-        let shared = self.shared();
-        shared.counters.read(keys.len());
-        let view = shared.view()?;
-        keys.iter().map(|key| shared.get(&view, &self.row_key(key.as_ref()))).collect()
+        let core = self.shared();
+        core.counters.read(keys.len());
+        let view = core.view()?;
+        keys.iter().map(|key| core.get(&view, &self.row_key(key.as_ref()))).collect()
     }
 
     /// Stores one value; durable and visible on return. Many are cheaper in a
@@ -186,8 +187,8 @@ impl Keyspace {
         row_key(self.id(), key)
     }
 
-    fn shared(&self) -> &Shared {
-        &self.inner.handle.shared
+    fn shared(&self) -> &Core {
+        &self.inner.handle.core
     }
 }
 

@@ -44,15 +44,20 @@
 //!
 //! # Where what is
 //!
-//! | files | what |
+//! | place | what |
 //! | --- | --- |
-//! | `batch` `codec` `dictionaries` `record` `buffers` | a batch, encoded on its caller's thread |
-//! | `queue` `shared` `log` `segment` `reserve` | the way of a group: gathered, appended, flushed, shown, answered |
+//! | here | the faces: `Store`, `Batch`, `Keyspace`, `Snapshot`, options, errors, statistics |
+//! | `core` `handle` | what the threads of an open store share; opening and closing it |
+//! | `commit/` | from a batch to a durable group that readers see |
+//! | `read/` | from a key to its bytes |
 //! | `index/` | rows, counters, the newest rows in memory, the index file, views |
-//! | `keeper` `maintenance` `reclaim` | checkpoints, the end of segments, reclaiming space, expiry |
-//! | `recovery` `scan` `check` `backup` | reading the log again, looking at everything, copying it |
-//! | `read` `hot` `value` `map` `rows` `snapshot` `keyspace` | from a key to its bytes |
-//! | `shares` `timeline` `lock` `stats` `vfs/` | shared values on their way, time, one opener, figures, the seam to the disk |
+//! | `segment/` | the files of the log |
+//! | `record/` | their bytes |
+//! | `codec/` | compression and dictionaries |
+//! | `upkeep/` | recovery, checkpoints, reclaiming space, expiry, check and backup |
+//! | `vfs/` | the seam to the disk |
+//!
+//! The `mod.rs` of a folder lists its files, and the invariants that they keep.
 //!
 //! # Words
 //!
@@ -72,94 +77,52 @@
 //! | retired | a segment without a live record whose file waits for its last reader |
 //! | reserve | a file that keeps room on the disk back |
 //!
-//! # Invariants
-//!
-//! 1. A record describes itself (magic, kind, sequence, lengths, checksums), begins at a multiple
-//!    of 8 and never changes after it was appended. (`record`)
-//! 2. A segment is created, reserved, given its header, flushed, and its name made durable, before
-//!    a group is appended to it. (`segment`, `log`)
-//! 3. Append, one flush, apply, answer: nobody is answered before the flush, and neither the rows
-//!    shown nor the index file know more than the flushed log. (`shared`, `log`)
-//! 4. No reader slices past the flushed tail of a segment, and no pointer lies beyond it.
-//!    (`segment`)
-//! 5. Rows, reference counts, counters, expiry and watermark change together: in memory under one
-//!    lock, in the index file in one durable transaction. (`shared`, `index`, `keeper`)
-//! 6. Recovery reads the log from the watermark on, tells damage from a torn tail, and has what it
-//!    finds written again, flushed and in the index file before serving. Old tails are never
-//!    appended to. (`recovery`)
-//! 7. A failed write, flush or checkpoint poisons the store: every waiter gets a typed error,
-//!    nothing is retried, reads go on, and opening again recovers. What a group changed in the
-//!    ledger before it failed gets into no checkpoint. A batch that finds the disk full before
-//!    anything of it is written is refused alone. (`queue`, `shared`, `keeper`)
-//! 8. A record is moved only with its checksum verified, and its row follows only if it still
-//!    points at the original. (`reclaim`, `index`)
-//! 9. The file of a segment is removed only after a durable checkpoint without a pointer into it,
-//!    which notes it as retired, and after every view, value and backup that may still read it;
-//!    then the directory is flushed. (`keeper`, `segment`, `index/view`)
-//! 10. A mapped file is never cut below what its readers may see; an open store maps each segment
-//!     once, at full length. (`map`, `segment`)
-//! 11. One opener at a time; the second is told who the first is. What outlives an opener touches
-//!     no file: the index file is sealed before the lock is released. (`lock`, `index`)
-//! 12. Room for one segment, and a quarter of that for checkpoints, is kept back for what frees
-//!     space. (`reserve`)
-//!
 //! The files are described byte by byte in `src/store/FORMAT.md`.
 
-mod backup;
 mod batch;
-mod buffers;
-mod check;
+mod clock;
 mod codec;
-mod dictionaries;
+mod commit;
+mod core;
 mod error;
+mod files;
 #[doc(hidden)]
 pub mod fuzzing;
-mod hot;
+mod handle;
 mod index;
-mod keeper;
 mod keyspace;
-mod lock;
-mod log;
-mod maintenance;
-mod map;
+mod limits;
 mod options;
-mod queue;
 mod read;
-mod reclaim;
 mod record;
-mod recovery;
-mod reserve;
-mod rows;
-mod scan;
 mod segment;
-mod shared;
-mod shares;
 mod snapshot;
 mod stats;
-mod timeline;
-mod value;
+mod upkeep;
 pub mod vfs;
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use backup::BackupReport;
 pub use batch::{Batch, Ticket};
-pub use check::{CheckReport, Problem};
-pub use error::StoreError;
+pub use error::{Holder, StoreError};
 pub use keyspace::Keyspace;
-pub use lock::Holder;
 pub use options::{
     Compression, Direction, KeyspaceOptions, PutOptions, ReadMode, StoreBuilder, Verification,
 };
-pub use reclaim::CompactReport;
-pub use rows::{Keys, Rows};
+pub use read::rows::{Keys, Rows};
+pub use read::value::Value;
 pub use snapshot::Snapshot;
 pub use stats::StoreStats;
-pub use value::Value;
+pub use upkeep::backup::BackupReport;
+pub use upkeep::check::{CheckReport, Problem};
+pub use upkeep::reclaim::CompactReport;
 
-use shared::Handle;
+use handle::Handle;
+use limits::MAX_NAME_BYTES;
+use upkeep::{backup, check, reclaim};
+use vfs::{RealVfs, Vfs as _};
 
 /// Bytes and entries of the batches of a bulk load.
 const BULK_BYTES: usize = 4 << 20;
@@ -168,8 +131,6 @@ const BULK_ENTRIES: usize = 10_000;
 const BULK_AHEAD: usize = 4;
 /// How long a bulk load waits for one of its batches.
 const BULK_DEADLINE: Duration = Duration::from_mins(5);
-/// Longest name of a keyspace, in bytes.
-const MAX_NAME_BYTES: usize = 255;
 
 /// An open store. Cheap to clone; all clones, and the keyspaces, batches and iterators made from
 /// them, share it. The last one dropped closes it.
@@ -185,18 +146,25 @@ impl Store {
         Self::builder(dir).open()
     }
 
+    /// Whether `dir` has the files of a store, whole or not. It does not open them, and a directory
+    /// that is missing has none.
+    pub fn exists(dir: impl AsRef<Path>) -> Result<bool, StoreError> {
+        let dir = dir.as_ref();
+        match RealVfs.list(dir) {
+            Ok(names) => Ok(names.iter().any(|name| files::belongs_to_store(name))),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+            Err(source) => Err(StoreError::io("list", dir, source)),
+        }
+    }
+
     /// Settings for opening the store in `dir`.
     pub fn builder(dir: impl AsRef<Path>) -> StoreBuilder {
         StoreBuilder::new(dir.as_ref())
     }
 
-    fn open_with(options: StoreBuilder) -> Result<Self, StoreError> {
-        Ok(Self { handle: Handle::open(options)? })
-    }
-
     /// The directory it was opened in.
     pub fn dir(&self) -> &Path {
-        &self.handle.shared.options.dir
+        &self.handle.core.options.dir
     }
 
     /// The keyspace with this name (1 to 255 bytes), which is created if needed. The options hold
@@ -206,14 +174,14 @@ impl Store {
             let name = name.to_owned();
             return Err(StoreError::KeyspaceName { name, limit: MAX_NAME_BYTES });
         }
-        let id = self.handle.shared.keyspace_id(name)?;
+        let id = self.handle.core.keyspace_id(name)?;
         Ok(Keyspace::new(Arc::clone(&self.handle), id, name.to_owned(), options))
     }
 
     /// The names of the keyspaces, in alphabetical order.
     pub fn keyspaces(&self) -> Vec<String> {
         let mut names: Vec<String> =
-            self.handle.shared.keyspaces.lock().ids.keys().cloned().collect();
+            self.handle.core.keyspaces.lock().iter().map(|(name, _)| name.clone()).collect();
         names.sort_unstable();
         names
     }
@@ -227,17 +195,17 @@ impl Store {
     /// visible. Fails if a buffered batch was [refused](StoreError::Refused) since the last flush
     /// that said so, whether its ticket was asked or not.
     pub fn flush(&self) -> Result<(), StoreError> {
-        self.handle.shared.flush()
+        self.handle.core.flush()
     }
 
     /// The store as it is now, to read consistently from several keyspaces.
     pub fn snapshot(&self) -> Snapshot {
-        Snapshot::new(Arc::clone(&self.handle), self.handle.shared.view().ok())
+        Snapshot::new(Arc::clone(&self.handle), self.handle.core.view().ok())
     }
 
     /// Figures of the store; after a close, those at its end.
     pub fn stats(&self) -> StoreStats {
-        self.handle.shared.stats()
+        self.handle.core.stats()
     }
 
     /// Puts many values, in batches that are written while the next is filled. Durable and visible
@@ -269,7 +237,7 @@ impl Store {
     /// Reads every record and follows every pointer, as of now; the store may be written
     /// meanwhile. Uses the threads of `rayon`'s pool.
     pub fn check(&self) -> Result<CheckReport, StoreError> {
-        check::check(&self.handle.shared)
+        check::check(&self.handle.core)
     }
 
     /// Makes the store as small as it can be: removes what has expired, copies what is live out of
@@ -277,7 +245,7 @@ impl Store {
     /// and written meanwhile; what snapshots and values still hold stays until they are dropped.
     /// Space is reclaimed in the background all the time: this is for the last part of it.
     pub fn compact(&self) -> Result<CompactReport, StoreError> {
-        reclaim::compact(&self.handle.shared)
+        reclaim::compact(&self.handle.core)
     }
 
     /// Copies the store as it is now into `dir`, which is made if needed and must not hold a store.
@@ -285,7 +253,7 @@ impl Store {
     /// store. One that was interrupted does not open, or opens empty if it had no segment yet; it
     /// must be removed before another goes to the same place.
     pub fn backup(&self, dir: impl AsRef<Path>) -> Result<BackupReport, StoreError> {
-        backup::backup(&self.handle.shared, dir.as_ref())
+        backup::backup(&self.handle.core, dir.as_ref())
     }
 
     /// Writes what is queued, makes the index durable and gives the directory free, at most within
@@ -294,5 +262,23 @@ impl Store {
     /// reported here. Dropping the last handle does the same, and waits a minute at most.
     pub fn close(&self, deadline: Duration) -> Result<(), StoreError> {
         self.handle.close(deadline)
+    }
+}
+
+impl StoreBuilder {
+    /// Opens the store, creating its directory if needed, and recovers what a crash left behind:
+    /// up to some 128 MiB of log are read, written once more and flushed.
+    ///
+    /// The files in the directory must not be changed by other programs while it is open, the
+    /// directory must not lie on a network file system whose locks or maps do not hold, and a
+    /// process that has it open must not go on in a forked child.
+    ///
+    /// Fails with [`StoreError::InUse`] where somebody has it open, [`StoreError::Corrupt`] where
+    /// what was acknowledged is damaged, [`StoreError::FormatTooNew`], [`StoreError::Option`] for a
+    /// setting out of its range, [`StoreError::NoSpace`] where the index file finds no room for what
+    /// recovery writes into it, and [`StoreError::Io`].
+    pub fn open(self) -> Result<Store, StoreError> {
+        self.validate()?;
+        Ok(Store { handle: Handle::open(self)? })
     }
 }

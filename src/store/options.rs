@@ -4,11 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Store;
-use super::batch::MAX_BATCH_BYTES;
-use super::error::StoreError;
-use super::vfs::{RealVfs, Vfs};
 use crate::pool::Pool;
+use crate::store::error::StoreError;
+use crate::store::limits::MAX_BATCH_BYTES;
+use crate::store::vfs::{RealVfs, Vfs};
 use crate::time::{SharedClock, SystemClock};
 
 /// Bytes kept of the index in memory unless [`StoreBuilder::cache_bytes`] says otherwise.
@@ -117,7 +116,7 @@ pub enum Verification {
     /// was opened or the value written, and now and then after that.
     #[default]
     First,
-    /// Never; [`Store::check`] still does.
+    /// Never; [`Store::check`](super::Store::check) still does.
     Never,
 }
 
@@ -131,7 +130,7 @@ pub enum Direction {
     Backward,
 }
 
-/// Settings of a [`Store`]; made by [`Store::builder`].
+/// Settings of a [`Store`](super::Store); made by [`Store::builder`](super::Store::builder).
 #[derive(Debug, Clone)]
 #[must_use = "a builder does nothing until `open` is called"]
 pub struct StoreBuilder {
@@ -245,23 +244,8 @@ impl StoreBuilder {
         self
     }
 
-    /// Opens the store, creating its directory if needed, and recovers what a crash left behind:
-    /// up to some 128 MiB of log are read, written once more and flushed.
-    ///
-    /// The files in the directory must not be changed by other programs while it is open, the
-    /// directory must not lie on a network file system whose locks or maps do not hold, and a
-    /// process that has it open must not go on in a forked child.
-    ///
-    /// Fails with [`StoreError::InUse`] where somebody has it open, [`StoreError::Corrupt`] where
-    /// what was acknowledged is damaged, [`StoreError::FormatTooNew`], [`StoreError::Option`] for a
-    /// setting out of its range, [`StoreError::NoSpace`] where the index file finds no room for what
-    /// recovery writes into it, and [`StoreError::Io`].
-    pub fn open(self) -> Result<Store, StoreError> {
-        self.validate()?;
-        Store::open_with(self)
-    }
-
-    fn validate(&self) -> Result<(), StoreError> {
+    /// Checks every setting against its range.
+    pub(super) fn validate(&self) -> Result<(), StoreError> {
         if !SEGMENT_BYTES.contains(&self.segment_bytes) {
             let (name, value) = ("segment_bytes", self.segment_bytes);
             return Err(StoreError::Option { name, value, allowed: "64 KiB to 4 GiB" });

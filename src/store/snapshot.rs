@@ -3,13 +3,13 @@
 use std::ops::RangeBounds;
 use std::sync::Arc;
 
-use super::error::StoreError;
-use super::index::View;
-use super::keyspace::Keyspace;
-use super::options::Direction;
-use super::rows::{Keys, Rows};
-use super::shared::Handle;
-use super::value::Value;
+use crate::store::error::StoreError;
+use crate::store::handle::Handle;
+use crate::store::index::View;
+use crate::store::keyspace::Keyspace;
+use crate::store::options::Direction;
+use crate::store::read::rows::{Keys, Rows};
+use crate::store::read::value::Value;
 
 /// The store as it was when the snapshot was taken; later writes do not show. Cheap to take and to
 /// clone. While it is kept, so are the pages of the index that it shows, and every segment that is
@@ -34,14 +34,14 @@ impl Snapshot {
         key: impl AsRef<[u8]>,
     ) -> Result<Option<Value>, StoreError> {
         let view = self.admit(keyspace)?;
-        self.handle.shared.counters.read(1);
-        self.handle.shared.get(&view, &keyspace.row_key(key.as_ref()))
+        self.handle.core.counters.read(1);
+        self.handle.core.get(&view, &keyspace.row_key(key.as_ref()))
     }
 
     /// Whether there is a value under `key`.
     pub fn contains(&self, keyspace: &Keyspace, key: impl AsRef<[u8]>) -> Result<bool, StoreError> {
         let view = self.admit(keyspace)?;
-        self.handle.shared.contains(&view, &keyspace.row_key(key.as_ref()))
+        self.handle.core.contains(&view, &keyspace.row_key(key.as_ref()))
     }
 
     /// The values under several keys, in the order of the keys.
@@ -51,8 +51,8 @@ impl Snapshot {
         keys: &[K],
     ) -> Result<Vec<Option<Value>>, StoreError> {
         let view = self.admit(keyspace)?;
-        self.handle.shared.counters.read(keys.len());
-        let get = |key: &K| self.handle.shared.get(&view, &keyspace.row_key(key.as_ref()));
+        self.handle.core.counters.read(keys.len());
+        let get = |key: &K| self.handle.core.get(&view, &keyspace.row_key(key.as_ref()));
         keys.iter().map(get).collect()
     }
 
@@ -91,7 +91,7 @@ impl Snapshot {
     /// Number of keys.
     pub fn len(&self, keyspace: &Keyspace) -> Result<u64, StoreError> {
         let view = self.admit(keyspace)?;
-        self.handle.shared.count(&view, keyspace.id())
+        self.handle.core.count(&view, keyspace.id())
     }
 
     /// Whether the keyspace has no key.
@@ -119,7 +119,7 @@ impl Snapshot {
             return Err(StoreError::ForeignKeyspace { name: keyspace.name().to_owned() });
         }
         // A store that is closed answers nothing, what it has in memory included.
-        self.handle.shared.check_open()?;
-        self.view.clone().ok_or_else(|| self.handle.shared.queue.closed())
+        self.handle.core.check_open()?;
+        self.view.clone().ok_or_else(|| self.handle.core.queue.closed())
     }
 }

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::{RwLock, RwLockReadGuard};
 use redb::StorageBackend;
 
-use crate::store::reserve::Reserve;
+use crate::store::commit::reserve::Reserve;
 use crate::store::vfs::{VfsFile, read_exact_at, write_all_at};
 
 /// Unit in which writes are remembered that must not reach the file.

@@ -11,13 +11,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::RwLock;
 
-use crate::store::options::Direction;
-
 /// What a row takes in memory beyond the bytes of key and row, roughly.
 const ROW_OVERHEAD: u64 = 96;
 
 /// A row as written by a group: `None` if it was removed.
 pub(in crate::store) type Change = Option<Arc<[u8]>>;
+
+/// An end of a range of keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) enum End {
+    /// The smallest key.
+    Front,
+    /// The largest.
+    Back,
+}
 
 /// Rows in the order of their keys, each with its versions.
 #[derive(Debug, Default)]
@@ -94,20 +101,20 @@ impl Delta {
     }
 
     /// The first rows between the bounds that a view at `sequence` sees, removed ones too, at most
-    /// `limit`, in the direction given.
+    /// `limit`, from one end on.
     pub(in crate::store) fn chunk(
         &self,
         bounds: (Bound<&[u8]>, Bound<&[u8]>),
-        direction: Direction,
+        end: End,
         sequence: u64,
         limit: usize,
     ) -> Vec<(Box<[u8]>, Change)> {
         let rows = self.rows.read();
         let range = rows.range::<[u8], _>(bounds);
         let seen = range.filter_map(|(key, version)| Some((key, version.at(sequence)?)));
-        match direction {
-            Direction::Forward => seen.map(copy_row).take(limit).collect(),
-            Direction::Backward => seen.rev().map(copy_row).take(limit).collect(),
+        match end {
+            End::Front => seen.map(copy_row).take(limit).collect(),
+            End::Back => seen.rev().map(copy_row).take(limit).collect(),
         }
     }
 
@@ -145,9 +152,9 @@ mod tests {
         assert_eq!(delta.get(b"a", 5), Some(None));
         assert_eq!(delta.get(b"d", 9), None);
         let all = (Bound::Unbounded, Bound::Unbounded);
-        let chunk = delta.chunk(all, Direction::Backward, 4, 9);
+        let chunk = delta.chunk(all, End::Back, 4, 9);
         assert_eq!(chunk, [(key("b"), Some(row("b3"))), (key("a"), Some(row("a3")))]);
-        assert_eq!(delta.chunk(all, Direction::Forward, 5, 1), [(key("a"), None)]);
+        assert_eq!(delta.chunk(all, End::Front, 5, 1), [(key("a"), None)]);
     }
 
     #[test]

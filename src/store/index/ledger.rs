@@ -12,13 +12,14 @@ use std::sync::Arc;
 use super::delta::Change;
 use super::meta::{KeyspaceRow, Meta, SegmentRow, Totals, Watermark};
 use super::row::{
-    Body, FIRST_OWN_ID, ORPHANS_ID, Pointer, Row, expiry_key, row_key, shared_key, split_row_key,
+    Body, FIRST_OWN_ID, ORPHANS_ID, Row, expiry_key, row_key, shared_key, split_row_key,
 };
 use super::view::{Base, Figures, KeyspaceFigures, View};
+use crate::store::commit::dedup::{Purge, Shares};
 use crate::store::error::StoreError;
-use crate::store::log::FlushedGroup;
-use crate::store::record::{Action, FORMAT_VERSION, Hash, MOVE_BYTES, Op, Ops, Placed};
-use crate::store::shares::{Purge, Shares};
+use crate::store::record::{
+    Action, FORMAT_VERSION, Hash, LoggedGroup, MOVE_BYTES, Op, Ops, Placed, Pointer,
+};
 
 /// The rows that a group changes.
 pub(in crate::store) type Changes = HashMap<Box<[u8]>, Change, foldhash::fast::RandomState>;
@@ -38,7 +39,7 @@ pub(in crate::store) struct Ledger {
 struct Work<'a> {
     ledger: &'a mut Ledger,
     view: &'a View,
-    group: &'a FlushedGroup,
+    group: &'a LoggedGroup,
     changes: Changes,
 }
 
@@ -122,7 +123,7 @@ impl Ledger {
     pub(in crate::store) fn apply(
         &mut self,
         view: &View,
-        group: &FlushedGroup,
+        group: &LoggedGroup,
     ) -> Result<Changes, StoreError> {
         self.open_segment(group);
         let mut work = Work { ledger: self, view, group, changes: Changes::default() };
@@ -140,7 +141,7 @@ impl Ledger {
     pub(in crate::store) fn purge_orphans(
         &mut self,
         view: &View,
-        group: &FlushedGroup,
+        group: &LoggedGroup,
         changes: &mut Changes,
     ) -> Result<Option<Purge>, StoreError> {
         if self.orphans.is_empty() {
@@ -160,7 +161,7 @@ impl Ledger {
     }
 
     /// Counts what the group takes of its segment, and moves the watermark.
-    fn open_segment(&mut self, group: &FlushedGroup) {
+    fn open_segment(&mut self, group: &LoggedGroup) {
         let row = self.meta.segments.entry(group.segment).or_insert_with(|| {
             self.totals.segments += 1;
             SegmentRow { salt: group.salt, used: 0, live: 0, ops: 0 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use redb::{ReadOnlyTable, ReadableTable};
 
-use super::Bytes;
+use super::tables::Bytes;
 use crate::store::error::StoreError;
 use crate::store::record::{Damage, FORMAT_VERSION, Reader};
 

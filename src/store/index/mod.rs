@@ -6,282 +6,38 @@
 //! changed is in memory (`delta`) until a checkpoint writes it all in one durable transaction, so
 //! the file is always the exact result of the groups up to its watermark.
 //!
-//! - `ledger`: what a group means for rows and counters.
-//! - `delta`: the rows of the newest groups.
-//! - `view`: a state of both together.
-//! - `backend`: the file, and what goes on when it cannot be written.
-//! - `row`, `meta`: encodings.
+//! | file | what |
+//! | --- | --- |
+//! | `file` `tables` | the index file and its tables; checkpoints into it |
+//! | `backend` | the file as `redb` sees it, and what goes on when it cannot be written |
+//! | `ledger` | what a group means for rows and counters |
+//! | `delta` | the rows of the newest groups |
+//! | `view` | a state of both together |
+//! | `range` | its rows in order |
+//! | `row` `meta` | encodings |
+//!
+//! # Invariant
+//!
+//! Rows, reference counts, counters, expiry and watermark change together: in memory under one
+//! lock, in the index file in one durable transaction.
 
 mod backend;
 mod delta;
+mod file;
 mod ledger;
 mod meta;
+mod range;
 mod row;
+mod tables;
 mod view;
 
-use std::ops::Bound;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-
-use redb::{Database, Durability, ReadOnlyTable, ReadableDatabase, ReadableTable, TableDefinition};
-
-use backend::{Backend, Health};
-use meta::read_meta;
-
-use super::error::StoreError;
-use super::reserve::Reserve;
-use super::vfs::{OpenMode, Vfs};
-
-pub(super) use delta::Delta;
+pub(super) use delta::{Delta, End};
+pub(super) use file::{Index, write_new};
 pub(super) use ledger::{Ledger, op_bytes};
-pub(super) use meta::{Meta, SegmentRow, Watermark};
+pub(super) use meta::{Meta, SegmentRow, Totals, Watermark};
+pub(super) use range::{Range, is_empty_range};
 pub(super) use row::{
-    Body, DICTIONARIES_ID, EXPIRY_ID, FIRST_OWN_ID, ORPHANS_ID, Pointer, Row, SHARED_ID,
-    expiry_key, row_key, shared_key, split_expiry_key, split_row_key,
+    Body, DICTIONARIES_ID, EXPIRY_ID, FIRST_OWN_ID, ORPHANS_ID, Row, SHARED_ID, expiry_key,
+    row_key, shared_key, split_expiry_key, split_row_key,
 };
-pub(super) use view::{Base, Figures, Range, View};
-
-/// Name of the index file in the store's directory.
-pub(super) const INDEX_FILE: &str = "index.redb";
-/// Name of the index file while it is being made.
-pub(super) const NEW_INDEX_FILE: &str = "index.redb.new";
-/// Rows copied in one transaction when an index file is written anew.
-const COPY_ROWS: usize = 50_000;
-
-type Bytes = &'static [u8];
-type Table = ReadOnlyTable<Bytes, Bytes>;
-const DATA: TableDefinition<'static, Bytes, Bytes> = TableDefinition::new("data");
-const META: TableDefinition<'static, Bytes, Bytes> = TableDefinition::new("meta");
-
-/// The index file; written by one thread.
-pub(super) struct Index {
-    path: PathBuf,
-    cache_bytes: usize,
-    reserve: Arc<Reserve>,
-    /// Goes before the seal: its last owner, this one as a rule, still writes to the file.
-    db: Arc<Database>,
-    seal: Seal,
-    /// What the file's meta table holds.
-    meta: Meta,
-}
-
-/// Seals the index file when it is dropped.
-struct Seal(Arc<Health>);
-
-impl Drop for Seal {
-    fn drop(&mut self) {
-        self.0.seal();
-    }
-}
-
-impl std::fmt::Debug for Index {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Index").field("path", &self.path).finish_non_exhaustive()
-    }
-}
-
-impl Index {
-    /// Opens the index of `dir`. A new one is made under another name and gets its own only when
-    /// it is durable, so a half-made one is never opened.
-    pub(super) fn open(
-        vfs: &dyn Vfs,
-        dir: &Path,
-        cache_bytes: usize,
-        verify: bool,
-        reserve: &Arc<Reserve>,
-    ) -> Result<Self, StoreError> {
-        let path = dir.join(INDEX_FILE);
-        let names = vfs.list(dir).map_err(|source| StoreError::io("list", dir, source))?;
-        let has = |name: &str| names.iter().any(|known| known == name);
-        if has(NEW_INDEX_FILE) {
-            let new = dir.join(NEW_INDEX_FILE);
-            vfs.remove(&new).map_err(|source| StoreError::io("remove", &new, source))?;
-        }
-        if !has(INDEX_FILE) {
-            if let Some(name) =
-                names.iter().find(|n| super::segment::parse_segment_name(n).is_some())
-            {
-                return Err(StoreError::corrupt(&dir.join(name), 0, "its index file is missing"));
-            }
-            let new = dir.join(NEW_INDEX_FILE);
-            write_new(vfs, &new, &Meta::default(), None, cache_bytes)?;
-            put_in_place(vfs, dir)?;
-        }
-        let (db, health) = open_database(vfs, &path, cache_bytes, verify, reserve)?;
-        let (_, table) = tables(&db).map_err(|e| StoreError::index(&path, e))?;
-        let meta = read_meta(&table, &path)?;
-        Ok(Self { path, cache_bytes, reserve: Arc::clone(reserve), db, seal: Seal(health), meta })
-    }
-
-    /// Has nothing written to the file any more, and nothing read from it.
-    pub(super) fn seal(&self) {
-        self.seal.0.seal();
-    }
-
-    pub(super) const fn meta(&self) -> &Meta {
-        &self.meta
-    }
-
-    pub(super) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// The database, to make views of.
-    pub(super) const fn db(&self) -> &Arc<Database> {
-        &self.db
-    }
-
-    /// The state of the file, with nothing above it.
-    pub(super) fn base(&self) -> Result<Base, StoreError> {
-        Base::new(&self.db).map_err(|e| StoreError::index(&self.path, e))
-    }
-
-    /// A checkpoint: writes the rows of a delta and the meta table that goes with them, in one
-    /// durable transaction. After an error the file is never written again; it holds the state of
-    /// before or, if the very end failed, this one. The views of before go on.
-    pub(super) fn commit(&mut self, delta: &Delta, meta: &Meta) -> Result<(), StoreError> {
-        let run = || -> Result<(), redb::Error> {
-            let mut transaction = self.db.begin_write()?;
-            transaction.set_durability(Durability::Immediate)?;
-            // Records the allocator state, so that an opening after a crash need not walk it all.
-            transaction.set_quick_repair(true);
-            {
-                let mut data = transaction.open_table(DATA)?;
-                delta.for_each(|key, row| -> Result<(), redb::Error> {
-                    match row {
-                        Some(row) => drop(data.insert(key, row)?),
-                        None => drop(data.remove(key)?),
-                    }
-                    Ok(())
-                })?;
-            }
-            meta.write(&self.meta, &mut transaction.open_table(META)?)?;
-            transaction.commit()?;
-            Ok(self.seal.0.check()?)
-        };
-        run().map_err(|e| StoreError::index(&self.path, e))?;
-        self.meta.clone_from(meta);
-        Ok(())
-    }
-
-    /// Writes the file anew, without the free room that it has gathered, and goes on with that;
-    /// with the old one if there is no room for another. After an error nothing may be written any
-    /// more: which of the two has the name is not known.
-    pub(super) fn rebuild(&mut self, vfs: &dyn Vfs, dir: &Path) -> Result<(), StoreError> {
-        let new = dir.join(NEW_INDEX_FILE);
-        match self.write_another(vfs, &new) {
-            Err(error @ StoreError::NoSpace { .. }) => {
-                tracing::warn!(%error, "index file not written anew");
-                return Ok(());
-            }
-            result => result?,
-        }
-        put_in_place(vfs, dir)?;
-        let (path, cache_bytes) = (&self.path, self.cache_bytes);
-        let (db, health) = open_database(vfs, path, cache_bytes, false, &self.reserve)?;
-        self.db = db;
-        // The old file has no name any more: views read it as long as they like.
-        self.seal.0 = health;
-        Ok(())
-    }
-
-    fn write_another(&self, vfs: &dyn Vfs, new: &Path) -> Result<(), StoreError> {
-        // An attempt that failed may have left it.
-        match vfs.remove(new) {
-            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-                return Err(StoreError::io("remove", new, source));
-            }
-            _ => {}
-        }
-        write_new(vfs, new, &self.meta, Some(&self.base()?), self.cache_bytes).inspect_err(|_| {
-            // What cannot be removed now is removed by the next attempt or opening.
-            let _left_over = vfs.remove(new);
-        })
-    }
-}
-
-/// Writes an index file with the rows of `base`, durable, under the name given, with that much of
-/// memory.
-pub(super) fn write_new(
-    vfs: &dyn Vfs,
-    path: &Path,
-    meta: &Meta,
-    base: Option<&Base>,
-    cache_bytes: usize,
-) -> Result<(), StoreError> {
-    let file = vfs
-        .open(path, OpenMode::CreateNew)
-        .map_err(|source| StoreError::io("create", path, source))?;
-    let run = || -> Result<(), redb::Error> {
-        let mut builder = Database::builder();
-        builder.set_cache_size(cache_bytes);
-        let db = builder.create_with_backend(Backend::strict(file))?;
-        let mut rows = base.map(|base| base.table.iter()).transpose()?;
-        loop {
-            let mut transaction = db.begin_write()?;
-            transaction.set_durability(Durability::None)?;
-            let mut copied = 0;
-            {
-                let mut data = transaction.open_table(DATA)?;
-                for row in rows.iter_mut().flatten().take(COPY_ROWS) {
-                    let (key, row) = row?;
-                    data.insert(key.value(), row.value())?;
-                    copied += 1;
-                }
-            }
-            transaction.commit()?;
-            if copied < COPY_ROWS {
-                break;
-            }
-        }
-        let transaction = db.begin_write()?;
-        meta.write(&Meta::default(), &mut transaction.open_table(META)?)?;
-        transaction.commit()?;
-        Ok(db.close()?)
-    };
-    run().map_err(|e| StoreError::index(path, e))
-}
-
-/// Gives a new index file its name.
-fn put_in_place(vfs: &dyn Vfs, dir: &Path) -> Result<(), StoreError> {
-    let (new, path) = (dir.join(NEW_INDEX_FILE), dir.join(INDEX_FILE));
-    vfs.rename(&new, &path).map_err(|source| StoreError::io("name", &path, source))?;
-    vfs.sync_dir(dir).map_err(|source| StoreError::io("flush", dir, source))
-}
-
-fn open_database(
-    vfs: &dyn Vfs,
-    path: &Path,
-    cache_bytes: usize,
-    verify: bool,
-    reserve: &Arc<Reserve>,
-) -> Result<(Arc<Database>, Arc<Health>), StoreError> {
-    let file = vfs
-        .open(path, OpenMode::Existing)
-        .map_err(|source| StoreError::io("open", path, source))?;
-    let mut builder = Database::builder();
-    builder.set_cache_size(cache_bytes).set_check_integrity_on_open(verify);
-    let health = Health::new(reserve);
-    let db = builder.create_with_backend(Backend::lasting(file, &health));
-    let db = db.map_err(|source| StoreError::index(path, source))?;
-    health.check().map_err(|source| StoreError::io("access", path, source))?;
-    Ok((Arc::new(db), health))
-}
-
-/// The tables `data` and `meta` as of the last checkpoint.
-fn tables(db: &Database) -> Result<(Table, Table), redb::Error> {
-    let transaction = db.begin_read()?;
-    Ok((transaction.open_table(DATA)?, transaction.open_table(META)?))
-}
-
-/// Whether no key can lie between the bounds; ranges over them panic in maps and in `redb`.
-pub(super) fn is_empty_range<T: Ord + ?Sized>(start: &Bound<&T>, end: &Bound<&T>) -> bool {
-    match (start, end) {
-        (Bound::Included(start), Bound::Included(end)) => start > end,
-        (
-            Bound::Included(start) | Bound::Excluded(start),
-            Bound::Included(end) | Bound::Excluded(end),
-        ) => start >= end,
-        _ => false,
-    }
-}
+pub(super) use view::{Base, Figures, View};

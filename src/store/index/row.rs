@@ -1,8 +1,6 @@
 //! Rows of the data table.
 
-use crate::store::record::{
-    Codec, Damage, Hash, Place, Placed, RECORD_HEADER_BYTES, Reader, padded,
-};
+use crate::store::record::{Codec, Damage, Hash, Pointer, Reader};
 
 /// The store's own keyspaces lie behind all others in the order of keys. Their rows belong to rows
 /// of the user's keyspaces and change with them.
@@ -18,33 +16,6 @@ pub(in crate::store) const EXPIRY_ID: u32 = 0xffff_ffff;
 
 /// Bit of a row's tag: an expiry follows it.
 const TAG_EXPIRES: u8 = 0x80;
-
-/// Where the record of a value lies, and how it is stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::store) struct Pointer {
-    pub(in crate::store) segment: u32,
-    pub(in crate::store) offset: u64,
-    pub(in crate::store) stored: u32,
-    pub(in crate::store) raw: u32,
-    pub(in crate::store) codec: Codec,
-}
-
-impl Pointer {
-    /// The place of a record in a segment.
-    pub(in crate::store) const fn new(segment: u32, placed: &Placed) -> Self {
-        let Placed { codec, raw, stored, offset } = *placed;
-        Self { segment, offset: offset.0, stored, raw, codec }
-    }
-
-    pub(in crate::store) const fn place(&self) -> Place {
-        Place { segment: self.segment, offset: self.offset }
-    }
-
-    /// Bytes of the segment that the record takes.
-    pub(in crate::store) fn footprint(&self) -> u64 {
-        (RECORD_HEADER_BYTES + padded(self.stored as usize)) as u64
-    }
-}
 
 /// One row of the data table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

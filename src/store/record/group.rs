@@ -1,6 +1,7 @@
 //! The payload of a group record: its batches and their operations.
 
-use super::{ALIGNMENT, Codec, Damage, Hash, Reader, length_u32};
+use super::layout::{ALIGNMENT, Codec, Damage, Hash, length_u32};
+use super::reader::Reader;
 
 /// Bit of an operation's flags: an expiry follows its head.
 const FLAG_EXPIRES: u8 = 1;

@@ -2,7 +2,8 @@
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
-use super::{Codec, Damage, RECORD_HEADER_BYTES, Reader, SEGMENT_HEADER_BYTES, padded};
+use super::layout::{Codec, Damage, RECORD_HEADER_BYTES, SEGMENT_HEADER_BYTES, padded};
+use super::reader::Reader;
 
 const SEGMENT_MAGIC: [u8; 8] = *b"GRISTSEG";
 const RECORD_MAGIC: [u8; 4] = *b"GRrc";

@@ -3,110 +3,40 @@
 //! Pure encoding and decoding; byte by byte in `src/store/FORMAT.md`. All numbers are
 //! little-endian. The checksum of a record's header is seeded with the segment's salt, so that a copy
 //! of log bytes that a user stores as a value is never taken for a record of the segment it lies in.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `layout` | lengths, units and small types |
+//! | `header` | the headers of segments and records |
+//! | `group` | the payload of a group record: batches and their operations |
+//! | `pointer` | where a value's record lies |
+//! | `logged` | a group that is durable, on its way into the index |
+//! | `reader` | numbers and slices from bytes that may end anywhere |
+//!
+//! # Invariant
+//!
+//! A record describes itself (magic, kind, sequence, lengths, checksums), begins at a multiple of 8
+//! and never changes after it was appended.
 
 mod group;
 mod header;
+mod layout;
+mod logged;
+mod pointer;
+mod reader;
 
 pub(super) use group::{
-    Action, GroupPayload, Op, Ops, Place, Placed, RecordOffset, encode_batch_head, encode_group,
-    encode_op,
+    Action, GroupPayload, Op, Ops, Placed, RecordOffset, encode_batch_head, encode_group, encode_op,
 };
 pub(super) use header::{RecordHeader, RecordKind, SegmentHeader, payload_checksum, stamp};
-
-/// Version of the format written, and the newest one read. Version 1 had no expiries, shared
-/// values and moves; its files are read as they are.
-pub(super) const FORMAT_VERSION: u32 = 2;
-/// Length of a segment's header.
-pub(super) const SEGMENT_HEADER_BYTES: usize = 64;
-/// Length of a record's header.
-pub(super) const RECORD_HEADER_BYTES: usize = 40;
-/// Records begin at multiples of this.
-pub(super) const ALIGNMENT: usize = 8;
-/// Fixed part of a group record's payload.
-pub(super) const GROUP_FIXED_BYTES: usize = 24;
-/// Head of one batch in a group record's payload.
-pub(super) const BATCH_HEAD_BYTES: usize = 16;
-/// Head of one operation in a batch.
-pub(super) const OP_HEAD_BYTES: usize = 24;
-/// Bytes that an operation may have between its head and its key: expiry, hash, old place.
-pub(super) const OP_EXTRA_MAX: usize = 8 + HASH_BYTES + 12;
-/// An operation that moves a record: its head and the old place, and the key less the keyspace's id
-/// that a row key begins with.
-pub(super) const MOVE_BYTES: usize = OP_HEAD_BYTES + 12 - 4;
-/// Length of the hash that names a shared value.
-pub(super) const HASH_BYTES: usize = 32;
-
-/// A BLAKE3 hash.
-pub(super) type Hash = [u8; HASH_BYTES];
-
-/// Why bytes are not what they should be, in words for an error message.
-pub(super) type Damage = &'static str;
-
-/// `length` rounded up to the next record boundary.
-pub(super) const fn padded(length: usize) -> usize {
-    length.next_multiple_of(ALIGNMENT)
-}
-
-/// How the bytes of a value are stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Codec {
-    /// As they are.
-    Plain,
-    /// As one zstd frame.
-    Zstd,
-}
-
-impl Codec {
-    pub(super) const fn byte(self) -> u8 {
-        match self {
-            Self::Plain => 0,
-            Self::Zstd => 1,
-        }
-    }
-
-    pub(super) const fn from_byte(byte: u8) -> Result<Self, Damage> {
-        match byte {
-            0 => Ok(Self::Plain),
-            1 => Ok(Self::Zstd),
-            _ => Err("unknown codec"),
-        }
-    }
-}
-
-/// A length that the limits on keys, values and batches keep below 4 GiB.
-pub(super) fn length_u32(length: usize) -> u32 {
-    u32::try_from(length).expect("invariant: lengths are limited below 4 GiB")
-}
-
-/// Takes numbers and slices off the front of bytes that may end anywhere.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Reader<'a>(pub(super) &'a [u8]);
-
-impl<'a> Reader<'a> {
-    pub(super) fn take(&mut self, length: usize) -> Result<&'a [u8], Damage> {
-        let (head, rest) = self.0.split_at_checked(length).ok_or("ends too early")?;
-        self.0 = rest;
-        Ok(head)
-    }
-
-    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], Damage> {
-        let (head, rest) = self.0.split_first_chunk::<N>().ok_or("ends too early")?;
-        self.0 = rest;
-        Ok(*head)
-    }
-
-    pub(super) fn u8(&mut self) -> Result<u8, Damage> {
-        Ok(u8::from_le_bytes(self.array()?))
-    }
-
-    pub(super) fn u32(&mut self) -> Result<u32, Damage> {
-        Ok(u32::from_le_bytes(self.array()?))
-    }
-
-    pub(super) fn u64(&mut self) -> Result<u64, Damage> {
-        Ok(u64::from_le_bytes(self.array()?))
-    }
-}
+pub(super) use layout::{
+    ALIGNMENT, BATCH_HEAD_BYTES, Codec, Damage, FORMAT_VERSION, GROUP_FIXED_BYTES, Hash,
+    MOVE_BYTES, OP_EXTRA_MAX, OP_HEAD_BYTES, RECORD_HEADER_BYTES, SEGMENT_HEADER_BYTES, length_u32,
+    padded,
+};
+pub(super) use logged::{LoggedBatch, LoggedGroup};
+pub(super) use pointer::Pointer;
+pub(super) use reader::Reader;
 
 #[cfg(test)]
 mod tests {

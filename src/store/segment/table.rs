@@ -1,0 +1,84 @@
+//! The segments of a store by id, and how readers hold them.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, Weak};
+
+use crossbeam::sync::ShardedLock;
+use crossbeam::utils::CachePadded;
+
+use super::file::Segment;
+use crate::store::stats::{STRIPES, stripe};
+
+/// A reader's hold on a segment: it stays mapped, and its file in place, until the last is dropped.
+#[derive(Debug)]
+pub(in crate::store) struct Lease {
+    pub(in crate::store) segment: Arc<Segment>,
+}
+
+/// A segment in the table.
+#[derive(Debug)]
+enum Entry {
+    /// The leases are handed to readers by thread, so that their counts are not fought over.
+    Open { segment: Arc<Segment>, leases: Box<[CachePadded<Arc<Lease>>]> },
+    /// Only views that are older than its retirement read it.
+    Retired(Weak<Segment>),
+}
+
+/// The segments by id: those that are readable. The lock is one for each core, nearly: readers do
+/// not meet.
+#[derive(Debug, Default)]
+pub(in crate::store) struct Segments {
+    by_id: ShardedLock<HashMap<u32, Entry>>,
+}
+
+impl Segments {
+    pub(in crate::store) fn insert(&self, segment: Arc<Segment>) {
+        let lease = || CachePadded::new(Arc::new(Lease { segment: Arc::clone(&segment) }));
+        let leases = (0..STRIPES).map(|_| lease()).collect();
+        let id = segment.id;
+        let entry = Entry::Open { segment, leases };
+        self.by_id.write().unwrap_or_else(PoisonError::into_inner).insert(id, entry);
+    }
+
+    pub(in crate::store) fn get(&self, id: u32) -> Option<Arc<Segment>> {
+        match self.by_id.read().unwrap_or_else(PoisonError::into_inner).get(&id)? {
+            Entry::Open { segment, .. } => Some(Arc::clone(segment)),
+            Entry::Retired(segment) => segment.upgrade(),
+        }
+    }
+
+    /// A hold on a segment for reading.
+    pub(in crate::store) fn lease(&self, id: u32) -> Option<Arc<Lease>> {
+        match self.by_id.read().unwrap_or_else(PoisonError::into_inner).get(&id)? {
+            Entry::Open { leases, .. } => leases.get(stripe()).map(|lease| Arc::clone(lease)),
+            Entry::Retired(segment) => Some(Arc::new(Lease { segment: segment.upgrade()? })),
+        }
+    }
+
+    /// Takes a segment out. Its file goes when the segment returned and all leases are dropped;
+    /// until then older views find it here.
+    pub(in crate::store) fn retire(&self, id: u32) -> Option<Arc<Segment>> {
+        let mut by_id = self.by_id.write().unwrap_or_else(PoisonError::into_inner);
+        let Some(Entry::Open { segment, .. }) = by_id.get(&id) else { return None };
+        let segment = Arc::clone(segment);
+        segment.retire();
+        by_id.insert(id, Entry::Retired(Arc::downgrade(&segment)));
+        Some(segment)
+    }
+
+    /// Forgets a segment whose file is gone.
+    pub(in crate::store) fn forget(&self, id: u32) {
+        self.by_id.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    }
+
+    /// Takes all of them out, so that their maps go with their last reader.
+    pub(in crate::store) fn drain(&self) -> Vec<Arc<Segment>> {
+        let entries =
+            std::mem::take(&mut *self.by_id.write().unwrap_or_else(PoisonError::into_inner));
+        let open = entries.into_values().filter_map(|entry| match entry {
+            Entry::Open { segment, .. } => Some(segment),
+            Entry::Retired(_) => None,
+        });
+        open.collect()
+    }
+}
