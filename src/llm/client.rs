@@ -21,7 +21,6 @@ use super::error::{LlmError, Served};
 use super::flight::{Flight, Flights, Landing, Leader, PutOff, Seat};
 use super::key::{Scope, request_key};
 use super::pause::Pause;
-use super::permits::Permits;
 use super::request::{CacheTier, ChatRequest, Completion};
 use super::schema::SchemaBook;
 use super::stats::{LlmStats, Recorder};
@@ -32,6 +31,7 @@ use crate::cache::{Cache, CacheStats};
 use crate::cancel::CancelToken;
 use crate::cancel::wait::Waitable;
 use crate::model::Headers;
+use crate::pool::Semaphore;
 use crate::retry::RetryPolicy;
 use crate::time::SharedClock;
 
@@ -96,7 +96,8 @@ pub(super) struct Inner {
     pub(super) headers: Headers,
     pub(super) secret_headers: Vec<SecretHeader>,
     pub(super) dialect: Mutex<Dialect>,
-    pub(super) permits: Permits,
+    /// One permit for each request in flight.
+    pub(super) permits: Semaphore,
     pub(super) random: Mutex<fastrand::Rng>,
     pub(super) stats: Recorder,
     pub(super) schemas: SchemaBook,
@@ -123,7 +124,7 @@ impl Client {
             headers,
             secret_headers,
             dialect: Mutex::default(),
-            permits: Permits::new(settings.max_in_flight),
+            permits: Semaphore::new(settings.max_in_flight),
             random: Mutex::new(fastrand::Rng::with_seed(settings.seed)),
             stats: Recorder::new(),
             schemas: SchemaBook::default(),

@@ -13,6 +13,7 @@ use super::transport::{HttpReply, HttpRequest, TransportError};
 use super::wire::{Answer, Dialect, ServerError};
 use crate::cancel::wait::WaitError;
 use crate::model::Headers;
+use crate::pool::{Permit, Priority, SemaphoreError};
 use crate::retry::{GiveUp, Retry, RetryPolicy, parse_retry_after};
 
 /// Spellings that are tried in one exchange: as many as the ladders of a [`Dialect`] have steps.
@@ -116,8 +117,7 @@ impl Inner {
         call: &mut Call<'_>,
     ) -> Result<Result<Answered, Failure>, LlmError> {
         let body = self.wire().encode(self.model(), request, call.max_tokens, dialect);
-        let permit = self.permits.acquire(&call.deadline, call.cancel);
-        let _permit = permit.map_err(|error| self.gave_up(error, call))?;
+        let _permit = self.permit(call)?;
         let left = call.deadline.left();
         if call.cancel.is_cancelled() {
             return Err(LlmError::Cancelled);
@@ -155,6 +155,19 @@ impl Inner {
                 Ok(Answered { answer, served })
             }
             Err(error) => Err(Failure::Server(error, reply)),
+        })
+    }
+
+    /// Waits until one more request may be in flight.
+    fn permit(&self, call: &Call<'_>) -> Result<Permit, LlmError> {
+        // The clock is read only where there is something to wait for.
+        if let Some(permit) = self.permits.try_acquire() {
+            return Ok(permit);
+        }
+        let permit = self.permits.acquire(Priority::Normal, call.deadline.left(), call.cancel);
+        permit.map_err(|error| match error {
+            SemaphoreError::Cancelled => LlmError::Cancelled,
+            SemaphoreError::TimedOut => self.gave_up(WaitError::TimedOut, call),
         })
     }
 

@@ -35,7 +35,6 @@ mod http;
 mod key;
 mod openai;
 mod pause;
-mod permits;
 mod repair;
 mod request;
 mod schema;

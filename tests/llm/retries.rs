@@ -197,6 +197,34 @@ fn a_pausing_call_holds_no_permit() {
 }
 
 #[test]
+fn a_call_without_a_permit_ends_by_its_deadline_or_its_token() {
+    for cancels in [false, true] {
+        let bench = Bench::new([]);
+        let script = bench.script.clone();
+        let timeout = if cancels { Duration::from_mins(1) } else { Duration::from_millis(20) };
+        let client = bench.builder.max_in_flight(1).timeout(timeout).build().unwrap();
+        let (other, cancel) = (ChatRequest::new().user("another"), CancelToken::new());
+        script.close();
+        std::thread::scope(|scope| {
+            let first = scope.spawn(|| client.complete(&ask(), &CancelToken::new()));
+            script.wait_inside(1);
+            let second = scope.spawn(|| client.complete(&other, &cancel));
+            if cancels {
+                cancel.cancel();
+            }
+            let failed = second.join().unwrap().unwrap_err();
+            assert_eq!(failed.kind(), if cancels { "cancelled" } else { "deadline" });
+            assert_eq!(script.count(), 1);
+            script.open();
+            assert_eq!(first.join().unwrap().unwrap().text, "fine");
+        });
+        // The permit is free again.
+        let third = ChatRequest::new().user("a third");
+        assert_eq!(client.complete(&third, &CancelToken::new()).unwrap().requests, 1);
+    }
+}
+
+#[test]
 fn no_more_are_in_flight_than_allowed() {
     let bench = Bench::new([]);
     let script = bench.script.clone();
