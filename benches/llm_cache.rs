@@ -44,10 +44,6 @@ impl Tier<[u8; 32], Vec<u8>> for Rows {
     fn put(&self, key: &[u8; 32], value: &Vec<u8>) -> Result<(), TierError> {
         self.0.put(key, value).map_err(|error| failure("write", error))
     }
-
-    fn remove(&self, key: &[u8; 32]) -> Result<(), TierError> {
-        self.0.delete(key).map_err(|error| failure("remove", error))
-    }
 }
 
 fn failure(operation: &'static str, error: StoreError) -> TierError {

@@ -3,7 +3,7 @@
 //! What holds whenever no call is under way (the model tests check it after every step):
 //!
 //! 1. Map and policy hold the same entries; both change under the lock of the policy's shard. Locks
-//!    are taken in the order: turn of a second tier, policy, map; never two of one kind.
+//!    are taken in the order: policy, map; never two of one kind.
 //! 2. The weight is the sum over all entries and changes before a shard's lock is released. A call
 //!    that put something has seen it at or below the capacity when it returns.
 //! 3. The newest entry is never the victim of its own insertion.

@@ -119,7 +119,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Inner<K, V> {
         key: &K,
         options: &LoadOptions<'_>,
         absence: bool,
-        load: impl FnOnce(&Approach<'_, K, V>) -> Result<Loaded<V>, E>,
+        load: impl FnOnce() -> Result<Loaded<V>, E>,
     ) -> Result<Option<V>, LoadError<E>> {
         let hash = self.table.hash(key);
         let stale = match self.lookup(hash, key) {
@@ -210,10 +210,10 @@ impl<K: Hash + Eq + Clone, V: Clone> Inner<K, V> {
         key: &K,
         flight: &Arc<Flight<V>>,
         stale: Option<V>,
-        load: impl FnOnce(&Approach<'_, K, V>) -> Result<Loaded<V>, E>,
+        load: impl FnOnce() -> Result<Loaded<V>, E>,
     ) -> Result<Option<V>, LoadError<E>> {
         let mut approach = Approach { inner: self, hash, key, flight, landing: Landing::Failed };
-        match load(&approach) {
+        match load() {
             Ok(loaded) => {
                 if stale.is_some() {
                     self.counters.count(Outcome::Miss);
@@ -241,7 +241,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Inner<K, V> {
 
 /// A load of the calling thread on its way. Dropping it ends the flight, as failed unless it has
 /// landed, even when the loader panics.
-pub(super) struct Approach<'a, K: Hash + Eq + Clone, V: Clone> {
+struct Approach<'a, K: Hash + Eq + Clone, V: Clone> {
     inner: &'a Inner<K, V>,
     hash: u64,
     key: &'a K,
@@ -252,10 +252,6 @@ pub(super) struct Approach<'a, K: Hash + Eq + Clone, V: Clone> {
 impl<K: Hash + Eq + Clone, V: Clone> Approach<'_, K, V> {
     /// Whether what is loaded will be stored: nothing was put or invalidated under the key since the
     /// load began, and it does not take too long.
-    pub(super) fn is_current(&self) -> bool {
-        self.inner.with_shard(self.inner.shard_of(self.hash), |held, _| self.holds(held, self.key))
-    }
-
     fn holds(&self, shard: &Shard<K, V>, key: &K) -> bool {
         shard.flights.get(key).is_some_and(|own| Arc::ptr_eq(own, self.flight))
     }

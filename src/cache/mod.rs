@@ -38,7 +38,7 @@
 //! `table` is the map (`dashmap`), with the entries in it. A `shard` guards a part of the hashes with
 //! its lock, which is `held` meanwhile: `policy` (queues, `ghosts`, adaption) over a `slab` of nodes,
 //! the timer `wheel`, the tags, and the loads under way. `inner` keeps both in step, `room` the weight
-//! in bounds; `load` and `flight` are the single flight; `tier` puts a slower cache below. DESIGN.md
+//! in bounds; `load` and `flight` are the single flight; `tier` is the seam to a slower one below. DESIGN.md
 //! has the measurements behind it.
 
 mod builder;
@@ -72,10 +72,9 @@ pub use builder::{CacheBuilder, CacheError};
 pub use entry::{EvictionCause, InsertOptions};
 pub use load::{LoadError, LoadOptions, Loaded};
 pub use stats::CacheStats;
-pub use tier::{Tier, TierError, TierStats, Tiered};
+pub use tier::{Tier, TierError};
 
 use inner::{Inner, Put};
-use load::Approach;
 
 pub(crate) type Weigher<K, V> = dyn Fn(&K, &V) -> u64 + Send + Sync;
 pub(crate) type Listener<K, V> = dyn Fn(&K, &V, EvictionCause) + Send + Sync;
@@ -267,17 +266,8 @@ impl<K: Hash + Eq + Clone, V: Clone> Cache<K, V> {
         options: impl Into<LoadOptions<'a>>,
         load: impl FnOnce() -> Result<V, E>,
     ) -> Result<V, LoadError<E>> {
-        self.load_present(key, &options.into(), |_| load())
-    }
-
-    fn load_present<E>(
-        &self,
-        key: &K,
-        options: &LoadOptions<'_>,
-        load: impl FnOnce(&Approach<'_, K, V>) -> Result<V, E>,
-    ) -> Result<V, LoadError<E>> {
-        let load = |approach: &Approach<'_, K, V>| load(approach).map(Loaded::value);
-        let loaded = self.inner.get_or_load(key, options, false, load)?;
+        let load = || load().map(Loaded::value);
+        let loaded = self.inner.get_or_load(key, &options.into(), false, load)?;
         Ok(loaded.expect("invariant: absence is no answer unless asked for"))
     }
 
@@ -288,6 +278,6 @@ impl<K: Hash + Eq + Clone, V: Clone> Cache<K, V> {
         options: impl Into<LoadOptions<'a>>,
         load: impl FnOnce() -> Result<Loaded<V>, E>,
     ) -> Result<Option<V>, LoadError<E>> {
-        self.inner.get_or_load(key, &options.into(), true, |_| load())
+        self.inner.get_or_load(key, &options.into(), true, load)
     }
 }

@@ -229,10 +229,6 @@ impl Tier<[u8; 32], Vec<u8>> for StoredAnswers {
         let put = self.rows.put_with(key, value, self.options);
         put.map_err(|source| failure("write", source))
     }
-
-    fn remove(&self, key: &[u8; 32]) -> Result<(), TierError> {
-        self.rows.delete(key).map_err(|source| failure("remove", source))
-    }
 }
 
 fn failure(operation: &'static str, source: StoreError) -> TierError {

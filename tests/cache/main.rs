@@ -23,5 +23,4 @@ mod standing;
 mod statistics;
 mod superseded_loads;
 mod tags;
-mod tiers;
 mod weights;

@@ -33,11 +33,6 @@ impl Tier<[u8; 32], Vec<u8>> for Durable {
         self.entries.lock().unwrap().insert(*key, value.clone());
         Ok(())
     }
-
-    fn remove(&self, key: &[u8; 32]) -> Result<(), TierError> {
-        self.entries.lock().unwrap().remove(key);
-        Ok(())
-    }
 }
 
 fn ask() -> ChatRequest {
