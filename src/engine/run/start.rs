@@ -9,6 +9,7 @@ use parking_lot::{Condvar, Mutex};
 use url::Url;
 
 use super::{Counters, Flow, Pending, Receipts, Run, RunState, StopReason};
+use crate::cancel::CancelToken;
 use crate::config::Config;
 use crate::crawl::{Candidate, DocumentKind, Frontier, FrontierOptions, Now, ScopeRules};
 use crate::engine::query::next_job_id;
@@ -27,6 +28,9 @@ const SWEEP_ROWS: usize = 1000;
 const MAX_ROBOTS_ATTEMPTS: u32 = 3;
 /// How often a run publishes its figures.
 const PUBLISH_EVERY: Duration = Duration::from_secs(1);
+
+/// What the pool calls the task that does.
+const PUBLISH_TASK: &str = "publish figures";
 
 /// The sources of a job, read and checked.
 struct Seeds(Vec<(Url, DocumentKind)>);
@@ -295,16 +299,49 @@ impl RunState {
         self.publish_each_second();
     }
 
+    /// Publishes the figures until the run is over. A token of its own ends the series: figures are
+    /// published while a cancelled run winds down, too.
     fn publish_each_second(self: &Arc<Self>) {
-        let run = Arc::downgrade(self);
-        self.shared.crawl_pool.spawn_after(PUBLISH_EVERY, Priority::Low, move || {
-            let Some(run) = run.upgrade() else { return };
+        let (run, over) = (Arc::downgrade(self), CancelToken::new());
+        let token = over.clone();
+        let publish = move || {
+            let Some(run) = run.upgrade() else { return over.cancel() };
             if let Err(error) = stats::publish(&run.shared) {
                 tracing::warn!(%error, "the figures could not be published");
             }
-            if !run.progress().done {
-                run.publish_each_second();
+            if run.progress().done {
+                over.cancel();
             }
-        });
+        };
+        let task = self.shared.crawl_pool.task(PUBLISH_TASK).priority(Priority::Low);
+        drop(task.cancel_token(&token).after(PUBLISH_EVERY).every(PUBLISH_EVERY, publish));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_publishes_its_figures_each_second_until_it_is_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = Config::default();
+        config.crawl.allow_private = true;
+        let engine = Engine::builder(dir.path()).config(config).build().unwrap();
+        let published = || stats::published_stats(dir.path()).unwrap();
+        assert!(published().is_none());
+        // Nothing listens there: the run waits for seconds before it asks again.
+        let run = engine.run(Job::new("waiting").site("http://127.0.0.1:1/")).unwrap();
+        let pool = engine.shared().unwrap().crawl_pool.clone();
+        let beats = || pool.tasks().into_iter().filter(|task| task.name == PUBLISH_TASK).count();
+        assert_eq!(beats(), 1);
+        let ended = run.wait_timeout(2 * PUBLISH_EVERY);
+        assert!(ended.is_none() && published().is_some());
+        run.cancel();
+        run.wait().unwrap();
+        // One more beat finds that the run is over.
+        let after = pool.task("after").priority(Priority::Low).after(2 * PUBLISH_EVERY);
+        after.spawn(|| ()).join().unwrap();
+        assert_eq!(beats(), 0);
     }
 }
