@@ -38,8 +38,8 @@
 //! `table` is the map (`dashmap`), with the entries in it. A `shard` guards a part of the hashes with
 //! its lock, which is `held` meanwhile: `policy` (queues, `ghosts`, adaption) over a `slab` of nodes,
 //! the timer `wheel`, the tags, and the loads under way. `inner` keeps both in step, `room` the weight
-//! in bounds; `load` and `flight` are the single flight; `tier` is the seam to a slower one below. DESIGN.md
-//! has the measurements behind it.
+//! in bounds; `load` and `flight` are the single flight; `tier` is the seam to a slower cache below.
+//! `benches/README.md` has the measurements behind it.
 
 mod builder;
 #[cfg(test)]

@@ -1,8 +1,38 @@
 //! The one configuration of an engine: typed, validated, with every default written down.
 //!
 //! Three ways lead to the same [`Config`]: its fields, a TOML file ([`Config::load`]) and
-//! environment variables ([`Config::apply_env`]). Unknown keys are errors. Durations are written
-//! `"500ms"`, `"10s"`, `"2h 30m"`.
+//! environment variables ([`Config::apply_env`]). The program applies defaults, then the file of
+//! `--config`, then the environment, then its flags, and `gristmill config` prints the result.
+//! Unknown keys are errors, and so are values out of range. Durations are written `"500ms"`,
+//! `"10s"`, `"2h 30m"`.
+//!
+//! ```toml
+//! [crawl]
+//! delay = "500ms"
+//! user_agent = "ExampleBot/1.0 (+https://example.com/bot)"
+//!
+//! [llm]
+//! url = "http://127.0.0.1:8080/v1"
+//! model = "small"
+//! api_key_env = "MODEL_KEY"   # the name of the variable, never the key itself
+//!
+//! [store]
+//! raw_zstd_level = 3
+//! ```
+//!
+//! An environment variable is called `GRISTMILL_SECTION_KEY`: `GRISTMILL_CRAWL_DELAY=2s`,
+//! `GRISTMILL_LLM_MODEL=small`. It is laid over the TOML form of the configuration, so the three
+//! ways cannot disagree. API keys are never in a configuration, and the environment's proxy
+//! variables are not read.
+//!
+//! | section | type |
+//! | --- | --- |
+//! | `[crawl]` | [`CrawlConfig`]: politeness, limits of an exchange, what is read |
+//! | `[llm]` | [`LlmConfig`]: the model |
+//! | `[distil]` | [`DistilConfig`]: how much is distilled at once, and how much may wait |
+//! | `[store]` | [`StoreConfig`]: memory, segments, compression, equal values |
+//! | `[cache]` | [`CacheConfig`]: a size and a time for each cache |
+//! | `[pool]` | [`PoolConfig`]: stacks and idle workers |
 
 mod cache;
 mod duration;

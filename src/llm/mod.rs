@@ -21,6 +21,34 @@
 //! accepted is never in the cache; a call never outlives its deadline by more than one transport
 //! timeout (the deadline of a call that is put off stands still while the caller is late); no wait
 //! polls.
+//!
+//! An answer as a Rust type:
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//! use gristmill::cancel::CancelToken;
+//! use gristmill::http::{self, AddressPolicy};
+//! use gristmill::llm::{ChatRequest, Client, HttpTransport};
+//!
+//! #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
+//! struct Price {
+//!     amount: f64,
+//!     currency: String,
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let http = http::Client::builder().address_policy(AddressPolicy::AllowPrivate).build()?;
+//! let client = Client::builder()
+//!     .endpoint("http://127.0.0.1:8080/v1")
+//!     .model("small")
+//!     .transport(Arc::new(HttpTransport::new(http)))
+//!     .build()?;
+//! let request = ChatRequest::new().system("What does it cost?").user("Two pence a crossing.");
+//! let (price, completion) = client.complete_as::<Price>(&request, &CancelToken::new())?;
+//! println!("{price:?} for {} tokens", completion.usage.output);
+//! # Ok(())
+//! # }
+//! ```
 
 mod ask;
 mod builder;
