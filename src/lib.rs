@@ -55,8 +55,8 @@
 //! | feature | what it adds | crates in the tree on Linux, gristmill included |
 //! | --- | --- | --- |
 //! | none (`default-features = false`) | `pool`, `cache`, `store` | 50 |
-//! | `crawl` | `http`, `fetch`, `extract`, `crawl`, `url`, `model` | 111 |
-//! | `llm` | `http`, `llm`, `url`, `model` | 125 |
+//! | `crawl` | `http`, `fetch`, `extract`, `crawl`, `url`, `model`, `retry` | 111 |
+//! | `llm` | `http`, `llm`, `url`, `model`, `retry` | 125 |
 //! | `engine` (default) | both, and the engine with its configuration | 138 |
 //! | `cli` | the program `gristmill`, which uses nothing but this interface | 165 |
 //!

@@ -2,7 +2,7 @@
 //!
 //! Cancelling a [`CancelToken`] cancels the tokens below it and runs the callbacks registered on
 //! them. Whatever in this crate waits for another thread and is to stop when a token is cancelled
-//! waits on a [`wait::Waitable`].
+//! waits on a `Waitable`.
 
 mod token;
 pub(crate) mod wait;
