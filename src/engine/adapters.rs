@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::Error;
 use super::caches::{Caches, UPKEEP_EVERY};
-use super::distil::{Distiller, Extractive, Frames, LlmDistiller, LlmDistillerOptions};
+use super::distil::{Distiller, Extractive, LlmDistiller, LlmDistillerOptions, PromptCache};
 use super::tables::Tables;
 use crate::cache::{Tier, TierError};
 use crate::config::{Config, ConfigError};
@@ -195,14 +195,14 @@ pub(super) fn llm_client(
 pub(super) fn distiller(
     config: &Config,
     llm: Option<llm::Client>,
-    templates: Option<Frames>,
+    templates: Option<PromptCache>,
 ) -> Arc<dyn Distiller> {
     let Some(client) = llm else { return Arc::new(Extractive::default()) };
     let options = LlmDistillerOptions {
         max_answer_tokens: Some(config.llm.max_output_tokens),
         ..LlmDistillerOptions::default()
     };
-    Arc::new(LlmDistiller::with_frames(client, options, templates))
+    Arc::new(LlmDistiller::with_prompt_cache(client, options, templates))
 }
 
 /// The durable tier of the model's answers.

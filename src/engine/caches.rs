@@ -22,8 +22,8 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::distil::Frames;
-use super::query::results::{Kept, QueryKey, Results};
+use super::distil::PromptCache;
+use super::query::results::{CachedRows, QueryKey, ResultCache};
 use crate::cache::{Cache, CacheBuilder, CacheStats};
 use crate::config::Config;
 use crate::crawl::RulesCache;
@@ -42,7 +42,7 @@ const SWEEP_ENTRIES: usize = 10_000;
 const UNDER_PRESSURE: f64 = 0.5;
 
 /// A cache that a size of 0 has turned off, or not.
-pub(super) struct Switched<K, V>(Option<Cache<K, V>>);
+pub(super) struct OptionalCache<K, V>(Option<Cache<K, V>>);
 
 /// What the caches share, whatever they hold.
 trait AnyCache: Send + Sync {
@@ -54,11 +54,11 @@ trait AnyCache: Send + Sync {
 /// The caches of an engine.
 pub(super) struct Caches {
     /// Contents by page, so that the distiller does not read back what was just stored.
-    pub(super) contents: Switched<UrlKey, Arc<Content>>,
+    pub(super) contents: OptionalCache<UrlKey, Arc<Content>>,
     /// The page that holds a text, by the BLAKE3 of the text.
     pub(super) holders: Cache<[u8; 32], Url>,
-    pub(super) queries: Option<Results>,
-    pub(super) templates: Option<Frames>,
+    pub(super) queries: Option<ResultCache>,
+    pub(super) templates: Option<PromptCache>,
     pub(super) rules: RulesCache,
     /// Those that are on, by the name of their figures.
     all: Vec<(&'static str, Box<dyn AnyCache>)>,
@@ -77,16 +77,16 @@ impl Caches {
         });
         let queries = (config.query_bytes > 0).then(|| {
             let builder = sized(config.query_bytes, config.query_ttl, clock);
-            made(builder.weigher(|_: &QueryKey, kept: &Kept| kept.weight()))
+            made(builder.weigher(|_: &QueryKey, kept: &CachedRows| kept.weight()))
         });
-        let templates: Option<Frames> = (has_model && config.template_entries > 0)
+        let templates: Option<PromptCache> = (has_model && config.template_entries > 0)
             .then(|| made(sized(config.template_entries as u64, config.template_ttl, clock)));
         let stays = config.robots_ttl.saturating_add(config.robots_stale);
         let rules = RulesCache::new(config.robots_bytes, stays, Arc::clone(clock));
         let mut caches = Self {
-            contents: Switched(contents.clone()),
+            contents: OptionalCache(contents.clone()),
             holders: made(Cache::builder().capacity(HOLDERS)),
-            queries: queries.clone().map(|cache| Results::new(cache, config.query_bytes)),
+            queries: queries.clone().map(|cache| ResultCache::new(cache, config.query_bytes)),
             templates: templates.clone(),
             rules: rules.clone(),
             all: Vec::new(),
@@ -151,7 +151,7 @@ where
     }
 }
 
-impl<K: Hash + Eq + Clone, V: Clone> Switched<K, V> {
+impl<K: Hash + Eq + Clone, V: Clone> OptionalCache<K, V> {
     pub(super) fn get(&self, key: &K) -> Option<V> {
         self.0.as_ref()?.get(key)
     }
@@ -219,7 +219,7 @@ mod tests {
     fn an_engine_has_its_caches_gone_through() {
         let dir = tempfile::tempdir().unwrap();
         let engine = crate::engine::Engine::open(dir.path()).unwrap();
-        let tasks = engine.shared().unwrap().crawl_pool.tasks();
+        let tasks = engine.parts().unwrap().crawl_pool.tasks();
         let upkeep = tasks.iter().find(|task| task.name == "upkeep of caches").unwrap();
         assert_eq!(upkeep.priority, crate::pool::Priority::Low);
     }

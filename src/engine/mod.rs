@@ -15,6 +15,7 @@ mod adapters;
 mod caches;
 pub mod distil;
 mod error;
+mod parts;
 mod query;
 mod run;
 mod stats;
@@ -29,17 +30,16 @@ use parking_lot::Mutex;
 
 use crate::cancel::CancelToken;
 use crate::config::Config;
-use crate::extract::Extractor;
-use crate::fetch::Fetcher;
-use crate::http::{self, Resolve, SystemResolver};
+use crate::http::{Resolve, SystemResolver};
 use crate::model::Job;
-use crate::pool::{MemoryPressure, Pool, ShutdownMode};
+use crate::pool::MemoryPressure;
 use crate::store::{BackupReport, CheckReport, CompactReport, Store};
 use crate::time::{SharedClock, SystemClock};
 
 use caches::Caches;
 use distil::Distiller;
 pub use error::Error;
+use parts::Parts;
 pub use query::{
     Explanation, InfoQuery, PageCursor, PageEntry, PageQuery, Quarantined, StoredPage,
 };
@@ -54,37 +54,13 @@ const DROP_DEADLINE: Duration = Duration::from_secs(10);
 /// closes it, like [`Engine::close`] with a deadline of ten seconds.
 #[derive(Clone, Debug)]
 pub struct Engine {
-    handle: Arc<Handle>,
+    handle: Arc<CloseOnDrop>,
 }
 
 /// Closes the engine when the last [`Engine`] goes, whoever else still holds the parts.
 #[derive(Debug)]
-struct Handle {
-    shared: Arc<Shared>,
-}
-
-/// What all tasks of an engine share.
-#[derive(Debug)]
-struct Shared {
-    dir: PathBuf,
-    config: Config,
-    clock: SharedClock,
-    tables: Tables,
-    fetcher: Fetcher,
-    listing_fetcher: Fetcher,
-    http: http::Client,
-    extractor: Extractor,
-    distiller: Arc<dyn Distiller>,
-    llm: Option<crate::llm::Client>,
-    caches: Arc<Caches>,
-    crawl_pool: Pool,
-    distil_pool: Pool,
-    /// Where the store reclaims space; shut down behind the store, which ends that work itself.
-    store_pool: Pool,
-    /// Cancels every run.
-    token: CancelToken,
-    closed: AtomicBool,
-    runs: Mutex<Vec<Arc<run::RunState>>>,
+struct CloseOnDrop {
+    parts: Arc<Parts>,
 }
 
 /// Sets an engine up. Made by [`Engine::builder`].
@@ -131,41 +107,41 @@ impl Engine {
 
     /// Figures of all parts, now.
     pub fn stats(&self) -> Result<Stats, Error> {
-        Ok(stats::collect(self.shared()?))
+        Ok(self.parts()?.stats())
     }
 
     /// The store under the engine, for keyspaces of the user's own; their names must begin with
     /// `user/`.
     pub fn store(&self) -> Result<Store, Error> {
-        Ok(self.shared()?.tables.store.clone())
+        Ok(self.parts()?.tables.store.clone())
     }
 
     /// Verifies every record and every pointer of the store. Runs may go on meanwhile.
     pub fn check(&self) -> Result<CheckReport, Error> {
-        Ok(self.shared()?.tables.store.check()?)
+        Ok(self.parts()?.tables.store.check()?)
     }
 
     /// Makes the store as small as it can be. Runs may go on meanwhile. Space is reclaimed in the
     /// background all the time: this is for the last part of it.
     pub fn compact(&self) -> Result<CompactReport, Error> {
-        Ok(self.shared()?.tables.store.compact()?)
+        Ok(self.parts()?.tables.store.compact()?)
     }
 
     /// Copies everything that is stored, as of now, into `dir`, which is made if needed and must
     /// not hold a store. Runs may go on meanwhile. The copy is durable on return, and an engine can
     /// be opened on it. An interrupted one must be removed: it does not open, or is empty.
     pub fn backup(&self, dir: impl AsRef<Path>) -> Result<BackupReport, Error> {
-        Ok(self.shared()?.tables.store.backup(dir)?)
+        Ok(self.parts()?.tables.store.backup(dir)?)
     }
 
     /// The directory.
     pub fn dir(&self) -> &Path {
-        &self.handle.shared.dir
+        &self.handle.parts.dir
     }
 
     /// The configuration in force.
     pub fn config(&self) -> &Config {
-        &self.handle.shared.config
+        &self.handle.parts.config
     }
 
     /// Cancels the runs, ends the threads, flushes the store and releases the directory, all
@@ -174,54 +150,22 @@ impl Engine {
     ///
     /// On [`Error::Deadline`] the directory is released when the last thread ends.
     pub fn close(&self, deadline: Duration) -> Result<(), Error> {
-        self.handle.shared.close(deadline)
+        self.handle.parts.close(deadline)
     }
 
-    fn shared(&self) -> Result<&Arc<Shared>, Error> {
-        if self.handle.shared.closed.load(Ordering::Acquire) {
+    fn parts(&self) -> Result<&Arc<Parts>, Error> {
+        if self.handle.parts.closed.load(Ordering::Acquire) {
             return Err(Error::Closed);
         }
-        Ok(&self.handle.shared)
+        Ok(&self.handle.parts)
     }
 }
 
-impl Drop for Handle {
+impl Drop for CloseOnDrop {
     fn drop(&mut self) {
-        if let Err(error) = self.shared.close(DROP_DEADLINE) {
-            tracing::warn!(%error, dir = %self.shared.dir.display(), "closing the engine failed");
+        if let Err(error) = self.parts.close(DROP_DEADLINE) {
+            tracing::warn!(%error, dir = %self.parts.dir.display(), "closing the engine failed");
         }
-    }
-}
-
-impl Shared {
-    fn close(&self, deadline: Duration) -> Result<(), Error> {
-        // AcqRel: who closes first sees all that was done before; later callers see it closed.
-        if self.closed.swap(true, Ordering::AcqRel) {
-            return Ok(());
-        }
-        let end = self.clock.monotonic().saturating_add(deadline);
-        let left = || end.saturating_sub(self.clock.monotonic());
-        self.token.cancel();
-        let runs = self.runs.lock().clone();
-        for run in &runs {
-            run.cancel();
-        }
-        let ended = runs.iter().all(|run| run.wait_ended(left()));
-        let crawl = self.crawl_pool.shutdown(ShutdownMode::Cancel, left());
-        let distil = self.distil_pool.shutdown(ShutdownMode::Cancel, left());
-        // Who only read leaves the figures of the last run in place.
-        let published = if runs.is_empty() { Ok(()) } else { stats::publish(self) };
-        self.runs.lock().clear();
-        let store = self.tables.store.close(left());
-        let upkeep = self.store_pool.shutdown(ShutdownMode::Cancel, left());
-        if !ended {
-            return Err(Error::Deadline { what: "a run", deadline });
-        }
-        crawl?;
-        distil?;
-        store?;
-        upkeep?;
-        published
     }
 }
 
@@ -306,7 +250,7 @@ impl EngineBuilder {
         let caches = Arc::new(caches);
         // It goes on with the pool.
         drop(adapters::upkeep(&crawl_pool, &caches, memory_pressure));
-        let shared = Shared {
+        let parts = Parts {
             dir,
             fetcher: adapters::fetcher(http.clone(), &clock),
             listing_fetcher: adapters::listing_fetcher(http.clone(), &clock),
@@ -325,6 +269,6 @@ impl EngineBuilder {
             closed: AtomicBool::new(false),
             runs: Mutex::new(Vec::new()),
         };
-        Ok(Engine { handle: Arc::new(Handle { shared: Arc::new(shared) }) })
+        Ok(Engine { handle: Arc::new(CloseOnDrop { parts: Arc::new(parts) }) })
     }
 }

@@ -7,7 +7,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Error, Progress, Shared};
+use super::parts::Parts;
+use super::{Error, Progress};
 use crate::time::Timestamp;
 
 /// Name of the published file in the directory.
@@ -150,45 +151,50 @@ impl fmt::Display for Stats {
     }
 }
 
-/// Takes the figures of all parts.
-pub(super) fn collect(shared: &Shared) -> Stats {
-    let mut parts = serde_json::Map::new();
-    let mut add = |name: &str, value: Result<Value, serde_json::Error>| match value {
-        Ok(value) => drop(parts.insert(name.to_owned(), value)),
-        Err(error) => tracing::warn!(%error, part = name, "figures have no JSON form"),
-    };
-    add("store", serde_json::to_value(shared.tables.store.stats()));
-    add("http", serde_json::to_value(shared.http.stats()));
-    add("crawl_pool", serde_json::to_value(shared.crawl_pool.stats()));
-    add("distil_pool", serde_json::to_value(shared.distil_pool.stats()));
-    add("store_pool", serde_json::to_value(shared.store_pool.stats()));
-    for (name, stats) in shared.caches.stats() {
-        add(name, serde_json::to_value(stats));
+impl Parts {
+    /// Takes the figures of all self.
+    pub(super) fn stats(&self) -> Stats {
+        let mut figures = serde_json::Map::new();
+        let mut add = |name: &str, value: Result<Value, serde_json::Error>| match value {
+            Ok(value) => drop(figures.insert(name.to_owned(), value)),
+            Err(error) => tracing::warn!(%error, part = name, "figures have no JSON form"),
+        };
+        add("store", serde_json::to_value(self.tables.store.stats()));
+        add("http", serde_json::to_value(self.http.stats()));
+        add("crawl_pool", serde_json::to_value(self.crawl_pool.stats()));
+        add("distil_pool", serde_json::to_value(self.distil_pool.stats()));
+        add("store_pool", serde_json::to_value(self.store_pool.stats()));
+        for (name, stats) in self.caches.stats() {
+            add(name, serde_json::to_value(stats));
+        }
+        if let Some(llm) = &self.llm {
+            add("llm", serde_json::to_value(llm.stats()));
+        }
+        let runs = self.runs.lock().clone();
+        for run in &runs {
+            add(
+                &format!("frontier/{}", run.job_name()),
+                serde_json::to_value(run.frontier_stats()),
+            );
+        }
+        Stats {
+            taken_at: self.clock.wall(),
+            pid: std::process::id(),
+            runs: runs.iter().map(|run| (run.job_name().to_owned(), run.progress())).collect(),
+            parts: figures,
+        }
     }
-    if let Some(llm) = &shared.llm {
-        add("llm", serde_json::to_value(llm.stats()));
-    }
-    let runs = shared.runs.lock().clone();
-    for run in &runs {
-        add(&format!("frontier/{}", run.job_name()), serde_json::to_value(run.frontier_stats()));
-    }
-    Stats {
-        taken_at: shared.clock.wall(),
-        pid: std::process::id(),
-        runs: runs.iter().map(|run| (run.job_name().to_owned(), run.progress())).collect(),
-        parts,
-    }
-}
 
-/// Replaces the published file atomically.
-pub(super) fn publish(shared: &Shared) -> Result<(), Error> {
-    let stats = collect(shared);
-    let path = shared.dir.join(FILE);
-    let fresh = shared.dir.join("stats.json.new");
-    let file = |source| Error::File { path: path.clone(), source };
-    std::fs::write(&fresh, serde_json::to_vec(&stats).map_err(|error| file(error.into()))?)
-        .map_err(file)?;
-    std::fs::rename(&fresh, &path).map_err(file)
+    /// Replaces the published file atomically.
+    pub(super) fn publish_stats(&self) -> Result<(), Error> {
+        let stats = self.stats();
+        let path = self.dir.join(FILE);
+        let fresh = self.dir.join("stats.json.new");
+        let file = |source| Error::File { path: path.clone(), source };
+        std::fs::write(&fresh, serde_json::to_vec(&stats).map_err(|error| file(error.into()))?)
+            .map_err(file)?;
+        std::fs::rename(&fresh, &path).map_err(file)
+    }
 }
 
 /// The figures that the engine on `dir` published last: each second while it runs a job, and when

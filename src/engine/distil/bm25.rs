@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::language::Language;
-use super::passage::head;
+use super::tokens::truncated;
 use super::tokens::{Token, tokens, words};
 use crate::model::{Content, Focus};
 
@@ -17,7 +17,7 @@ const SAMPLE_BYTES: usize = 8192;
 
 /// The language of a page, for its focus too: both sides must be folded alike.
 pub(super) fn page_language(content: &Content) -> Language {
-    let words = words(head(&content.text, SAMPLE_BYTES));
+    let words = words(truncated(&content.text, SAMPLE_BYTES));
     Language::of(content.language.as_deref(), words.iter().map(String::as_str))
 }
 

@@ -5,9 +5,9 @@ use std::ops::Range;
 
 use super::bm25::{Query, scores};
 use super::language::Language;
-use super::passage::{Passage, head, sentences};
-use super::prompt::shown;
-use super::tokens::{Token, tokens};
+use super::passage::{Passage, sentences};
+use super::prompt::sanitized;
+use super::tokens::{Token, tokens, truncated};
 use crate::llm::estimate_tokens;
 use crate::model::BlockKind;
 
@@ -34,7 +34,7 @@ pub(super) fn chunks(passages: &[Passage<'_>], size: ChunkSize) -> Vec<Chunk> {
     let mut found: Vec<Chunk> = Vec::new();
     let mut open: Option<Chunk> = None;
     for (heading, range, text) in passages.iter().flat_map(|passage| parts(passage, size)) {
-        let text = shown(text);
+        let text = sanitized(text);
         if let Some(chunk) = &mut open {
             let joined = chunk.text.len() + text.len() + 2 <= size.bytes
                 && estimate_tokens(&chunk.text) + estimate_tokens(&text) < size.tokens;
@@ -46,7 +46,8 @@ pub(super) fn chunks(passages: &[Passage<'_>], size: ChunkSize) -> Vec<Chunk> {
             }
         }
         found.extend(open.take());
-        let context = heading.map(|heading| head(&shown(heading), size.bytes / 8).to_owned());
+        let context =
+            heading.map(|heading| truncated(&sanitized(heading), size.bytes / 8).to_owned());
         let text = match context {
             Some(context) if !context.is_empty() => format!("{context}\n\n{text}"),
             _ => text,
@@ -62,7 +63,7 @@ type Part<'a> = (Option<&'a str>, Range<usize>, &'a str);
 /// The passage in parts that fit, leaving room for the heading.
 fn parts<'a>(passage: &Passage<'a>, size: ChunkSize) -> Vec<Part<'a>> {
     let room = size.bytes - size.bytes / 8 - 2;
-    let fits = |text: &str| shown(text).len() <= room && estimate_tokens(text) < size.tokens;
+    let fits = |text: &str| sanitized(text).len() <= room && estimate_tokens(text) < size.tokens;
     let heading = passage.heading.filter(|heading| *heading != passage.text);
     let heading = heading.filter(|_| !matches!(passage.kind, BlockKind::Heading(_)));
     let part = |range: Range<usize>| -> Option<Part<'a>> {
@@ -81,10 +82,10 @@ fn parts<'a>(passage: &Passage<'a>, size: ChunkSize) -> Vec<Part<'a>> {
             // A sentence that is too long is cut where the room ends; a quarter of the bytes in
             // the token limit is safe in every script.
             let mut most = if fits(text) { text.len() } else { room.min(text.len()) };
-            while most > 4 && !fits(head(text, most)) {
+            while most > 4 && !fits(truncated(text, most)) {
                 most /= 2;
             }
-            let length = head(text, most.max(4)).len().max(1);
+            let length = truncated(text, most.max(4)).len().max(1);
             found.extend(part(rest.start..rest.start + length));
             rest.start += length;
         }

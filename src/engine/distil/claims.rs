@@ -7,13 +7,14 @@ use serde_json::Value;
 use url::Url;
 
 use super::chunk::Chunk;
+use super::distilled::{Distilled, Flagged, Rejected, RejectedWhy};
+use super::distiller::DistilRequest;
 use super::ground::Grounder;
 use super::injection;
 use super::key::InfoKey;
 use super::language::Language;
-use super::passage::head;
 use super::support::objection;
-use super::{DistilRequest, Distilled, Flagged, Rejected, RejectedWhy, content_hash};
+use super::tokens::truncated;
 use crate::llm::{CacheTier, Completion, LlmError};
 use crate::model::{Grounding, Info, Span};
 
@@ -41,7 +42,7 @@ struct Claim {
 }
 
 /// Holds claims against the text of one page.
-pub(super) struct Judge<'a> {
+pub(super) struct ClaimVerifier<'a> {
     request: &'a DistilRequest<'a>,
     language: Language,
     grounder: Grounder<'a>,
@@ -81,19 +82,20 @@ impl Findings {
     fn reject(&mut self, fact: &str, quote: &str, why: RejectedWhy) {
         tracing::debug!(url = %self.url, ?why, "an info was not accepted");
         if self.distilled.rejected.len() < MAX_REJECTED {
-            let (fact, quote) = (head(fact, MAX_KEPT).to_owned(), head(quote, MAX_KEPT).to_owned());
+            let (fact, quote) =
+                (truncated(fact, MAX_KEPT).to_owned(), truncated(quote, MAX_KEPT).to_owned());
             self.distilled.rejected.push(Rejected { fact, quote, why });
         }
     }
 }
 
-impl<'a> Judge<'a> {
+impl<'a> ClaimVerifier<'a> {
     pub(super) fn new(request: &'a DistilRequest<'a>, language: Language) -> Self {
         Self {
             request,
             language,
             grounder: Grounder::new(&request.content.text),
-            content_hash: content_hash(request.content),
+            content_hash: request.content_hash(),
         }
     }
 

@@ -6,12 +6,14 @@ use std::ops::Range;
 use serde_json::Value;
 
 use super::bm25::{Query, page_language, saturation, scores};
+use super::distilled::{Distilled, NotRelevant};
+use super::distiller::{DistilRequest, Distiller};
+use super::error::DistilError;
 use super::injection;
 use super::key::InfoKey;
 use super::language::Language;
-use super::passage::{Passage, blocks, head, sentences, weight};
-use super::tokens::{Token, tokens};
-use super::{DistilError, DistilRequest, Distilled, Distiller, NotRelevant, content_hash};
+use super::passage::{Passage, blocks, sentences, weight};
+use super::tokens::{Token, tokens, truncated};
 use crate::cancel::CancelToken;
 use crate::model::{BlockKind, Content, Grounding, Info};
 
@@ -178,7 +180,7 @@ fn run_from(
 
 /// Where to cut `text` within `limit` bytes: after a word, or after a character.
 fn word_border(text: &str, limit: usize) -> usize {
-    let head = head(text, limit);
+    let head = truncated(text, limit);
     let end = head.len();
     if head.len() == text.len() {
         return end;
@@ -206,7 +208,7 @@ impl Distiller for Extractive {
         let passages = blocks(content);
         let (candidates, irrelevant) = self.ranked(content, &passages, &query, language);
         let most = usize::try_from(request.focus.max_infos_per_page).unwrap_or(usize::MAX);
-        let hash = content_hash(content);
+        let hash = request.content_hash();
         let mut known = HashSet::new();
         let mut beyond_limit = 0;
         for Candidate { passage, relevance, .. } in candidates {

@@ -5,7 +5,7 @@
 //! quote. Phrases are compared after folding, so spacing, case and invisible characters do not
 //! hide them.
 
-use super::Flagged;
+use super::distilled::Flagged;
 use super::fold::Folded;
 
 /// Flags of one page.

@@ -4,12 +4,12 @@ use std::fmt;
 
 use super::bm25::{Query, page_language};
 use super::chunk::{Chunk, ChunkSize, chunks, relevant};
-use super::claims::{Findings, Judge};
+use super::claims::{ClaimVerifier, Findings};
+use super::distilled::{DistilUsage, Distilled, NotRelevant};
+use super::distiller::{DistilRequest, Distiller, Resumption};
+use super::error::DistilError;
 use super::passage::blocks;
-use super::prompt::{Frame, Frames, Prompter, frames};
-use super::{
-    DistilError, DistilRequest, DistilUsage, Distilled, Distiller, NotRelevant, Resumption,
-};
+use super::prompt::{FocusPrompt, PromptBuilder, PromptCache, prompt_cache};
 use crate::cancel::CancelToken;
 use crate::llm::{Client, Completion, Continuation, LlmError, Usage};
 
@@ -49,12 +49,12 @@ impl Default for LlmDistillerOptions {
 pub struct LlmDistiller {
     client: Client,
     options: LlmDistillerOptions,
-    prompter: Prompter,
+    builder: PromptBuilder,
 }
 
 /// The work on one page, which a wait may interrupt.
 #[derive(Debug)]
-struct Course {
+struct PageProgress {
     /// Questions that stand open; the last is the next.
     open: Vec<Question>,
     /// Calls that have ended.
@@ -75,11 +75,11 @@ struct Question {
     counted: Usage,
 }
 
-/// How the asking is done.
+/// How the page is done.
 #[derive(Clone, Copy)]
-struct Asking<'a> {
+struct PageContext<'a> {
     request: &'a DistilRequest<'a>,
-    frame: &'a Frame,
+    focus_prompt: &'a FocusPrompt,
     cancel: &'a CancelToken,
     /// Waits before retries are sat out on this thread.
     pauses: bool,
@@ -92,18 +92,18 @@ impl LlmDistiller {
     ///
     /// Never: the templates of the prompt are constants, and a test compiles them.
     pub fn new(client: Client, options: LlmDistillerOptions) -> Self {
-        Self::with_frames(client, options, Some(frames()))
+        Self::with_prompt_cache(client, options, Some(prompt_cache()))
     }
 
     /// The same with the cache of what prompts have in common; `None`: it is made for each page.
-    pub(in crate::engine) fn with_frames(
+    pub(in crate::engine) fn with_prompt_cache(
         client: Client,
         options: LlmDistillerOptions,
-        frames: Option<Frames>,
+        cache: Option<PromptCache>,
     ) -> Self {
-        let prompter = Prompter::new(frames)
+        let builder = PromptBuilder::new(cache)
             .expect("invariant: the templates are constants that a test compiles");
-        Self { client, options, prompter }
+        Self { client, options, builder }
     }
 
     /// How large the page's part of a prompt may be.
@@ -117,17 +117,22 @@ impl LlmDistiller {
     }
 
     /// What there is to ask about a page, best first.
-    fn begin(&self, request: &DistilRequest<'_>, frame: &Frame) -> Result<Course, DistilError> {
+    fn begin(
+        &self,
+        request: &DistilRequest<'_>,
+        focus_prompt: &FocusPrompt,
+    ) -> Result<PageProgress, DistilError> {
         let content = request.content;
         let title = content.title.as_deref().unwrap_or_default();
-        let empty = self.prompter.request(frame, title, "").map_err(|e| template(request, e))?;
+        let empty =
+            self.builder.request(focus_prompt, title, "").map_err(|e| template(request, e))?;
         let size = self.chunk_size(empty.prompt_bytes())?;
         let language = page_language(content);
         let query = Query::new(request.focus, language);
         let (found, irrelevant) =
             relevant(chunks(&blocks(content), size), &query, language, self.options.min_score);
         let open = found.into_iter().rev();
-        Ok(Course {
+        Ok(PageProgress {
             open: open.map(|(chunk, score)| Question::new(chunk, score, true)).collect(),
             calls: 0,
             irrelevant,
@@ -135,17 +140,21 @@ impl LlmDistiller {
         })
     }
 
-    /// Asks what stands open. What is put off carries the course with it.
-    fn go_on(&self, asking: Asking<'_>, mut course: Course) -> Result<Distilled, DistilError> {
-        let Asking { request, cancel, .. } = asking;
-        let judge = Judge::new(request, page_language(request.content));
+    /// Asks what stands open. What is put off carries the progress with it.
+    fn ask_open(
+        &self,
+        page: PageContext<'_>,
+        mut progress: PageProgress,
+    ) -> Result<Distilled, DistilError> {
+        let PageContext { request, cancel, .. } = page;
+        let verifier = ClaimVerifier::new(request, page_language(request.content));
         let ended = if cancel.is_cancelled() {
             Err(LlmError::Cancelled)
         } else {
-            self.ask_all(asking, &judge, &mut course)
+            self.ask_all(page, &verifier, &mut progress)
         };
         let Err(error) = ended else {
-            let Course { open, irrelevant, mut findings, .. } = course;
+            let PageProgress { open, irrelevant, mut findings, .. } = progress;
             findings.keep_best(request.focus.max_infos_per_page);
             let beyond_limit = u32::try_from(open.len()).unwrap_or(u32::MAX);
             let skipped = NotRelevant { irrelevant, beyond_limit };
@@ -153,13 +162,13 @@ impl LlmDistiller {
             return Ok(findings.distilled);
         };
         let url = Box::new(request.url.clone());
-        let usage = std::mem::take(&mut course.findings.distilled.usage);
+        let usage = std::mem::take(&mut progress.findings.distilled.usage);
         Err(match error {
             LlmError::Later { wait, .. } => DistilError::Later {
                 url,
                 usage,
                 wait,
-                resumption: Some(Resumption::new(course)),
+                resumption: Some(Resumption::new(progress)),
                 source: Box::new(error),
             },
             error if matches!(unshared(&error), LlmError::Cancelled) => {
@@ -172,36 +181,36 @@ impl LlmDistiller {
     /// Asks about the chunks, best first. A chunk whose answer was cut is halved once.
     fn ask_all(
         &self,
-        asking: Asking<'_>,
-        judge: &Judge<'_>,
-        course: &mut Course,
+        page: PageContext<'_>,
+        verifier: &ClaimVerifier<'_>,
+        progress: &mut PageProgress,
     ) -> Result<(), LlmError> {
-        while course.calls < self.options.max_calls_per_page {
-            let Some(mut question) = course.open.pop() else { break };
-            let answer = self.ask(asking, &mut question, &mut course.findings.distilled.usage);
+        while progress.calls < self.options.max_calls_per_page {
+            let Some(mut question) = progress.open.pop() else { break };
+            let answer = self.ask(page, &mut question, &mut progress.findings.distilled.usage);
             if let Err(error @ LlmError::Later { .. }) = answer {
-                course.open.push(question);
+                progress.open.push(question);
                 return Err(error);
             }
-            course.calls += 1;
+            progress.calls += 1;
             let Question { chunk, score, whole, .. } = question;
             let error = match answer {
                 Ok(completion) => {
-                    judge.take(&completion, &chunk, score, &mut course.findings);
+                    verifier.take(&completion, &chunk, score, &mut progress.findings);
                     continue;
                 }
                 Err(error) => error,
             };
             match *unshared(&error) {
                 LlmError::Truncated { .. } | LlmError::ContextLength { .. } => {
-                    let halves = if whole { halves(&chunk, asking.text()) } else { Vec::new() };
+                    let halves = if whole { halves(&chunk, page.text()) } else { Vec::new() };
                     let halves = halves.into_iter().rev();
-                    course.open.extend(halves.map(|half| Question::new(half, score, false)));
+                    progress.open.extend(halves.map(|half| Question::new(half, score, false)));
                 }
                 _ if error.is_unusable_answer() => {}
                 _ => return Err(error),
             }
-            course.findings.reject_answer(&error);
+            progress.findings.reject_answer(&error);
         }
         Ok(())
     }
@@ -210,19 +219,19 @@ impl LlmDistiller {
     /// call itself when it has ended.
     fn ask(
         &self,
-        asking: Asking<'_>,
+        page: PageContext<'_>,
         question: &mut Question,
         usage: &mut DistilUsage,
     ) -> Result<Completion, LlmError> {
-        let title = asking.request.content.title.as_deref().unwrap_or_default();
-        let prompt = self.prompter.request(asking.frame, title, &question.chunk.text);
+        let title = page.request.content.title.as_deref().unwrap_or_default();
+        let prompt = self.builder.request(page.focus_prompt, title, &question.chunk.text);
         let mut prompt = prompt.map_err(|error| LlmError::Config {
             what: "prompt template",
             reason: error.to_string(),
         })?;
         prompt.max_tokens = self.options.max_answer_tokens;
         let so_far = &mut question.call;
-        let answer = self.client.go_on(&prompt, so_far, asking.cancel, asking.pauses);
+        let answer = self.client.go_on(&prompt, so_far, page.cancel, page.pauses);
         let (paid, counted) = (so_far.usage(), question.counted);
         usage.tokens_in += paid.input.saturating_sub(counted.input);
         usage.tokens_out += paid.output.saturating_sub(counted.output);
@@ -231,19 +240,23 @@ impl LlmDistiller {
         answer
     }
 
-    fn visit(
+    fn start_or_resume(
         &self,
         request: &DistilRequest<'_>,
         resumption: Option<Resumption>,
         cancel: &CancelToken,
         pauses: bool,
     ) -> Result<Distilled, DistilError> {
-        let frame = self.prompter.frame(request.focus).map_err(|e| template(request, e))?;
-        let course = match resumption.and_then(Resumption::into_state::<Course>) {
-            Some(course) => course,
-            None => self.begin(request, &frame)?,
+        let focus_prompt =
+            self.builder.focus_prompt(request.focus).map_err(|e| template(request, e))?;
+        let progress = match resumption.and_then(Resumption::into_state::<PageProgress>) {
+            Some(progress) => progress,
+            None => self.begin(request, &focus_prompt)?,
         };
-        self.go_on(Asking { request, frame: &frame, cancel, pauses }, course)
+        self.ask_open(
+            PageContext { request, focus_prompt: &focus_prompt, cancel, pauses },
+            progress,
+        )
     }
 }
 
@@ -253,7 +266,7 @@ impl Distiller for LlmDistiller {
         request: &DistilRequest<'_>,
         cancel: &CancelToken,
     ) -> Result<Distilled, DistilError> {
-        self.visit(request, None, cancel, true)
+        self.start_or_resume(request, None, cancel, true)
     }
 
     fn distil_or_later(
@@ -262,7 +275,7 @@ impl Distiller for LlmDistiller {
         resumption: Option<Resumption>,
         cancel: &CancelToken,
     ) -> Result<Distilled, DistilError> {
-        self.visit(request, resumption, cancel, false)
+        self.start_or_resume(request, resumption, cancel, false)
     }
 
     fn name(&self) -> &'static str {
@@ -270,7 +283,7 @@ impl Distiller for LlmDistiller {
     }
 }
 
-impl<'a> Asking<'a> {
+impl<'a> PageContext<'a> {
     fn text(&self) -> &'a str {
         &self.request.content.text
     }
@@ -316,7 +329,7 @@ fn halves(chunk: &Chunk, text: &str) -> Vec<Chunk> {
     [range.start..range.start + cut, range.start + cut + 2..range.end]
         .into_iter()
         .filter_map(|range| {
-            let shown = super::prompt::shown(text.get(range.clone())?);
+            let shown = super::prompt::sanitized(text.get(range.clone())?);
             (!shown.trim().is_empty()).then_some(Chunk { text: shown, range })
         })
         .collect()

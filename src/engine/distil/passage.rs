@@ -63,12 +63,6 @@ fn passage<'a>(
     Some(Passage { range: start..start + text.len(), text, kind, heading })
 }
 
-/// The beginning of `text`, at most `most` bytes, cut on a character border.
-pub(super) fn head(text: &str, most: usize) -> &str {
-    let border = (0..=most).rev().find(|at| text.is_char_boundary(*at));
-    if text.len() <= most { text } else { border.and_then(|at| text.get(..at)).unwrap_or("") }
-}
-
 /// How much a text says, in Latin letters: a character of an unspaced script counts for three.
 pub(super) fn weight(text: &str) -> usize {
     text.chars().map(|c| if is_unspaced(c) { 3 } else { usize::from(c.is_alphanumeric()) }).sum()

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use super::RejectedWhy;
+use super::distilled::RejectedWhy;
 use super::language::Language;
 use super::tokens::{tokens, without_accents, words};
 

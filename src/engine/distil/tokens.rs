@@ -11,7 +11,6 @@ use icu_normalizer::properties::CanonicalCombiningClassMapBorrowed;
 use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed};
 
 use super::language::Language;
-use super::passage::head;
 
 /// Longest word that is told apart, in bytes; the rest is cut off.
 const MAX_WORD: usize = 64;
@@ -87,7 +86,7 @@ fn split(text: &str, each: &mut dyn FnMut(&str, bool)) {
 }
 
 fn clip(run: &str, unspaced: bool) -> &str {
-    if unspaced { run } else { head(run, MAX_WORD) }
+    if unspaced { run } else { truncated(run, MAX_WORD) }
 }
 
 fn pairs(run: &str, tokens: &mut Vec<Token>) {
@@ -140,6 +139,12 @@ pub(super) fn without_accents(word: &str) -> String {
         }
     }
     out
+}
+
+/// The beginning of `text`, at most `most` bytes, cut on a character border.
+pub(super) fn truncated(text: &str, most: usize) -> &str {
+    let border = (0..=most).rev().find(|at| text.is_char_boundary(*at));
+    if text.len() <= most { text } else { border.and_then(|at| text.get(..at)).unwrap_or("") }
 }
 
 #[cfg(test)]

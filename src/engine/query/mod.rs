@@ -1,4 +1,4 @@
-//! Reading what an engine has stored: infos, pages, bodies and reasons.
+//! ActiveQuery what an engine has stored: infos, pages, bodies and reasons.
 //!
 //! Each query reads one state of the store, and its result is kept for those who ask the same again
 //! before anything that it came from is written ([`results`]). Listings of pages go along one of four
@@ -26,7 +26,7 @@ use crate::time::Timestamp;
 use crate::url::UrlKey;
 
 pub use pages::{PageCursor, PageEntry, PageQuery};
-use results::{Asked, Reading, weight_of};
+use results::{ActiveQuery, QueryKind, weight_of};
 
 /// A chain of redirects or duplicates longer than this is not followed.
 const MAX_ALIASES: usize = 10;
@@ -135,8 +135,8 @@ impl Engine {
         &self,
         query: &InfoQuery,
     ) -> Result<impl Iterator<Item = Result<Info, Error>> + use<>, Error> {
-        let rows = &self.shared()?.tables.infos;
-        let reading = self.reading(Asked::Infos(query.clone()), &[rows])?;
+        let rows = &self.parts()?.tables.infos;
+        let reading = self.reading(QueryKind::Infos(query.clone()), &[rows])?;
         Ok(by_focus(reading, rows, "infos", query, |info: &Info| &info.focus))
     }
 
@@ -145,17 +145,17 @@ impl Engine {
         &self,
         query: &InfoQuery,
     ) -> Result<impl Iterator<Item = Result<Quarantined, Error>> + use<>, Error> {
-        let rows = &self.shared()?.tables.quarantine;
-        let reading = self.reading(Asked::Quarantined(query.clone()), &[rows])?;
+        let rows = &self.parts()?.tables.quarantine;
+        let reading = self.reading(QueryKind::Quarantined(query.clone()), &[rows])?;
         Ok(by_focus(reading, rows, "quarantine", query, |refused: &Quarantined| &refused.focus))
     }
 
     /// The page stored under `url`, or under the URL that it redirected to.
     pub fn get(&self, url: &str) -> Result<Option<StoredPage>, Error> {
-        let tables = &self.shared()?.tables;
+        let tables = &self.parts()?.tables;
         let key = UrlKey::from_url(&parse_url(url)?);
         let keyspaces = [&tables.pages, &tables.jobs, &tables.urls];
-        let reading = self.reading(Asked::Page(key), &keyspaces)?;
+        let reading = self.reading(QueryKind::Page(key), &keyspaces)?;
         let found = if let Some(kept) = reading.kept::<FoundPage>() {
             kept
         } else {
@@ -172,9 +172,9 @@ impl Engine {
     /// Why `url` was or was not fetched and kept: one explanation for each job that met it, none
     /// if none has.
     pub fn why(&self, url: &str) -> Result<Vec<Explanation>, Error> {
-        let tables = &self.shared()?.tables;
+        let tables = &self.parts()?.tables;
         let key = UrlKey::from_url(&parse_url(url)?);
-        let reading = self.reading(Asked::Why(key), &[&tables.jobs, &tables.urls])?;
+        let reading = self.reading(QueryKind::Why(key), &[&tables.jobs, &tables.urls])?;
         if let Some(kept) = reading.kept::<Explanation>() {
             return Ok((*kept).clone());
         }
@@ -199,13 +199,13 @@ impl Engine {
 
     /// The jobs that the directory knows.
     pub(super) fn jobs(&self) -> Result<Vec<(String, JobRow)>, Error> {
-        let tables = &self.shared()?.tables;
+        let tables = &self.parts()?.tables;
         job_rows(tables, &tables.store.snapshot()).collect()
     }
 
-    fn reading(&self, asked: Asked, keyspaces: &[&Keyspace]) -> Result<Reading, Error> {
-        let shared = self.shared()?;
-        Reading::begin(&shared.tables.store, shared.caches.queries.as_ref(), asked, keyspaces)
+    fn reading(&self, asked: QueryKind, keyspaces: &[&Keyspace]) -> Result<ActiveQuery, Error> {
+        let parts = self.parts()?;
+        ActiveQuery::begin(&parts.tables.store, parts.caches.queries.as_ref(), asked, keyspaces)
     }
 }
 
@@ -220,7 +220,7 @@ fn parse_url(url: &str) -> Result<Url, Error> {
 
 /// The rows that a query asks for; `focus_of` gives the focus of a row.
 fn by_focus<T: DeserializeOwned + Clone + Send + Sync + 'static>(
-    reading: Reading,
+    reading: ActiveQuery,
     keyspace: &Keyspace,
     name: &'static str,
     query: &InfoQuery,

@@ -1,4 +1,4 @@
-//! Results of queries, kept as long as nothing was written that they came from.
+//! ResultCache of queries, kept as long as nothing was written that they came from.
 //!
 //! A query reads one snapshot of the store. Its key in the cache is the whole query together with
 //! the generations, in that snapshot, of the keyspaces that it reads. So a result is found only by
@@ -24,7 +24,7 @@ const OVERHEAD: u64 = 256;
 
 /// What is asked.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(in crate::engine) enum Asked {
+pub(in crate::engine) enum QueryKind {
     Infos(InfoQuery),
     Quarantined(InfoQuery),
     Pages(Box<PageQuery>),
@@ -35,51 +35,51 @@ pub(in crate::engine) enum Asked {
 /// What is asked, and of which state of what it reads.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(in crate::engine) struct QueryKey {
-    asked: Asked,
+    asked: QueryKind,
     generations: [u64; MOST_KEYSPACES],
 }
 
 /// A result: a `Vec` of the rows of its query.
 #[derive(Clone, Debug)]
-pub(in crate::engine) struct Kept {
+pub(in crate::engine) struct CachedRows {
     rows: Arc<dyn Any + Send + Sync>,
     weight: u64,
 }
 
 /// The cache of results. Clones share it.
 #[derive(Clone, Debug)]
-pub(in crate::engine) struct Results {
-    cache: Cache<QueryKey, Kept>,
+pub(in crate::engine) struct ResultCache {
+    cache: Cache<QueryKey, CachedRows>,
     largest: u64,
 }
 
-impl Kept {
+impl CachedRows {
     pub(in crate::engine) fn weight(&self) -> u64 {
         self.weight
     }
 }
 
-impl Results {
-    /// Results in `cache`, which has room for `bytes`.
-    pub(in crate::engine) fn new(cache: Cache<QueryKey, Kept>, bytes: u64) -> Self {
+impl ResultCache {
+    /// ResultCache in `cache`, which has room for `bytes`.
+    pub(in crate::engine) fn new(cache: Cache<QueryKey, CachedRows>, bytes: u64) -> Self {
         Self { cache, largest: bytes / LARGEST_SHARE }
     }
 }
 
 /// A query under way: what it reads, and where its result is kept.
-pub(super) struct Reading {
+pub(super) struct ActiveQuery {
     pub(super) snapshot: Snapshot,
     /// `None` where results are not kept.
-    place: Option<(Results, QueryKey)>,
+    place: Option<(ResultCache, QueryKey)>,
 }
 
-impl Reading {
+impl ActiveQuery {
     /// Begins a query that reads these keyspaces: the snapshot is taken before their generations are
     /// looked at in it.
     pub(super) fn begin(
         store: &Store,
-        results: Option<&Results>,
-        asked: Asked,
+        results: Option<&ResultCache>,
+        asked: QueryKind,
         keyspaces: &[&Keyspace],
     ) -> Result<Self, Error> {
         let snapshot = store.snapshot();
@@ -103,7 +103,7 @@ impl Reading {
         let Some((results, key)) = self.place else { return };
         let weight = weight.saturating_add(OVERHEAD);
         if weight <= results.largest {
-            results.cache.insert(key, Kept { rows, weight });
+            results.cache.insert(key, CachedRows { rows, weight });
         }
     }
 
@@ -115,7 +115,7 @@ impl Reading {
         I: Iterator<Item = Result<(T, u64), Error>>,
     {
         if let Some(rows) = self.kept() {
-            return Rows::Kept { rows, next: 0 };
+            return Rows::CachedRows { rows, next: 0 };
         }
         let read = read(&self.snapshot);
         let recording = self.place.is_some().then_some(Recording {
@@ -129,13 +129,13 @@ impl Reading {
 
 /// The rows of a query.
 pub(super) enum Rows<T, I> {
-    Kept { rows: Arc<Vec<T>>, next: usize },
+    CachedRows { rows: Arc<Vec<T>>, next: usize },
     Read { read: I, recording: Option<Recording<T>> },
 }
 
 /// What was given so far, as long as it may be kept.
 pub(super) struct Recording<T> {
-    reading: Reading,
+    reading: ActiveQuery,
     rows: Vec<T>,
     weight: u64,
 }
@@ -149,7 +149,7 @@ where
 
     fn next(&mut self) -> Option<Self::Item> {
         let (read, recording) = match self {
-            Self::Kept { rows, next } => {
+            Self::CachedRows { rows, next } => {
                 let row = rows.get(*next).cloned();
                 *next += 1;
                 return row.map(Ok);

@@ -38,7 +38,7 @@ impl Bench {
     }
 
     fn tables(&self) -> &Tables {
-        &self.engine.shared().unwrap().tables
+        &self.engine.parts().unwrap().tables
     }
 
     fn put_job(&self, name: &str, id: u32) {

@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::RunState;
+use super::state::RunState;
 use crate::crawl::{
     Candidate, Completion, DocumentKind, Lease, LeaseKind, Outcome, OutcomeKind, RobotsAnswer,
     UrlRecord, Via,
@@ -45,22 +45,22 @@ impl RunState {
     fn document_exchange(self: &Arc<Self>, lease: &Lease, record: &UrlRecord) -> Result<(), Error> {
         let page = record.kind == DocumentKind::Page;
         let stored =
-            if page && self.revalidating { self.shared.tables.page(record.key())? } else { None };
+            if page && self.revalidating { self.parts.tables.page(record.key())? } else { None };
         let mut request = ExchangeRequest::new(lease.url.clone());
         if let Some(stored) = &stored {
             request.etag = stored.headers.get("etag").map(str::to_owned);
             request.last_modified = stored.headers.get("last-modified").map(str::to_owned);
         }
         let (fetcher, cap) = if page {
-            (&self.shared.fetcher, None)
+            (&self.parts.fetcher, None)
         } else {
-            (&self.shared.listing_fetcher, Some(MAX_LISTING_BYTES))
+            (&self.parts.listing_fetcher, Some(MAX_LISTING_BYTES))
         };
         request.max_body = cap;
         let answer = fetcher.exchange(&request, &self.token);
-        let ended_at = self.shared.clock.monotonic();
+        let ended_at = self.parts.clock.monotonic();
         let latency = answer.as_ref().map_or(Duration::ZERO, |exchange| exchange.elapsed);
-        let kind = outcome_of(&answer, self.shared.clock.wall());
+        let kind = outcome_of(&answer, self.parts.clock.wall());
         let (done, unchanged) = (kind == OutcomeKind::Done, kind == OutcomeKind::NotModified);
         if let (Ok(exchange), true) = (&answer, done) {
             // Counted before the host is free again: the next exchange sees what this one spent.
@@ -96,7 +96,7 @@ impl RunState {
 
     /// Stores what became of a URL that brought no document.
     fn store_completion(&self, completion: Completion) -> Result<(), Error> {
-        let mut batch = self.shared.tables.store.batch();
+        let mut batch = self.parts.tables.store.batch();
         let mut admissions = Vec::new();
         match completion {
             Completion::Stale => return Ok(()),
@@ -117,7 +117,7 @@ impl RunState {
                 }
             }
         }
-        self.receipts.commit(batch)?;
+        self.commits.submit(batch)?;
         self.publish(admissions);
         Ok(())
     }
@@ -148,7 +148,7 @@ impl RunState {
     fn robots_exchange(&self, lease: &Lease) -> Result<(), Error> {
         let mut request = ExchangeRequest::new(lease.url.clone());
         request.max_body = Some(MAX_ROBOTS_BYTES);
-        let answer = match self.shared.listing_fetcher.exchange(&request, &self.token) {
+        let answer = match self.parts.listing_fetcher.exchange(&request, &self.token) {
             Ok(exchange) => match (exchange.status, exchange.redirect) {
                 (_, Some(Ok(location))) => RobotsAnswer::Redirect(location),
                 (200..=299, _) => RobotsAnswer::Body(exchange.body),
@@ -161,7 +161,7 @@ impl RunState {
                 other => RobotsAnswer::Unreachable { cause: other.to_string() },
             },
         };
-        let ended_at = self.shared.clock.monotonic();
+        let ended_at = self.parts.clock.monotonic();
         let outcome = {
             let mut frontier = self.frontier.lock();
             if self.token.is_cancelled() {
@@ -170,7 +170,7 @@ impl RunState {
             }
             frontier.robots_answer(lease.id, self.now(), ended_at, answer)
         };
-        if !self.shared.config.crawl.sitemaps || outcome.sitemaps.is_empty() {
+        if !self.parts.config.crawl.sitemaps || outcome.sitemaps.is_empty() {
             return Ok(());
         }
         let candidates = outcome.sitemaps.iter().map(|url| Candidate {
@@ -178,9 +178,9 @@ impl RunState {
             via: Via::Sitemap,
             ..Candidate::seed(url)
         });
-        let mut batch = self.shared.tables.store.batch();
+        let mut batch = self.parts.tables.store.batch();
         let admissions = self.admit(&mut batch, candidates)?;
-        self.receipts.commit(batch)?;
+        self.commits.submit(batch)?;
         self.publish(admissions);
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! The frontier's persistence over the store, and the rows that its decisions become.
 
-use super::RunState;
+use super::state::RunState;
 use crate::crawl::{
     Admission, Admitted, Candidate, DocumentKind, FrontierStore, Now, Refusal, UrlRecord, Via,
     queue_host, queue_key, queue_prefix,
@@ -95,12 +95,12 @@ fn behind(host: &Host) -> Vec<u8> {
 
 impl RunState {
     pub(super) fn frontier_store(&self) -> FrontierRows<'_> {
-        let tables = &self.shared.tables;
+        let tables = &self.parts.tables;
         FrontierRows { tables, job: self.id, run: self.number, resumed: self.resumed }
     }
 
     pub(super) fn now(&self) -> Now {
-        let clock = &self.shared.clock;
+        let clock = &self.parts.clock;
         Now { monotonic: clock.monotonic(), wall: clock.wall() }
     }
 
@@ -126,19 +126,19 @@ impl RunState {
     pub(super) fn put_admission(&self, batch: &mut Batch, admission: &Admission) {
         self.put_pending(batch, &admission.record);
         let key = self.id.queue_key(&queue_key(&admission.record));
-        batch.put(&self.shared.tables.queue, key, []);
+        batch.put(&self.parts.tables.queue, key, []);
     }
 
     /// Puts why a URL was not admitted, unless something is known of it.
     pub(super) fn put_refusal(&self, batch: &mut Batch, refusal: &Refusal) -> Result<(), Error> {
-        let urls = &self.shared.tables.urls;
+        let urls = &self.parts.tables.urls;
         let key = self.id.url_key(refusal.key);
         let known = urls.get(key)?.is_some_and(|row| UrlRow::head(&row).0 == self.number);
         if known {
             return Ok(());
         }
         self.counters.skipped.add(1);
-        let now = self.shared.clock.wall();
+        let now = self.parts.clock.wall();
         let record = UrlRecord {
             url: refusal.url.clone(),
             kind: DocumentKind::Page,
@@ -161,19 +161,19 @@ impl RunState {
     /// Puts a record that stays pending.
     pub(super) fn put_pending(&self, batch: &mut Batch, record: &UrlRecord) {
         let row = UrlRow::encode(self.number, true, record);
-        batch.put(&self.shared.tables.urls, self.id.url_key(record.key()), row);
+        batch.put(&self.parts.tables.urls, self.id.url_key(record.key()), row);
     }
 
     /// Puts a record that is final and takes it from the queue.
     pub(super) fn put_final(&self, batch: &mut Batch, record: &UrlRecord) {
         self.put_pending(batch, record);
-        batch.delete(&self.shared.tables.queue, self.id.queue_key(&queue_key(record)));
+        batch.delete(&self.parts.tables.queue, self.id.queue_key(&queue_key(record)));
     }
 
     pub(super) fn store_final(&self, record: &UrlRecord) -> Result<(), Error> {
-        let mut batch = self.shared.tables.store.batch();
+        let mut batch = self.parts.tables.store.batch();
         self.put_final(&mut batch, record);
-        self.receipts.commit(batch)?;
+        self.commits.submit(batch)?;
         Ok(())
     }
 

@@ -4,13 +4,12 @@
 //! is stored to the queueing of the batch, so two workers do not both take a fact for new, and no
 //! info of a text is queued behind the withdrawal of that text.
 
-use std::collections::HashMap;
-
 use parking_lot::MutexGuard;
 use url::Url;
 
-use super::RunState;
-use super::pending::{Ended, Item};
+use super::pending::{PendingRow, RowOutcome};
+use super::recent::{MAX_RECENT, Recent};
+use super::state::RunState;
 use crate::engine::distil::{DistilUsage, Distilled, InfoKey, Rejected, RejectedWhy};
 use crate::engine::tables::{PageRow, encode_row, read_row, time_key};
 use crate::engine::{Error, Quarantined};
@@ -19,87 +18,50 @@ use crate::store::Batch;
 use crate::time::Timestamp;
 use crate::url::UrlKey;
 
-/// Written infos and replaced texts that are remembered before a withdrawal flushes.
-const MAX_RECENT: usize = 10_000;
-
-/// What was written since the last two flushes.
-#[derive(Debug, Default)]
-pub(super) struct Recent {
-    pub(super) fresh: Written,
-    pub(super) flushing: Written,
-}
-
-/// What was queued for the store and may not be visible yet.
-#[derive(Debug, Default)]
-pub(super) struct Written {
-    /// Infos with the keys of their rows; `None` where the row was deleted.
-    infos: HashMap<InfoKey, Option<(Vec<u8>, Info)>>,
-    /// Pages whose text was replaced, with the hash of the new one if there is any.
-    texts: HashMap<UrlKey, Option<[u8; 32]>>,
-}
-
 /// Holds back the workers of the distiller while the infos of a page are being deleted.
 pub(super) type WithdrawGuard<'a> = MutexGuard<'a, Recent>;
-
-impl Recent {
-    fn info(&self, key: &InfoKey) -> Option<&Option<(Vec<u8>, Info)>> {
-        self.fresh.infos.get(key).or_else(|| self.flushing.infos.get(key))
-    }
-
-    fn len(&self) -> usize {
-        [&self.fresh, &self.flushing].iter().map(|it| it.infos.len() + it.texts.len()).sum()
-    }
-
-    /// Whether an info that may not be visible yet cites the page.
-    fn cites(&self, url: &Url) -> bool {
-        let infos = self.fresh.infos.values().chain(self.flushing.infos.values());
-        infos.flatten().any(|(_, info)| {
-            info.url == *url || info.also_at.iter().any(|citation| citation.url == *url)
-        })
-    }
-}
 
 impl RunState {
     /// Stores the infos, the refused claims and the end of the row in one batch; nothing if the
     /// text of the page was replaced meanwhile.
     pub(super) fn store_distilled(
         &self,
-        item: Item,
+        row: PendingRow,
         page: &PageRow,
         content: &Content,
         distilled: Distilled,
         now: Timestamp,
-    ) -> Result<Ended, Error> {
+    ) -> Result<RowOutcome, Error> {
         let Distilled { infos, rejected, usage, .. } = distilled;
         self.count_usage(usage);
-        let tables = &self.shared.tables;
+        let tables = &self.parts.tables;
         let mut batch = tables.store.batch();
-        batch.delete(&tables.pending_distil, item.focus.pending_key(item.page));
+        batch.delete(&tables.pending_distil, row.focus.pending_key(row.page));
         // The lock is held until the batch is queued: two workers that find the same fact must
         // not both take it for new.
         let mut recent = self.pending.recent.lock();
-        if !self.is_current(&recent, item.page, content)? {
-            self.shared.caches.contents.invalidate(&item.page);
-            return Ok(Ended::Outdated);
+        if !self.is_current(&recent, row.page, content)? {
+            self.parts.caches.contents.invalidate(&row.page);
+            return Ok(RowOutcome::Outdated);
         }
         for info in infos {
             if info.span.of(&content.text) == Some(info.quote.as_str()) {
-                self.put_info(&mut batch, &mut recent, item, info)?;
+                self.put_info(&mut batch, &mut recent, row, info)?;
             } else {
                 let Info { fact, quote, .. } = info;
                 let refused = Rejected { fact, quote, why: RejectedWhy::Ungrounded };
-                self.put_quarantined(&mut batch, item, page, refused, now);
+                self.put_quarantined(&mut batch, row, page, refused, now);
             }
         }
         for refused in rejected {
             // What only stands there already, or is more than was asked for, is not in doubt.
             if refused.why != RejectedWhy::Superfluous {
-                self.put_quarantined(&mut batch, item, page, refused, now);
+                self.put_quarantined(&mut batch, row, page, refused, now);
             }
         }
-        self.receipts.commit(batch)?;
+        self.commits.submit(batch)?;
         self.counters.distilled.add(1);
-        Ok(Ended::Stored)
+        Ok(RowOutcome::Stored)
     }
 
     /// Whether `content` is still what the page says.
@@ -109,7 +71,7 @@ impl RunState {
         if let Some(current) = fresh.get(&page).or_else(|| flushing.get(&page)) {
             return Ok(*current == Some(text));
         }
-        let hash = self.shared.tables.page(page)?.and_then(|row| row.content_hash);
+        let hash = self.parts.tables.page(page)?.and_then(|row| row.content_hash);
         Ok(hash.is_some_and(|hash| hash == blake3::Hash::from_bytes(text).to_hex().as_str()))
     }
 
@@ -118,10 +80,10 @@ impl RunState {
         &self,
         batch: &mut Batch,
         recent: &mut Recent,
-        item: Item,
+        row: PendingRow,
         info: Info,
     ) -> Result<(), Error> {
-        let tables = &self.shared.tables;
+        let tables = &self.parts.tables;
         let key = InfoKey::of(&info);
         let known = match recent.info(&key) {
             Some(known) => known.clone(),
@@ -140,7 +102,7 @@ impl RunState {
         };
         batch.put(&tables.infos, &row_key, encode_row(&info));
         batch.put(&tables.info_keys, key.0, &row_key);
-        batch.put(&tables.infos_of, [&item.page.0[..], &row_key].concat(), []);
+        batch.put(&tables.infos_of, [&row.page.0[..], &row_key].concat(), []);
         recent.fresh.infos.insert(key, Some((row_key, info)));
         Ok(())
     }
@@ -165,7 +127,7 @@ impl RunState {
         url: &Url,
         text: Option<[u8; 32]>,
     ) -> Result<WithdrawGuard<'_>, Error> {
-        let tables = &self.shared.tables;
+        let tables = &self.parts.tables;
         let mut recent = self.pending.recent.lock();
         if recent.cites(url) || recent.len() >= MAX_RECENT {
             tables.store.flush()?;
@@ -200,7 +162,7 @@ impl RunState {
     fn put_quarantined(
         &self,
         batch: &mut Batch,
-        item: Item,
+        row: PendingRow,
         page: &PageRow,
         refused: Rejected,
         now: Timestamp,
@@ -210,7 +172,7 @@ impl RunState {
             fact: refused.fact,
             quote: refused.quote,
             url: page.url.clone(),
-            focus: self.focus(item.focus).map(|focus| focus.text.clone()).unwrap_or_default(),
+            focus: self.focus(row.focus).map(|focus| focus.text.clone()).unwrap_or_default(),
             why: refused.why,
             created_at: now,
         };
@@ -222,6 +184,6 @@ impl RunState {
         for (byte, from) in id.iter_mut().zip(number.to_be_bytes().iter().chain(hash.as_bytes())) {
             *byte = *from;
         }
-        batch.put(&self.shared.tables.quarantine, time_key(now, id), &bytes);
+        batch.put(&self.parts.tables.quarantine, time_key(now, id), &bytes);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use url::Url;
 
-use super::RunState;
+use super::state::RunState;
 use crate::crawl::{Candidate, DocumentKind, UrlRecord, Via, feed, sitemap};
 use crate::engine::Error;
 use crate::fetch::Exchange;
@@ -38,10 +38,10 @@ impl RunState {
             score: listed.score,
             url: &listed.url,
         });
-        let mut batch = self.shared.tables.store.batch();
+        let mut batch = self.parts.tables.store.batch();
         self.put_final(&mut batch, record);
         let admissions = self.admit(&mut batch, candidates)?;
-        self.receipts.commit(batch)?;
+        self.commits.submit(batch)?;
         self.publish(admissions);
         Ok(())
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::RunState;
+use super::state::RunState;
 use crate::crawl::{Candidate, UrlRecord};
 use crate::engine::Error;
 use crate::engine::tables::{PageRow, encode_row, hash_key, read_row, trailing_url_key};
@@ -20,7 +20,7 @@ use crate::url::UrlKey;
 const CLAIM_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What was read of a page.
-struct Reading {
+struct Extraction {
     content: Option<Content>,
     links: Vec<Link>,
     /// Why there is no content, where there should be.
@@ -36,9 +36,9 @@ impl RunState {
         exchange: &Exchange,
         stored: Option<&PageRow>,
     ) -> Result<(), Error> {
-        let tables = &self.shared.tables;
+        let tables = &self.parts.tables;
         let key = record.key();
-        let Reading { content, links, failure } = self.read(exchange);
+        let Extraction { content, links, failure } = self.read(exchange);
         let mut batch = tables.store.batch();
         batch.put(&tables.raw, key.0, &exchange.body);
         let mut row = page_row(record, exchange, links.len());
@@ -71,42 +71,41 @@ impl RunState {
             Some(stored) => Some(self.withdraw_infos(&mut batch, key, &stored.url, text)?),
             None => None,
         };
-        self.receipts.commit(batch)?;
+        self.commits.submit(batch)?;
         drop(withdrawn);
         self.publish(admissions);
         self.count_page(&row, links.len());
         if distil {
             if let Some(content) = content {
-                self.shared.caches.contents.insert(key, Arc::new(content));
+                self.parts.caches.contents.insert(key, Arc::new(content));
             }
-            self.distil_wake();
+            self.wake_workers();
         }
         Ok(())
     }
 
     /// Puts the page's rows for the distiller, which are counted before they can be found.
     fn put_pending_distil(&self, batch: &mut Batch, key: UrlKey) {
-        let rows = &self.shared.tables.pending_distil;
+        let rows = &self.parts.tables.pending_distil;
         for (focus, _) in &self.focuses {
             batch.put(rows, focus.pending_key(key), 0_u32.to_be_bytes());
         }
         self.pending.add_pending(self.focuses.len() as u64);
     }
 
-    fn read(&self, exchange: &Exchange) -> Reading {
+    fn read(&self, exchange: &Exchange) -> Extraction {
         let url = &exchange.url;
         let content_type = exchange.headers.get("content-type");
         let input = Input { body: &exchange.body, url, content_type };
         let mut failure = None;
-        if self.shared.config.crawl.extract {
+        if self.parts.config.crawl.extract {
             // A page that makes the extractor panic is kept without a text, like one that it refuses.
-            let extracted =
-                catch_unwind(AssertUnwindSafe(|| self.shared.extractor.extract(&input)));
+            let extracted = catch_unwind(AssertUnwindSafe(|| self.parts.extractor.extract(&input)));
             let extracted = extracted.map_err(|_| "the extractor panicked".to_owned());
             match extracted.and_then(|content| content.map_err(|error| error.to_string())) {
                 Ok(mut content) => {
                     let links = std::mem::take(&mut content.links);
-                    return Reading { content: Some(content), links, failure };
+                    return Extraction { content: Some(content), links, failure };
                 }
                 Err(error) => {
                     tracing::info!(%url, %error, "the content could not be extracted");
@@ -114,12 +113,12 @@ impl RunState {
                 }
             }
         }
-        let links = self.shared.extractor.links(&input).unwrap_or_else(|error| {
+        let links = self.parts.extractor.links(&input).unwrap_or_else(|error| {
             tracing::info!(%url, %error, "the links could not be read");
             failure.get_or_insert_with(|| error.to_string());
             Vec::new()
         });
-        Reading { content: None, links, failure }
+        Extraction { content: None, links, failure }
     }
 
     /// Puts the content and its index row; true if the text is new for this URL.
@@ -131,7 +130,7 @@ impl RunState {
         row: &mut PageRow,
         stored: Option<&PageRow>,
     ) -> Result<bool, Error> {
-        let tables = &self.shared.tables;
+        let tables = &self.parts.tables;
         let hash = content.fingerprint.text;
         let hash_text = blake3::Hash::from_bytes(hash).to_hex().to_string();
         let fresh = stored.and_then(|page| page.content_hash.as_ref()) != Some(&hash_text);
@@ -157,11 +156,11 @@ impl RunState {
     fn holder_of(&self, hash: [u8; 32], own: &Url) -> Result<Option<Url>, Error> {
         let mut holder = self.claim(hash, own)?;
         if holder != *own {
-            let page = self.shared.tables.page(UrlKey::from_url(&holder))?;
+            let page = self.parts.tables.page(UrlKey::from_url(&holder))?;
             // A page without a row is being stored. One of another text was taken for the holder
             // while its new text was being stored.
             if page.is_some_and(|page| !holds(&page, hash)) {
-                self.shared.caches.holders.invalidate(&hash);
+                self.parts.caches.holders.invalidate(&hash);
                 holder = self.claim(hash, own)?;
             }
         }
@@ -170,7 +169,7 @@ impl RunState {
 
     /// The page that is known to hold this text: `own` if none was.
     fn claim(&self, hash: [u8; 32], own: &Url) -> Result<Url, Error> {
-        let tables = &self.shared.tables;
+        let tables = &self.parts.tables;
         let find = || {
             for key in tables.by_hash.keys_prefix(hash) {
                 let Some(key) = trailing_url_key(&key?) else { continue };
@@ -181,7 +180,7 @@ impl RunState {
             }
             Ok::<Url, Error>(own.clone())
         };
-        match self.shared.caches.holders.get_or_load(&hash, CLAIM_TIMEOUT, find) {
+        match self.parts.caches.holders.get_or_load(&hash, CLAIM_TIMEOUT, find) {
             Ok(holder) => Ok(holder),
             Err(crate::cache::LoadError::Loader(error)) => Err(error),
             // Nothing is lost by storing a text twice.
@@ -192,12 +191,12 @@ impl RunState {
     /// Deletes what was stored of a content that is no more, save its infos.
     fn forget_content(&self, batch: &mut Batch, key: UrlKey, stored: Option<&PageRow>) {
         let Some(stored) = stored else { return };
-        self.shared.caches.contents.invalidate(&key);
+        self.parts.caches.contents.invalidate(&key);
         let hash = stored.content_hash.as_deref().and_then(|hex| blake3::Hash::from_hex(hex).ok());
         if let Some(hash) = hash {
-            batch.delete(&self.shared.tables.by_hash, hash_key(*hash.as_bytes(), key));
-            if self.shared.caches.holders.get(hash.as_bytes()).as_ref() == Some(&stored.url) {
-                self.shared.caches.holders.invalidate(hash.as_bytes());
+            batch.delete(&self.parts.tables.by_hash, hash_key(*hash.as_bytes(), key));
+            if self.parts.caches.holders.get(hash.as_bytes()).as_ref() == Some(&stored.url) {
+                self.parts.caches.holders.invalidate(hash.as_bytes());
             }
         }
     }
@@ -207,7 +206,7 @@ impl RunState {
             return;
         }
         self.forget_content(batch, key, stored);
-        let tables = &self.shared.tables;
+        let tables = &self.parts.tables;
         for keyspace in [&tables.text, &tables.markdown, &tables.content] {
             batch.delete(keyspace, key.0);
         }
@@ -232,7 +231,7 @@ impl RunState {
             // A 304 to a request without a condition: there is nothing it could refer to.
             return self.store_final(record);
         };
-        let tables = &self.shared.tables;
+        let tables = &self.parts.tables;
         let key = record.key();
         let mut row = PageRow { fetched_at: exchange.fetched_at, ..stored.clone() };
         let mut batch = tables.store.batch();
@@ -254,7 +253,7 @@ impl RunState {
         let candidates = links.iter().filter(|_| follow);
         let candidates = candidates.map(|url| Candidate::link(url, key, depth));
         let admissions = self.admit(&mut batch, candidates)?;
-        self.receipts.commit(batch)?;
+        self.commits.submit(batch)?;
         self.publish(admissions);
         self.counters.pages.add(1);
         self.counters.unchanged.add(1);
@@ -263,7 +262,7 @@ impl RunState {
             self.counters.deduplicated.add(1);
         }
         if distil {
-            self.distil_wake();
+            self.wake_workers();
         }
         Ok(())
     }
@@ -271,11 +270,11 @@ impl RunState {
     /// Whether the links of a page may be followed.
     fn follows(&self, content: Option<&Content>) -> bool {
         let refused = content.is_some_and(|content| content.nofollow);
-        !(refused && self.shared.config.crawl.respect_robots)
+        !(refused && self.parts.config.crawl.respect_robots)
     }
 
     fn stored_links(&self, key: UrlKey) -> Result<Vec<Url>, Error> {
-        let Some(value) = self.shared.tables.links.get(key.0)? else { return Ok(Vec::new()) };
+        let Some(value) = self.parts.tables.links.get(key.0)? else { return Ok(Vec::new()) };
         let text = String::from_utf8_lossy(&value);
         Ok(text.lines().filter_map(|line| crate::url::parse(line).ok()).collect())
     }
@@ -294,7 +293,7 @@ fn put_links(batch: &mut Batch, run: &RunState, key: UrlKey, links: &[Link]) {
         text.push_str(link.url.as_str());
         text.push('\n');
     }
-    batch.put(&run.shared.tables.links, key.0, text);
+    batch.put(&run.parts.tables.links, key.0, text);
 }
 
 fn page_row(record: &UrlRecord, exchange: &Exchange, links: usize) -> PageRow {

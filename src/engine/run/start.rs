@@ -8,13 +8,18 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 use url::Url;
 
-use super::{Counters, Flow, Pending, Receipts, Run, RunState, StopReason};
+use super::commits::Commits;
+use super::handle::Run;
+use super::pending::Pending;
+use super::progress::{Counters, StopReason};
+use super::state::{Lifecycle, RunState};
 use crate::cancel::CancelToken;
 use crate::config::Config;
 use crate::crawl::{Candidate, DocumentKind, Frontier, FrontierOptions, Now, ScopeRules};
+use crate::engine::parts::Parts;
 use crate::engine::query::next_job_id;
 use crate::engine::tables::{FocusId, JobRow, UrlRow, encode_row, trailing_url_key};
-use crate::engine::{Engine, Error, Shared, stats};
+use crate::engine::{Engine, Error};
 use crate::model::{BudgetKind, Focus, Job, Reason, Source};
 use crate::pool::Priority;
 use crate::store::Batch;
@@ -42,33 +47,33 @@ impl Seeds {
 }
 
 pub(in crate::engine) fn start(engine: &Engine, job: Job) -> Result<Run, Error> {
-    let shared = engine.shared()?;
+    let parts = engine.parts()?;
     let seeds = read_sources(&job)?;
-    let mut runs = shared.runs.lock();
+    let mut runs = parts.runs.lock();
     // Closing takes the runs after it has said so: one that is entered from here on is ended by it.
-    engine.shared()?;
+    engine.parts()?;
     if runs.iter().any(|run| run.job.name == job.name && !run.progress().done) {
         return Err(Error::AlreadyRunning { job: job.name });
     }
     runs.retain(|run| run.job.name != job.name);
     let (row, resumed) = job_row(engine, &job)?;
-    let state = Arc::new(state(shared, job, row, &seeds, resumed)?);
+    let state = Arc::new(state(parts, job, row, &seeds, resumed)?);
     runs.push(Arc::clone(&state));
     drop(runs);
     if let Err(error) = state.prepare(&seeds) {
-        shared.runs.lock().retain(|run| !Arc::ptr_eq(run, &state));
+        parts.runs.lock().retain(|run| !Arc::ptr_eq(run, &state));
         return Err(error);
     }
     state.schedule();
-    state.distil_wake();
-    state.pump();
+    state.wake_workers();
+    state.advance();
     Ok(Run { state })
 }
 
 /// The job's row for this run, and whether it goes on with an unfinished one.
 fn job_row(engine: &Engine, job: &Job) -> Result<(JobRow, bool), Error> {
     let jobs = engine.jobs()?;
-    let now = engine.shared()?.clock.wall();
+    let now = engine.parts()?.clock.wall();
     let known = jobs.iter().find(|(name, _)| *name == job.name).map(|(_, row)| row.clone());
     let Some(row) = known else {
         let row = JobRow {
@@ -90,36 +95,36 @@ fn job_row(engine: &Engine, job: &Job) -> Result<(JobRow, bool), Error> {
 }
 
 fn state(
-    shared: &Arc<Shared>,
+    parts: &Arc<Parts>,
     job: Job,
     row: JobRow,
     seeds: &Seeds,
     resumed: bool,
 ) -> Result<RunState, Error> {
-    let config = &shared.config;
-    let now = Now { monotonic: shared.clock.monotonic(), wall: shared.clock.wall() };
+    let config = &parts.config;
+    let now = Now { monotonic: parts.clock.monotonic(), wall: parts.clock.wall() };
     let seed_hosts: Vec<Host> = seeds.0.iter().map(|(url, _)| Host::of(url)).collect();
     let mut scope = ScopeRules::new(&job.scope, &seed_hosts)?;
     for host in &row.hosts {
         scope.allow_host(&Host::from(host.as_str()));
     }
-    let rules = shared.caches.rules.clone();
+    let rules = parts.caches.rules.clone();
     let frontier = Frontier::with_rules(frontier_options(config), scope, now, rules);
     let focuses = job.focuses.iter().map(|focus| (FocusId::of(focus), focus.clone())).collect();
     Ok(RunState {
-        shared: Arc::clone(shared),
+        parts: Arc::clone(parts),
         id: row.id,
         number: row.run,
         resumed,
-        revalidating: shared.tables.pages.len()? > 0,
-        token: shared.token.child(),
+        revalidating: parts.tables.pages.len()? > 0,
+        token: parts.token.child(),
         started: now.monotonic,
         row: Mutex::new(row),
         focuses,
         counters: Counters::default(),
-        receipts: Receipts::default(),
+        commits: Commits::default(),
         frontier: Mutex::new(frontier),
-        flow: Mutex::new(Flow::default()),
+        lifecycle: Mutex::new(Lifecycle::default()),
         ended: Condvar::new(),
         pending: Pending::new(super::super::adapters::distil_workers(config)),
         job,
@@ -189,18 +194,18 @@ impl RunState {
     }
 
     pub(super) fn store_row(&self, row: &JobRow) -> Result<(), Error> {
-        let mut batch = self.shared.tables.store.batch();
+        let mut batch = self.parts.tables.store.batch();
         self.put_row(&mut batch, row);
         Ok(batch.commit()?)
     }
 
     pub(super) fn put_row(&self, batch: &mut Batch, row: &JobRow) {
-        batch.put(&self.shared.tables.jobs, &self.job.name, encode_row(row));
+        batch.put(&self.parts.tables.jobs, &self.job.name, encode_row(row));
     }
 
     /// Deletes what an earlier run of the job has left in the queue.
     fn forget_queue(&self) -> Result<(), Error> {
-        let tables = &self.shared.tables;
+        let tables = &self.parts.tables;
         let prefix = self.id.0.to_be_bytes();
         loop {
             let mut batch = tables.store.batch();
@@ -221,7 +226,7 @@ impl RunState {
         let known: HashSet<FocusId> = self.row.lock().focuses.iter().copied().collect();
         let new: Vec<&(FocusId, Focus)> =
             self.focuses.iter().filter(|(id, _)| !known.contains(id)).collect();
-        let tables = &self.shared.tables;
+        let tables = &self.parts.tables;
         let mut batch = tables.store.batch();
         let mut rows = 0;
         for key in tables.content.keys_prefix([]) {
@@ -235,11 +240,11 @@ impl RunState {
             }
             if rows >= SWEEP_ROWS {
                 rows = 0;
-                self.receipts.commit(std::mem::replace(&mut batch, tables.store.batch()))?;
+                self.commits.submit(std::mem::replace(&mut batch, tables.store.batch()))?;
             }
         }
         // The focuses count as known only when all their rows are there.
-        self.receipts.settle(&tables.store)?;
+        self.commits.flush(&tables.store)?;
         let mut row = self.row.lock();
         // A focus that the job has dropped misses the pages of this run: it is new when it comes back.
         row.focuses = self.focuses.iter().map(|(id, _)| *id).collect();
@@ -257,7 +262,7 @@ impl RunState {
         }
         let mut pending = 0;
         for (focus, _) in &self.focuses {
-            for key in self.shared.tables.pending_distil.keys_prefix(focus.0) {
+            for key in self.parts.tables.pending_distil.keys_prefix(focus.0) {
                 key?;
                 pending += 1;
             }
@@ -269,7 +274,7 @@ impl RunState {
     /// Pages that this run had stored before this process took it up.
     fn count_done(&self) -> Result<u64, Error> {
         let mut done = 0;
-        for row in self.shared.tables.urls.prefix(self.id.0.to_be_bytes()) {
+        for row in self.parts.tables.urls.prefix(self.id.0.to_be_bytes()) {
             let (key, value) = row?;
             let row = UrlRow::decode(&key, &value)?;
             let page = row.record.kind == DocumentKind::Page;
@@ -279,7 +284,7 @@ impl RunState {
     }
 
     fn admit_seeds(&self, seeds: &Seeds) -> Result<(), Error> {
-        let mut batch = self.shared.tables.store.batch();
+        let mut batch = self.parts.tables.store.batch();
         let admissions = self.admit(&mut batch, seeds.candidates())?;
         batch.commit()?;
         self.publish(admissions);
@@ -290,7 +295,7 @@ impl RunState {
     fn schedule(self: &Arc<Self>) {
         if let Some(most) = self.job.budget.max_time {
             let run = Arc::downgrade(self);
-            self.shared.crawl_pool.spawn_after(most, Priority::Urgent, move || {
+            self.parts.crawl_pool.spawn_after(most, Priority::Urgent, move || {
                 if let Some(run) = run.upgrade() {
                     run.stop(StopReason::Budget(BudgetKind::Time));
                 }
@@ -306,14 +311,14 @@ impl RunState {
         let token = over.clone();
         let publish = move || {
             let Some(run) = run.upgrade() else { return over.cancel() };
-            if let Err(error) = stats::publish(&run.shared) {
+            if let Err(error) = run.parts.publish_stats() {
                 tracing::warn!(%error, "the figures could not be published");
             }
             if run.progress().done {
                 over.cancel();
             }
         };
-        let task = self.shared.crawl_pool.task(PUBLISH_TASK).priority(Priority::Low);
+        let task = self.parts.crawl_pool.task(PUBLISH_TASK).priority(Priority::Low);
         drop(task.cancel_token(&token).after(PUBLISH_EVERY).every(PUBLISH_EVERY, publish));
     }
 }
@@ -321,6 +326,7 @@ impl RunState {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::published_stats;
 
     #[test]
     fn a_run_publishes_its_figures_each_second_until_it_is_over() {
@@ -328,11 +334,11 @@ mod tests {
         let mut config = Config::default();
         config.crawl.allow_private = true;
         let engine = Engine::builder(dir.path()).config(config).build().unwrap();
-        let published = || stats::published_stats(dir.path()).unwrap();
+        let published = || published_stats(dir.path()).unwrap();
         assert!(published().is_none());
         // Nothing listens there: the run waits for seconds before it asks again.
         let run = engine.run(Job::new("waiting").site("http://127.0.0.1:1/")).unwrap();
-        let pool = engine.shared().unwrap().crawl_pool.clone();
+        let pool = engine.parts().unwrap().crawl_pool.clone();
         let beats = || pool.tasks().into_iter().filter(|task| task.name == PUBLISH_TASK).count();
         assert_eq!(beats(), 1);
         let ended = run.wait_timeout(2 * PUBLISH_EVERY);

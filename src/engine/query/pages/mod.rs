@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::page_row;
-use super::results::Asked;
+use super::results::QueryKind;
 use crate::engine::tables::{
     PageRow, Tables, hash_key, host_key, host_prefix, time_key, trailing_url_key,
 };
@@ -128,14 +128,14 @@ impl Engine {
         &self,
         query: &PageQuery,
     ) -> Result<impl Iterator<Item = Result<PageEntry, Error>> + use<>, Error> {
-        let tables = &self.shared()?.tables;
+        let tables = &self.parts()?.tables;
         let query = PageQuery {
             host: query.host.as_ref().map(|host| host.to_ascii_lowercase()),
             ..query.clone()
         };
         let index = Index::of(&query);
         let keyspaces = [&tables.pages, index.keyspace(tables)];
-        let reading = self.reading(Asked::Pages(Box::new(query.clone())), &keyspaces)?;
+        let reading = self.reading(QueryKind::Pages(Box::new(query.clone())), &keyspaces)?;
         let tables = tables.clone();
         Ok(reading.rows(move |snapshot| page_rows(tables, snapshot.clone(), index, query)))
     }

@@ -89,7 +89,7 @@ impl Bench {
     }
 
     fn tables(&self) -> &Tables {
-        &self.engine.shared().unwrap().tables
+        &self.engine.parts().unwrap().tables
     }
 
     fn list(&self, query: &PageQuery) -> Listed {

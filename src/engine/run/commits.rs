@@ -10,34 +10,34 @@ use parking_lot::Mutex;
 
 use crate::store::{Batch, Store, StoreError, Ticket};
 
-/// The receipts of batches on their way, about in their order. There are as many as the store's
+/// The commits of batches on their way, about in their order. There are as many as the store's
 /// queue has room for.
 #[derive(Debug, Default)]
-pub(super) struct Receipts {
-    on_their_way: Mutex<VecDeque<Ticket>>,
+pub(super) struct Commits {
+    in_flight: Mutex<VecDeque<Ticket>>,
 }
 
-impl Receipts {
+impl Commits {
     /// Queues a batch. Fails, too, if one of those before it turns out not to have been written.
-    pub(super) fn commit(&self, batch: Batch) -> Result<(), StoreError> {
+    pub(super) fn submit(&self, batch: Batch) -> Result<(), StoreError> {
         let ticket = batch.commit_buffered()?;
-        self.on_their_way.lock().push_back(ticket);
-        self.look()
+        self.in_flight.lock().push_back(ticket);
+        self.take_done()
     }
 
     /// Waits until all batches so far are stored; fails if one is not.
-    pub(super) fn settle(&self, store: &Store) -> Result<(), StoreError> {
+    pub(super) fn flush(&self, store: &Store) -> Result<(), StoreError> {
         // Tells of the newest batch alone.
         let newest = store.flush();
-        self.look().and(newest)
+        self.take_done().and(newest)
     }
 
     /// Takes off all that is done, and fails if any of it was not written.
-    fn look(&self) -> Result<(), StoreError> {
-        let mut on_their_way = self.on_their_way.lock();
+    fn take_done(&self) -> Result<(), StoreError> {
+        let mut in_flight = self.in_flight.lock();
         let mut told = Ok(());
-        while on_their_way.front().is_some_and(Ticket::is_done) {
-            let Some(ticket) = on_their_way.pop_front() else { break };
+        while in_flight.front().is_some_and(Ticket::is_done) {
+            let Some(ticket) = in_flight.pop_front() else { break };
             told = told.and(ticket.wait(Duration::ZERO));
         }
         told
@@ -101,28 +101,28 @@ mod tests {
         let builder = Store::builder(dir.path()).segment_bytes(64 << 10).vfs(disk.clone());
         let store = builder.open().unwrap();
         let rows = store.keyspace("rows", KeyspaceOptions::default()).unwrap();
-        let receipts = Receipts::default();
+        let commits = Commits::default();
         let put = |key: &str, bytes: usize| {
             let mut batch = store.batch();
             batch.put(&rows, key, vec![7; bytes]);
-            receipts.commit(batch)
+            commits.submit(batch)
         };
         put("first", 10_000).unwrap();
-        receipts.settle(&store).unwrap();
+        commits.flush(&store).unwrap();
         disk.full.store(true, Ordering::SeqCst);
         // Not into what is left of the segment, nor into a new one.
-        let told = put("large", 100_000).and_then(|()| receipts.settle(&store));
+        let told = put("large", 100_000).and_then(|()| commits.flush(&store));
         let Err(StoreError::Refused { source, .. }) = told else { panic!("{told:?}") };
         assert!(matches!(*source, StoreError::NoSpace { .. }), "{source:?}");
         let mut batch = store.batch();
         batch.put(&rows, "large", vec![7; 100_000]);
-        receipts.on_their_way.lock().push_back(batch.commit_buffered().unwrap());
+        commits.in_flight.lock().push_back(batch.commit_buffered().unwrap());
         assert!(store.flush().is_err());
-        let told = put("small", 100).and_then(|()| receipts.settle(&store));
+        let told = put("small", 100).and_then(|()| commits.flush(&store));
         assert!(matches!(told, Err(StoreError::Refused { .. })), "{told:?}");
         disk.full.store(false, Ordering::SeqCst);
         put("large", 100_000).unwrap();
-        receipts.settle(&store).unwrap();
+        commits.flush(&store).unwrap();
         assert_eq!(rows.len().unwrap(), 3);
     }
 }

@@ -15,22 +15,22 @@ const MIN_WAITING: usize = 4;
 
 /// A row of `pending_distil`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(in crate::engine::run) struct Item {
-    pub(in crate::engine::run) focus: FocusId,
-    pub(in crate::engine::run) page: UrlKey,
+pub(in crate::engine) struct PendingRow {
+    pub(in crate::engine) focus: FocusId,
+    pub(in crate::engine) page: UrlKey,
 }
 
-/// A row whose turn it is.
+/// One attempt at a row.
 #[derive(Debug)]
-pub(super) struct Turn {
-    pub(super) item: Item,
+pub(super) struct Attempt {
+    pub(super) row: PendingRow,
     /// It has waited.
-    pub(super) put_off: Option<PutOff>,
+    pub(super) deferral: Option<Deferral>,
 }
 
 /// What a row that was put off comes back with.
 #[derive(Debug)]
-pub(in crate::engine::run) struct PutOff {
+pub(in crate::engine) struct Deferral {
     /// How often it was put off, this time included.
     pub(super) times: u32,
     /// Fingerprint of the text that the resumption belongs to.
@@ -39,17 +39,17 @@ pub(in crate::engine::run) struct PutOff {
 }
 
 /// Rows that wait for their retry, by what they come back with.
-pub(super) type Waiting = HashMap<Item, PutOff>;
+pub(super) type Waiting = HashMap<PendingRow, Deferral>;
 
 /// The rows that this run has claimed, and its workers.
 ///
 /// A claimed row is in the queue, with a worker, waiting for its retry, or left to the next run.
 #[derive(Debug)]
-pub(super) struct Work {
+pub(super) struct Queue {
     /// Most workers.
     limit: usize,
-    queue: VecDeque<Turn>,
-    claimed: HashSet<Item>,
+    queue: VecDeque<Attempt>,
+    claimed: HashSet<PendingRow>,
     waiting: Waiting,
     workers: usize,
     /// Rows may have been put since the last scan began.
@@ -62,7 +62,7 @@ pub(super) struct Work {
 /// What a worker does next.
 #[derive(Debug)]
 pub(super) enum Next {
-    Distil(Turn),
+    Distil(Attempt),
     /// Look into the store for more rows.
     Scan,
     /// The worker ends, and is not counted any more.
@@ -73,14 +73,14 @@ pub(super) enum Next {
 #[derive(Debug)]
 pub(super) enum Scan {
     /// Look for rows that are not among these.
-    Without(HashSet<Item>),
+    Without(HashSet<PendingRow>),
     /// The queue has rows by now.
     Needless,
     /// The worker ends, and is not counted any more.
     End,
 }
 
-impl Work {
+impl Queue {
     pub(super) fn new(limit: usize) -> Self {
         Self {
             limit,
@@ -97,7 +97,7 @@ impl Work {
     /// Rows may have been put. Gives whether to start a worker, which is counted already.
     pub(super) fn wake(&mut self) -> bool {
         self.dirty = true;
-        !self.waits_for_retries() && self.hire()
+        !self.waits_for_retries() && self.add_worker()
     }
 
     /// Takes the next row; `halted` if the run distils no further.
@@ -108,7 +108,7 @@ impl Work {
             return Next::End;
         }
         // Those that come back stand in front.
-        let returned = self.queue.front().is_some_and(|turn| turn.put_off.is_some());
+        let returned = self.queue.front().is_some_and(|attempt| attempt.deferral.is_some());
         if !returned && self.waits_for_retries() {
             self.workers -= 1;
             return Next::End;
@@ -131,10 +131,10 @@ impl Work {
 
     /// Claims the rows that a scan has found; `full` if it may have left some behind. Gives how
     /// many workers to start, beside the one that has scanned; they are counted already.
-    pub(super) fn claim(&mut self, found: Vec<Item>, full: bool) -> usize {
+    pub(super) fn claim(&mut self, found: Vec<PendingRow>, full: bool) -> usize {
         self.dirty |= full;
         self.claimed.extend(&found);
-        self.queue.extend(found.into_iter().map(|item| Turn { item, put_off: None }));
+        self.queue.extend(found.into_iter().map(|row| Attempt { row, deferral: None }));
         let more = self.queue.len().saturating_sub(1);
         let more = more.min(self.limit.saturating_sub(self.workers));
         self.workers += more;
@@ -142,14 +142,14 @@ impl Work {
     }
 
     /// The row is done.
-    pub(super) fn stored(&mut self, item: Item) {
-        self.claimed.remove(&item);
+    pub(super) fn stored(&mut self, row: PendingRow) {
+        self.claimed.remove(&row);
         self.failures_in_a_row = 0;
     }
 
     /// The row is there again, for a new text.
-    pub(super) fn outdated(&mut self, item: Item) {
-        self.claimed.remove(&item);
+    pub(super) fn outdated(&mut self, row: PendingRow) {
+        self.claimed.remove(&row);
         self.dirty = true;
     }
 
@@ -159,25 +159,25 @@ impl Work {
     }
 
     /// The row waits.
-    pub(super) fn put_off(&mut self, item: Item, put_off: PutOff) {
-        self.waiting.insert(item, put_off);
+    pub(super) fn defer(&mut self, row: PendingRow, deferral: Deferral) {
+        self.waiting.insert(row, deferral);
     }
 
     /// Takes a row back that cannot wait.
-    pub(super) fn take_back(&mut self, item: Item) -> Option<PutOff> {
-        self.waiting.remove(&item)
+    pub(super) fn take_back(&mut self, row: PendingRow) -> Option<Deferral> {
+        self.waiting.remove(&row)
     }
 
     /// The wait of a row is over: it is next. Gives whether to start a worker, which is counted
     /// already; nothing comes of a row that was given up meanwhile.
-    pub(super) fn comes_back(&mut self, item: Item) -> bool {
-        let Some(put_off) = self.waiting.remove(&item) else { return false };
-        self.queue.push_front(Turn { item, put_off: Some(put_off) });
-        self.hire()
+    pub(super) fn resume(&mut self, row: PendingRow) -> bool {
+        let Some(deferral) = self.waiting.remove(&row) else { return false };
+        self.queue.push_front(Attempt { row, deferral: Some(deferral) });
+        self.add_worker()
     }
 
     /// A worker is gone without having been told to end.
-    pub(super) fn lose_worker(&mut self) {
+    pub(super) fn remove_worker(&mut self) {
         self.workers -= 1;
     }
 
@@ -197,7 +197,7 @@ impl Work {
     }
 
     /// Gives up what still waits, for the caller to drop without the lock.
-    pub(super) fn forget_waiting(&mut self) -> Waiting {
+    pub(super) fn take_waiting(&mut self) -> Waiting {
         std::mem::take(&mut self.waiting)
     }
 
@@ -206,7 +206,7 @@ impl Work {
         self.waiting.len() >= self.limit.max(MIN_WAITING)
     }
 
-    fn hire(&mut self) -> bool {
+    fn add_worker(&mut self) -> bool {
         let room = !self.ended && self.workers < self.limit;
         self.workers += usize::from(room);
         room
@@ -217,88 +217,90 @@ impl Work {
 mod tests {
     use super::*;
 
-    fn item(number: u8) -> Item {
-        Item { focus: FocusId([0; 8]), page: UrlKey([number; 16]) }
+    fn row(number: u8) -> PendingRow {
+        PendingRow { focus: FocusId([0; 8]), page: UrlKey([number; 16]) }
     }
 
-    fn put_off() -> PutOff {
-        PutOff { times: 1, text: [0; 32], resumption: None }
+    fn deferral() -> Deferral {
+        Deferral { times: 1, text: [0; 32], resumption: None }
     }
 
-    /// Work with one worker and these rows, all claimed by a scan.
-    fn claimed(limit: usize, rows: std::ops::Range<u8>) -> Work {
-        let mut work = Work::new(limit);
-        assert!(work.wake());
-        assert!(matches!(work.next(false), Next::Scan));
-        assert!(matches!(work.begin_scan(), Scan::Without(known) if known.is_empty()));
-        work.claim(rows.map(item).collect(), false);
-        work
+    /// A queue with one worker and these rows, all claimed by a scan.
+    fn claimed(limit: usize, rows: std::ops::Range<u8>) -> Queue {
+        let mut queue = Queue::new(limit);
+        assert!(queue.wake());
+        assert!(matches!(queue.next(false), Next::Scan));
+        assert!(matches!(queue.begin_scan(), Scan::Without(known) if known.is_empty()));
+        queue.claim(rows.map(row).collect(), false);
+        queue
     }
 
-    fn taken(work: &mut Work) -> Option<Item> {
-        match work.next(false) {
-            Next::Distil(turn) => Some(turn.item),
+    fn taken(queue: &mut Queue) -> Option<PendingRow> {
+        match queue.next(false) {
+            Next::Distil(attempt) => Some(attempt.row),
             Next::Scan | Next::End => None,
         }
     }
 
     #[test]
     fn a_row_that_waits_leaves_its_worker_to_others_and_is_first_when_it_comes_back() {
-        let mut work = claimed(1, 0..3);
-        assert_eq!(taken(&mut work), Some(item(0)));
-        work.put_off(item(0), put_off());
-        assert_eq!(taken(&mut work), Some(item(1)));
-        assert!(!work.comes_back(item(0)), "the only worker is at work");
-        assert!(matches!(work.next(false), Next::Distil(Turn { item: found, put_off: Some(_) })
-            if found == item(0)));
-        assert_eq!(taken(&mut work), Some(item(2)));
-        assert!(!work.comes_back(item(0)), "it does not wait any more");
-        assert!(matches!((work.next(false), work.begin_scan()), (Next::Scan, Scan::End)));
-        assert!(work.end(true));
+        let mut queue = claimed(1, 0..3);
+        assert_eq!(taken(&mut queue), Some(row(0)));
+        queue.defer(row(0), deferral());
+        assert_eq!(taken(&mut queue), Some(row(1)));
+        assert!(!queue.resume(row(0)), "the only worker is at work");
+        assert!(
+            matches!(queue.next(false), Next::Distil(Attempt { row: found, deferral: Some(_) })
+            if found == row(0))
+        );
+        assert_eq!(taken(&mut queue), Some(row(2)));
+        assert!(!queue.resume(row(0)), "it does not wait any more");
+        assert!(matches!((queue.next(false), queue.begin_scan()), (Next::Scan, Scan::End)));
+        assert!(queue.end(true));
     }
 
     #[test]
     fn no_new_row_is_taken_while_too_many_wait_but_those_that_come_back_are() {
-        let mut work = claimed(1, 0..9);
+        let mut queue = claimed(1, 0..9);
         for number in 0..4 {
-            assert_eq!(taken(&mut work), Some(item(number)));
-            work.put_off(item(number), put_off());
+            assert_eq!(taken(&mut queue), Some(row(number)));
+            queue.defer(row(number), deferral());
         }
-        assert!(matches!(work.next(false), Next::End));
-        assert!(!work.wake(), "a worker would find nothing that it may take");
-        assert!(!work.end(true) && work.comes_back(item(2)), "there is a worker again");
-        assert_eq!(taken(&mut work), Some(item(2)));
-        work.put_off(item(2), put_off());
-        assert!(matches!(work.next(false), Next::End));
-        assert!(work.comes_back(item(0)));
-        assert_eq!(taken(&mut work), Some(item(0)));
-        work.stored(item(0));
-        assert_eq!(taken(&mut work), Some(item(4)), "three wait");
+        assert!(matches!(queue.next(false), Next::End));
+        assert!(!queue.wake(), "a worker would find nothing that it may take");
+        assert!(!queue.end(true) && queue.resume(row(2)), "there is a worker again");
+        assert_eq!(taken(&mut queue), Some(row(2)));
+        queue.defer(row(2), deferral());
+        assert!(matches!(queue.next(false), Next::End));
+        assert!(queue.resume(row(0)));
+        assert_eq!(taken(&mut queue), Some(row(0)));
+        queue.stored(row(0));
+        assert_eq!(taken(&mut queue), Some(row(4)), "three wait");
         // More may wait where more are worked on.
         let mut wide = claimed(6, 0..9);
         for number in 0..6 {
-            assert_eq!(taken(&mut wide), Some(item(number)));
-            wide.put_off(item(number), put_off());
+            assert_eq!(taken(&mut wide), Some(row(number)));
+            wide.defer(row(number), deferral());
         }
         assert!(matches!(wide.next(false), Next::End));
     }
 
     #[test]
     fn a_run_ends_with_rows_that_wait_only_where_it_distils_no_further() {
-        let mut work = claimed(1, 0..1);
-        assert!(!work.end(false), "one is being worked on");
-        assert_eq!(taken(&mut work), Some(item(0)));
-        work.put_off(item(0), put_off());
-        assert!(matches!((work.next(false), work.begin_scan()), (Next::Scan, Scan::End)));
-        assert!(!work.end(true));
-        assert!(work.end(false));
-        assert!(!work.comes_back(item(0)) && !work.wake(), "nothing begins after the end");
+        let mut queue = claimed(1, 0..1);
+        assert!(!queue.end(false), "one is being worked on");
+        assert_eq!(taken(&mut queue), Some(row(0)));
+        queue.defer(row(0), deferral());
+        assert!(matches!((queue.next(false), queue.begin_scan()), (Next::Scan, Scan::End)));
+        assert!(!queue.end(true));
+        assert!(queue.end(false));
+        assert!(!queue.resume(row(0)) && !queue.wake(), "nothing begins after the end");
 
         let mut failing = claimed(1, 0..9);
-        failing.put_off(item(8), put_off());
+        failing.defer(row(8), deferral());
         for number in 0..5 {
             assert!(!failing.has_given_up());
-            assert_eq!(taken(&mut failing), Some(item(number)));
+            assert_eq!(taken(&mut failing), Some(row(number)));
             failing.failed();
         }
         assert!(matches!(failing.next(false), Next::End));
@@ -307,11 +309,11 @@ mod tests {
 
     #[test]
     fn a_worker_that_is_lost_leaves_room() {
-        let mut work = claimed(1, 0..2);
-        assert_eq!(taken(&mut work), Some(item(0)));
-        assert!(!work.wake());
-        work.lose_worker();
-        assert!(work.wake());
-        assert_eq!(taken(&mut work), Some(item(1)));
+        let mut queue = claimed(1, 0..2);
+        assert_eq!(taken(&mut queue), Some(row(0)));
+        assert!(!queue.wake());
+        queue.remove_worker();
+        assert!(queue.wake());
+        assert_eq!(taken(&mut queue), Some(row(1)));
     }
 }
