@@ -37,7 +37,7 @@
 //! | --- | --- | --- |
 //! | [`pool`] | a work-stealing thread pool with priorities, delays, cancellation and figures | |
 //! | [`cache`] | a bounded cache with expiry and single-flight loading | |
-//! | [`store`] | an ordered key-value store for page-sized values: a log with one flush a group, read through memory maps | |
+//! | [`store`] | an ordered key-value store for page-sized values: a log with one flush a group, read through memory maps | `store` |
 //! | [`cancel`], [`time`] | cancellation tokens, and time as a parameter | |
 //! | [`http`] | one HTTP exchange at a time, bounded in time, bytes and connections | `crawl` or `llm` |
 //! | [`retry`] | when a failed request is made again | `crawl` or `llm` |
@@ -136,6 +136,7 @@ pub mod model;
 pub mod pool;
 #[cfg(feature = "http")]
 pub mod retry;
+#[cfg(feature = "store")]
 pub mod store;
 pub mod time;
 #[cfg(feature = "http")]

@@ -1,7 +1,7 @@
 //! Every file of the fuzz corpora holds what the fuzz targets demand: what was found once stays
 //! found, without a fuzzer and on a stable compiler.
 
-#![cfg(feature = "crawl")]
+#![cfg(all(feature = "crawl", feature = "store"))]
 
 use std::fs;
 use std::path::Path;

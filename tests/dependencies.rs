@@ -1,4 +1,5 @@
-//! The dependency rule: no async runtime anywhere in the normal tree, and a tree that stays small.
+//! The dependency rules: no async runtime anywhere in the normal tree, a tree that stays small with
+//! every choice of features, and no C compiler for what is built without features.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -39,19 +40,21 @@ const FORBIDDEN: &[&str] = &[
     "warp",
 ];
 
-/// Crates in the default tree stay below this number, the package itself included.
-const DEFAULT_LIMIT: usize = 180;
+/// Crates by which build scripts call a C compiler or its tools.
+const COMPILERS: &[&str] = &["bindgen", "cc", "cmake", "pkg-config", "vcpkg"];
 
-/// Crates in the tree of pool, cache, store and monitor alone stay below this number.
-const MINIMAL_LIMIT: usize = 60;
+/// The most crates that each choice of features links on Linux, the package itself included.
+const LIMITS: &[(&str, usize)] =
+    &[("", 28), ("store", 43), ("crawl", 101), ("llm", 113), ("engine", 135), ("cli", 162)];
 
-/// The crates that are linked into a program on this platform, as `name version`, each once.
-fn normal_tree(features: &[&str]) -> BTreeSet<String> {
+/// The crates of a tree on this platform, as `name version`, each once. Of the kinds of `edges`,
+/// `normal` is what a program links, `build` what build scripts need.
+fn tree(edges: &str, features: &str) -> BTreeSet<String> {
     let output = Command::new(env!("CARGO"))
         .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .args(["tree", "--offline", "--locked", "--edges", "normal"])
+        .args(["tree", "--offline", "--locked", "--edges", edges])
         .args(["--prefix", "none", "--no-dedupe", "--format", "{p}"])
-        .args(features)
+        .args(["--no-default-features", "--features", features])
         .output()
         .expect("cargo starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -63,37 +66,37 @@ fn normal_tree(features: &[&str]) -> BTreeSet<String> {
     crates.collect()
 }
 
-/// The forbidden crates of a tree.
-fn forbidden(tree: &BTreeSet<String>) -> Vec<&str> {
-    let name = |line: &'_ String| line.split(' ').next().unwrap_or_default().to_owned();
-    tree.iter()
-        .filter(|line| FORBIDDEN.contains(&name(line).as_str()))
-        .map(String::as_str)
-        .collect()
+/// The crates of a tree that are on a list.
+fn listed<'a>(tree: &'a BTreeSet<String>, names: &[&str]) -> Vec<&'a str> {
+    let name = |line: &&String| line.split(' ').next().unwrap_or_default().to_owned();
+    tree.iter().filter(|line| names.contains(&name(line).as_str())).map(String::as_str).collect()
 }
 
 #[test]
 fn no_async_runtime_is_linked_whatever_the_features() {
-    let tree = normal_tree(&["--all-features"]);
-    assert!(tree.iter().any(|line| line.starts_with("ureq ")), "this is not the tree: {tree:?}");
-    assert_eq!(forbidden(&tree), Vec::<&str>::new());
+    let tree = tree("normal", "cli");
+    assert!(!listed(&tree, &["ureq"]).is_empty(), "this is not the tree: {tree:?}");
+    assert_eq!(listed(&tree, FORBIDDEN), Vec::<&str>::new());
 }
 
 #[test]
 fn an_async_runtime_would_be_found() {
     let tree = BTreeSet::from(["redb 4.5.0".to_owned(), "tokio 1.54.1".to_owned()]);
-    assert_eq!(forbidden(&tree), ["tokio 1.54.1"]);
+    assert_eq!(listed(&tree, FORBIDDEN), ["tokio 1.54.1"]);
 }
 
 #[test]
-fn the_default_tree_stays_small() {
-    let tree = normal_tree(&[]);
-    assert!(tree.len() < DEFAULT_LIMIT, "{} crates: {tree:?}", tree.len());
+fn the_tree_stays_small_with_every_choice_of_features() {
+    for (features, limit) in LIMITS {
+        let tree = tree("normal", features);
+        assert!(!listed(&tree, &["dashmap"]).is_empty(), "this is not the tree: {tree:?}");
+        assert!(tree.len() <= *limit, "`{features}`: {} crates: {tree:?}", tree.len());
+    }
 }
 
 #[test]
-fn the_tree_without_default_features_stays_small() {
-    let tree = normal_tree(&["--no-default-features"]);
-    assert!(tree.len() < MINIMAL_LIMIT, "{} crates: {tree:?}", tree.len());
-    assert!(tree.iter().any(|line| line.starts_with("redb ")), "this is not the tree: {tree:?}");
+fn pool_and_cache_need_no_c_compiler() {
+    assert_eq!(listed(&tree("normal,build", ""), COMPILERS), Vec::<&str>::new());
+    // The store does, so this would be found.
+    assert!(!listed(&tree("normal,build", "store"), COMPILERS).is_empty());
 }

@@ -20,7 +20,7 @@ use std::hash::Hash;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crossbeam::utils::CachePadded;
+use crossbeam_utils::CachePadded;
 
 use super::entry::{Entry, EvictionCause, InsertOptions, Millis, NEVER, millis};
 use super::held::{Gone, Held};

@@ -201,15 +201,15 @@ mod tests {
     fn a_change_between_the_first_look_and_the_registration_is_seen() {
         let (waitable, token) = (Waitable::new(false), CancelToken::new());
         let (changed, mut looked) = (waitable.clone(), false);
-        let changer = Barrier::new(2);
+        let both = Barrier::new(2);
         thread::scope(|scope| {
             scope.spawn(|| {
-                changer.wait();
+                both.wait();
                 changed.update(|set| *set = true);
             });
             let result = waitable.wait(far(), &token, |set| {
                 if !std::mem::replace(&mut looked, true) {
-                    changer.wait();
+                    both.wait();
                 }
                 set.then_some(())
             });

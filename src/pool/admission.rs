@@ -2,7 +2,7 @@
 
 use std::array;
 
-use crossbeam::utils::CachePadded;
+use crossbeam_utils::CachePadded;
 
 use super::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use super::task::{TaskId, nanos};

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crossbeam::utils::CachePadded;
+use crossbeam_utils::CachePadded;
 
 use super::sync::Mutex;
 use super::sync::atomic::{AtomicU64, Ordering};

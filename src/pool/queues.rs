@@ -9,7 +9,7 @@ use std::array;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam::utils::CachePadded;
+use crossbeam_utils::CachePadded;
 
 use super::admission::{STRIPES, stripe};
 use super::choose::choose;

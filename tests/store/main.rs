@@ -1,5 +1,6 @@
 //! Scenarios of the store: on real files, in processes that are killed, and on a simulated disk
 //! that fails, tears writes and loses power.
+#![cfg(feature = "store")]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "test code fails by panicking")]
 
 mod background;

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, Weak};
 
-use crossbeam::sync::ShardedLock;
-use crossbeam::utils::CachePadded;
+use crossbeam_utils::CachePadded;
+use crossbeam_utils::sync::ShardedLock;
 
 use super::file::Segment;
 use crate::store::stats::{STRIPES, stripe};
