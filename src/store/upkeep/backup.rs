@@ -21,7 +21,7 @@ const COPY_BYTES: u64 = 1 << 20;
 /// How long the checkpoint at the begin is waited for.
 const CHECKPOINT_DEADLINE: Duration = Duration::from_mins(5);
 
-/// What [`Store::backup`](super::Store::backup) has copied.
+/// What [`Store::backup`](crate::store::Store::backup) has copied.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct BackupReport {

@@ -34,7 +34,7 @@ const FORGET_BYTES: u64 = 8 << 20;
 /// How long the checkpoint at the begin is waited for.
 const CHECKPOINT_DEADLINE: Duration = Duration::from_mins(5);
 
-/// What [`Store::check`](super::Store::check) found.
+/// What [`Store::check`](crate::store::Store::check) found.
 #[derive(Debug, Clone, Default, Serialize)]
 #[non_exhaustive]
 pub struct CheckReport {

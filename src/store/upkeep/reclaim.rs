@@ -74,7 +74,7 @@ pub(in crate::store) fn run(core: &Core) {
     core.slow_down(false);
 }
 
-/// What [`Store::compact`](super::Store::compact) has gained.
+/// What [`Store::compact`](crate::store::Store::compact) has gained.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct CompactReport {
