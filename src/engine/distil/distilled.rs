@@ -21,7 +21,7 @@ pub struct Distilled {
     pub skipped: Option<NotRelevant>,
 }
 
-/// What distilling a page cost; after a [`DistilError::Later`], since then.
+/// What distilling a page cost; after a [`DistilError::Later`](super::DistilError::Later), since then.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DistilUsage {
     /// Calls of the model, cached ones included.

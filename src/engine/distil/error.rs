@@ -21,9 +21,10 @@ pub enum DistilError {
         /// What was spent before.
         usage: DistilUsage,
     },
-    /// The page is to be tried again after a wait, as [`Distiller::distil_or_later`] tells. A
-    /// distiller of yours may fail so too, from `distil` also: for a server that is busy, a limit
-    /// on requests, anything that passes.
+    /// The page is to be tried again after a wait, as
+    /// [`distil_or_later`](super::Distiller::distil_or_later) tells. A distiller of yours may fail
+    /// so too, from `distil` also: for a server that is busy, a limit on requests, anything that
+    /// passes.
     ///
     /// The engine gives the thread to another page, keeps this one for itself and comes back when
     /// the wait is over; the run does not end before. It comes back to a page at most 100 times and

@@ -13,7 +13,7 @@ use crate::store::read::value::Value;
 /// Bytes of the keyspace's id before each key.
 const ID_BYTES: usize = 4;
 
-/// Keys and values of a range; made by [`Keyspace::range`](super::Keyspace::range) and its kin.
+/// Keys and values of a range; made by [`Keyspace::range`](crate::store::Keyspace::range) and its kin.
 ///
 /// An error ends the iteration unless it concerns one value alone: then the next item follows.
 #[derive(Debug)]
@@ -171,7 +171,7 @@ impl Iterator for Rows {
     }
 }
 
-/// Keys of a range; made by [`Keyspace::range_keys`](super::Keyspace::range_keys) and its kin.
+/// Keys of a range; made by [`Keyspace::range_keys`](crate::store::Keyspace::range_keys) and its kin.
 #[derive(Debug)]
 #[must_use = "an iterator does nothing unless it is walked"]
 pub struct Keys {
