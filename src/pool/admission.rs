@@ -1,21 +1,21 @@
-//! Whether a task is accepted, what it is called, and when nothing accepted is left to start.
+//! Admission of tasks: whether a task is accepted, its number, and when nothing is left to start.
 
 use std::array;
+use std::time::Duration;
 
 use crossbeam_utils::CachePadded;
 
 use super::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use super::task::{TaskId, nanos};
 use crate::time::Clock;
 
-/// Words that admitting threads share out among them, so that they seldom meet on one.
+/// Counters over which the admitting threads are spread, so that two threads seldom write to one.
 #[cfg(not(all(test, gristmill_model)))]
 pub(super) const STRIPES: usize = 8;
-/// A model has a few threads, and each word costs it time.
+/// A model has few threads, and each counter costs it time.
 #[cfg(all(test, gristmill_model))]
 pub(super) const STRIPES: usize = 1;
-/// The first tasks of each stripe are all measured, then one in this many, and the first one in
-/// each tick of the coarse clock.
+/// Of each stripe, this many tasks are measured at first, then one in this many and the first in each
+/// tick of the coarse clock.
 const MEASURED: u64 = 64;
 
 static NEXT_STRIPE: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
@@ -31,13 +31,17 @@ pub(super) fn stripe() -> usize {
     STRIPE.try_with(|stripe| *stripe).unwrap_or(0)
 }
 
-/// Counts tasks in and out, in words that only grow.
+/// Counts tasks in and out. The counts only grow.
 ///
-/// Who is counted in, and then sees the seal, is counted out again as refused. "Sealed and nothing
-/// pending" is final once seen: see [`Self::is_finished`].
+/// A task that is counted in and then finds the seal is counted out again as refused. "Sealed and
+/// nothing pending" is final once it is seen: see [`Self::is_finished`].
+///
+/// `SeqCst` throughout, apart from `measured_at`: `admit` writes its count and then reads the seal,
+/// and the sealing thread writes the seal and then reads the counts. With weaker orderings both
+/// could miss the other's write.
 pub(super) struct Admission {
     stripes: [CachePadded<Stripe>; STRIPES],
-    /// Tasks that were counted in and will not start: cancelled or refused.
+    /// Tasks that were counted in and will not start, because they were cancelled or refused.
     withdrawn: CachePadded<AtomicU64>,
     sealed: AtomicBool,
     cancelling: AtomicBool,
@@ -45,16 +49,17 @@ pub(super) struct Admission {
 
 struct Stripe {
     admitted: AtomicU64,
-    /// Coarse nanoseconds at which a task was last measured. A hint: relaxed.
+    /// Coarse nanoseconds at which a task was last measured. Relaxed: if two threads of a stripe both
+    /// measure, no harm is done.
     measured_at: AtomicU64,
 }
 
-/// What a task was given when it was counted in: two words, so that it is handed over in registers.
+/// What a task gets when it is counted in. Two words, so that it is returned in registers.
 #[derive(Clone, Copy)]
 pub(super) struct Ticket {
-    /// The task's number and, in the highest bits, the two flags.
+    /// The task's number and, in the two highest bits, the flags.
     word: u64,
-    /// Monotonic nanoseconds, exact if the task is measured.
+    /// Monotonic nanoseconds at submission, exact if the task is measured.
     pub(super) submitted: u64,
 }
 
@@ -62,11 +67,12 @@ impl Ticket {
     const REFUSED: u64 = 1 << 63;
     const MEASURED: u64 = 1 << 62;
 
-    pub(super) const fn id(self) -> TaskId {
-        TaskId(self.word & !(Self::REFUSED | Self::MEASURED))
+    /// The task's number.
+    pub(super) const fn id(self) -> u64 {
+        self.word & !(Self::REFUSED | Self::MEASURED)
     }
 
-    /// Whether the pool takes the task; if not, the caller must withdraw it.
+    /// Whether the task is accepted. If not, the caller must withdraw it.
     pub(super) const fn is_accepted(self) -> bool {
         self.word & Self::REFUSED == 0
     }
@@ -92,14 +98,13 @@ impl Admission {
         }
     }
 
-    /// Counts a task in. One write to a word that is this thread's own as long as there are no more
-    /// threads than stripes.
+    /// Counts a task in, with one write to a counter that no other thread writes to as long as there
+    /// are no more threads than stripes.
     #[inline]
     pub(super) fn admit(&self, clock: &dyn Clock) -> Ticket {
         let index = stripe();
         let stripe = &self.stripes[index];
-        // Before the look at the seal: either this sees the seal, or who looks whether the pool is
-        // finished sees this (`is_finished`).
+        // Before the seal is read: either this read sees the seal, or `is_finished` sees this count.
         let number = stripe.admitted.fetch_add(1, Ordering::SeqCst);
         let refused = self.sealed.load(Ordering::SeqCst);
         let coarse = nanos(clock.coarse());
@@ -120,7 +125,7 @@ impl Admission {
         self.withdrawn.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Admits nothing from now on; with `cancel`, what is queued is cancelled rather than run.
+    /// Refuses tasks from now on. With `cancel`, queued tasks are cancelled rather than run.
     pub(super) fn seal(&self, cancel: bool) {
         if cancel {
             self.cancelling.store(true, Ordering::SeqCst);
@@ -140,10 +145,10 @@ impl Admission {
 
     /// Whether the pool is sealed and nothing is left to start, for good.
     ///
-    /// What was counted out (`started` included, which is read first) was counted in before. So if
-    /// both sums are equal, there was a moment between the two readings at which nothing was pending.
-    /// The counts in are read by writing them: whoever is counted in later follows that write, and
-    /// with it sees the seal, which was read before.
+    /// A task that is counted out was counted in before, and the counts out (with `started`) are read
+    /// first. So if both sums are equal, nothing was pending at some moment between the two readings.
+    /// The counts in are read by adding zero: a task that is counted in later follows that write, and
+    /// so sees the seal, which was read before.
     pub(super) fn is_finished(&self, started: impl FnOnce() -> u64) -> bool {
         self.is_sealed()
             && self.pending_by(started, |admitted| admitted.fetch_add(0, Ordering::SeqCst)) == 0
@@ -161,10 +166,14 @@ impl Admission {
     }
 }
 
+/// Nanoseconds of a monotonic reading. Saturates after 584 years.
+#[inline]
+pub(super) fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
 #[cfg(all(test, not(gristmill_model)))]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::time::{ManualClock, Timestamp};
 

@@ -1,24 +1,24 @@
-//! What can go wrong with a pool, a task or a semaphore.
+//! The errors of pools, tasks and semaphores.
 
 use std::io;
 use std::time::Duration;
 
-/// Why a pool could not be built or shut down.
+/// A pool could not be built or shut down.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PoolError {
-    /// `min` is zero or above `max`, or no CPU permits were asked for.
+    /// The minimum is zero or above the maximum, or there is no CPU permit.
     #[error("a pool needs 1 <= min <= max and a CPU permit: min {min}, max {max}, cpu {cpu}")]
     InvalidSize {
-        /// The least number of workers that was asked for.
+        /// The minimum number of workers.
         min: usize,
-        /// The greatest number of workers that was asked for.
+        /// The maximum number of workers.
         max: usize,
-        /// The number of CPU permits that was asked for.
+        /// The number of CPU permits.
         cpu: usize,
     },
-    /// The name holds a NUL character, which no thread name can.
-    #[error("the pool name {name:?} holds a NUL character")]
+    /// The name contains a NUL character, which no thread name may.
+    #[error("the pool name {name:?} contains a NUL character")]
     InvalidName {
         /// The name as given.
         name: String,
@@ -28,53 +28,53 @@ pub enum PoolError {
     ThreadStart {
         /// The pool's name.
         pool: String,
-        /// What the operating system said.
+        /// The operating system's error.
         #[source]
         source: io::Error,
     },
-    /// Threads were still at work when the deadline passed. The pool stays sealed; calling
-    /// `shutdown` again goes on waiting.
-    #[error("pool {pool:?} still has {threads} threads at work after {deadline:?}")]
+    /// Some threads had not ended at the deadline. The pool stays shut down; `shutdown` may be called
+    /// again to wait longer.
+    #[error("shutting down pool {pool:?}: {threads} threads still at work after {deadline:?}")]
     ShutdownTimeout {
         /// The pool's name.
         pool: String,
         /// Threads that had not ended.
         threads: usize,
-        /// How long was waited.
+        /// How long `shutdown` waited.
         deadline: Duration,
     },
 }
 
-/// Why a task has no result to give.
+/// A task has no result.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TaskError {
-    /// It was cancelled before it started; its closure was dropped without running.
+    /// The task was cancelled before it started; its closure was dropped without running.
     #[error("the task was cancelled before it started")]
     Cancelled,
-    /// The pool was shut down (or could not start its timekeeper) when the task was handed in; its
-    /// closure was dropped without running.
-    #[error("the pool does not take tasks any more")]
+    /// The pool was shut down when the task was submitted, or the task was delayed and the pool's
+    /// timekeeper could not be started. The closure was dropped without running.
+    #[error("the pool does not accept the task")]
     Rejected,
-    /// Its closure panicked. The pool and its worker go on.
+    /// The closure panicked. The pool and its worker go on.
     #[error("the task panicked: {message}")]
     Panicked {
         /// The panic's message; a fixed text if its payload is not a string.
         message: String,
     },
-    /// An earlier `try_join` or `join_timeout` took the result away.
-    #[error("the task's result was taken before")]
+    /// An earlier `try_join` or `join_timeout` has returned the result.
+    #[error("the task's result was taken already")]
     Taken,
 }
 
-/// Why a permit was not given.
+/// A permit was not acquired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SemaphoreError {
-    /// No permit became free within the time given.
+    /// No permit became free before the timeout.
     #[error("no permit became free in time")]
     TimedOut,
-    /// The token given was cancelled.
+    /// The token was cancelled.
     #[error("waiting for a permit was cancelled")]
     Cancelled,
 }

@@ -1,10 +1,10 @@
-//! Model checks: the pool as it is, under a scheduler that tries orders of steps. How to run them is
-//! in this folder's README.
+//! Model checks: the pool as it is, under a checker that chooses the order of all steps. This folder's
+//! README tells how to run them.
 //!
-//! With shuttle, random and priority-based schedules of small pools with a few tasks; a deadlock (a
-//! lost wake-up is one), a panic or a failed assertion ends the check, and its schedule is printed.
-//! With loom, every schedule within a bound on preemptions, and every value that the memory model
-//! lets an atomic read have, of smaller ones.
+//! Shuttle runs small pools with a few tasks under random and priority-based schedules. Loom runs
+//! smaller ones under every schedule within a bound on preemptions, with every value that the memory
+//! model lets an atomic read return. A deadlock (such as a lost wake-up), a panic or a failed
+//! assertion ends a check, and its schedule is printed.
 #![expect(clippy::unwrap_used, reason = "a model fails by panicking")]
 
 use std::sync::Arc;
@@ -110,8 +110,8 @@ mod shuttle_models {
         });
     }
 
-    /// A task that computes waits for the permit of another, one of `Low` for the last worker's
-    /// leave, and one of a capped level for its cap to be raised.
+    /// A CPU task waits for the permit of another, a `Low` task for a worker that is not the last one,
+    /// and a task of a capped level for its cap to be raised.
     #[test]
     fn a_gate_that_opens_wakes_somebody() {
         check(|| {
@@ -131,8 +131,8 @@ mod shuttle_models {
         });
     }
 
-    /// A task that ends opens two gates at once. Its worker goes on with one of the tasks behind
-    /// them, so another one must be sent for the other.
+    /// A task that ends opens two gates at once. Its worker goes on with one of the tasks behind them,
+    /// so another worker must be woken for the other.
     #[test]
     fn two_gates_that_open_wake_somebody_else() {
         check(|| {
@@ -245,9 +245,9 @@ mod shuttle_models {
         });
     }
 
-    /// The last handle goes on a worker while another thread lets go of its own.
+    /// The last handle may be dropped on a worker, while another thread drops its own.
     #[test]
-    fn the_last_handle_may_go_anywhere() {
+    fn the_last_handle_may_be_dropped_anywhere() {
         check(|| {
             let pool = pool(1, 1).build().unwrap();
             let ran = Arc::new(AtomicUsize::new(0));
@@ -261,12 +261,12 @@ mod shuttle_models {
         });
     }
 
-    /// A raised maximum and relieved memory start the workers that tasks wait for.
+    /// A raised maximum starts the worker that a task waits for.
     #[test]
     fn room_for_workers_is_used() {
         check(|| {
             let pool = pool(1, 1).build().unwrap();
-            // The only worker waits, outside the pool's joins, for a task behind it.
+            // The only worker waits, not in a join, for the task behind its own.
             let gate = Arc::new((Mutex::new(false), Condvar::new()));
             let opened = Arc::clone(&gate);
             let first = pool.spawn(Priority::Normal, move || {
@@ -346,7 +346,7 @@ mod loom_models {
         });
     }
 
-    /// Two workers, one of which may have gone to sleep over the permit of the other.
+    /// Two workers, one of which may have gone to sleep because the other had the permit.
     #[test]
     fn a_permit_that_comes_back_is_used() {
         check(1, || {

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-/// Tells whether the process should not grow now.
+/// Reports whether memory is short, and when that has ended.
 ///
-/// While it should not, a pool starts no worker beyond its minimum (workers in the place of such
-/// that wait in a join excepted); tasks wait for the workers there are.
+/// While memory is short, a pool starts no worker beyond its minimum, except in place of workers that
+/// wait in a join. Tasks wait for the workers that exist.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -29,11 +29,11 @@ use std::fmt;
 /// # Ok::<(), gristmill::pool::PoolError>(())
 /// ```
 pub trait MemoryPressure: Send + Sync + fmt::Debug {
-    /// Whether memory is short. Asked each time a worker is about to be woken or started, from any
-    /// thread: it must be quick and must not call the pool.
+    /// Whether memory is short. Called from any thread, each time a worker is about to be woken or
+    /// started. It must be quick and must not call the pool.
     fn is_high(&self) -> bool;
 
-    /// Keeps `relieved` and calls it, from any thread, each time that pressure has ended. The pool
-    /// then starts the workers that it held back. It keeps no pool alive.
+    /// Stores `relieved`, to call it from any thread each time that memory is no longer short. The
+    /// pool then starts the workers that it held back. The callback does not keep the pool alive.
     fn on_relief(&self, relieved: Box<dyn Fn() + Send + Sync>);
 }

@@ -1,28 +1,28 @@
-//! How urgent a task is and what it does to its thread.
+//! How urgent a task is, and whether it blocks or computes.
 
 use serde::{Deserialize, Serialize};
 
 /// Number of priority levels.
 pub(super) const LEVELS: usize = 4;
 
-/// How urgent a task is. Orders from most to least urgent.
+/// How urgent a task is. The order is from most to least urgent.
 ///
-/// Among queued tasks the most urgent level goes first. A level that was passed over for 100 ms
-/// while it had tasks gets one of them served, so none starves.
+/// Among queued tasks, those of the most urgent level go first. A level whose tasks were passed over
+/// for 100 ms gets one of them run, so no level starves.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Priority {
-    /// Somebody waits for it.
+    /// Somebody waits for the result.
     Urgent,
     /// Before the bulk of the work.
     High,
     /// The bulk of the work; the default.
     #[default]
     Normal,
-    /// When nothing else is to be done. In a pool of more than one worker, one is never given to
-    /// such tasks.
+    /// When there is nothing else to do. In a pool of several workers, one is never given to such
+    /// tasks.
     Low,
 }
 
@@ -40,10 +40,11 @@ impl Priority {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
-    /// It waits for sockets, disks or other tasks: it gets an idle worker or, below the pool's
-    /// maximum, a new one at once. The default.
+    /// It waits for sockets, disks or other tasks. It gets an idle worker or, below the pool's maximum,
+    /// a new one at once. The default.
     #[default]
     Blocking,
-    /// It computes: no more such tasks run at a time than there are cores.
+    /// It computes. By default no more such tasks run at a time than there are cores; see
+    /// [`PoolBuilder::cpu_permits`](super::PoolBuilder::cpu_permits).
     Cpu,
 }

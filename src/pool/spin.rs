@@ -1,8 +1,8 @@
-//! Looking again for a moment before sleeping: waking a thread takes longer than that.
+//! Spinning for a moment before sleeping, because work that comes at once is met sooner than a thread
+//! is woken. The only place in the crate that spins.
 //!
-//! The only place in the crate that spins. Each spin ends after 20 µs, which is about what it
-//! takes to put a thread to sleep and to wake it, so waiting in this way costs at most twice what
-//! the better of both ways would have cost.
+//! Each spin ends after 20 µs, which is about what it takes to put a thread to sleep and wake it. So
+//! spinning first costs at most twice what the better of both ways would have cost.
 
 #[cfg(not(all(test, gristmill_model)))]
 use std::time::Duration;
@@ -11,13 +11,13 @@ use std::time::Duration;
 #[cfg(not(all(test, gristmill_model)))]
 const LIMIT: Duration = Duration::from_micros(20);
 
-/// Looks for `condition` for at most 20 µs; tells whether it held. Where there is one core, only
-/// once: whatever it waits for needs that core.
+/// Checks `condition` again and again for at most 20 µs; `true` once it holds. On a single core, only
+/// once: whatever is to make it true needs that core.
 #[cfg(not(all(test, gristmill_model)))]
 pub(super) fn briefly(condition: impl Fn() -> bool) -> bool {
-    /// Looks between two readings of the clock: about a microsecond.
-    const LOOKS: u32 = 32;
-    /// Rounds of looks before the core is offered to others, which takes as long as one of them.
+    /// Checks between two readings of the clock: about a microsecond.
+    const CHECKS: u32 = 32;
+    /// Rounds of checks before the core is offered to other threads, which takes as long as a round.
     const ROUNDS_ALONE: u32 = 5;
     if condition() {
         return true;
@@ -28,7 +28,7 @@ pub(super) fn briefly(condition: impl Fn() -> bool) -> bool {
     let begun = std::time::Instant::now();
     let mut rounds = 0;
     while begun.elapsed() < LIMIT {
-        for _ in 0..LOOKS {
+        for _ in 0..CHECKS {
             std::hint::spin_loop();
             if condition() {
                 return true;
@@ -36,14 +36,14 @@ pub(super) fn briefly(condition: impl Fn() -> bool) -> bool {
         }
         rounds += 1;
         if rounds > ROUNDS_ALONE {
-            // If what is waited for needs this very core, it gets it.
+            // The thread that is to make the condition true may need this very core.
             std::thread::yield_now();
         }
     }
     false
 }
 
-/// In a model no time passes: one look.
+/// In a model no time passes: one check.
 #[cfg(all(test, gristmill_model))]
 pub(super) fn briefly(condition: impl Fn() -> bool) -> bool {
     condition()
@@ -55,27 +55,27 @@ pub(super) fn cores() -> usize {
     *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
 }
 
-/// Whether spinning pays for one worker: after spins in vain it is left out, twice as often each
-/// time, until one succeeds.
+/// Whether spinning pays for one worker. After each spin in vain, twice as many of the next ones are
+/// skipped, until one succeeds.
 #[derive(Debug, Default)]
-pub(super) struct Habit {
+pub(super) struct SpinBackoff {
     vain: u32,
-    left_out: u32,
+    skip: u32,
 }
 
-impl Habit {
-    /// Spins left out at most between two that are tried: 2^this.
-    const MOST_LEFT_OUT: u32 = 6;
+impl SpinBackoff {
+    /// Between two spins at most 2^this - 1 are skipped.
+    const MAX_SKIPPED_LOG2: u32 = 6;
 
-    /// Looks for `condition` as [`briefly`] does, or once.
+    /// Spins as [`briefly`] does, or checks once if this spin is skipped.
     pub(super) fn spin(&mut self, condition: impl Fn() -> bool) -> bool {
-        if self.left_out > 0 {
-            self.left_out -= 1;
+        if self.skip > 0 {
+            self.skip -= 1;
             return condition();
         }
         let found = briefly(condition);
-        self.vain = if found { 0 } else { (self.vain + 1).min(Self::MOST_LEFT_OUT) };
-        self.left_out = (1 << self.vain) - 1;
+        self.vain = if found { 0 } else { (self.vain + 1).min(Self::MAX_SKIPPED_LOG2) };
+        self.skip = (1 << self.vain) - 1;
         found
     }
 }
@@ -88,23 +88,23 @@ mod tests {
 
     #[test]
     fn spins_in_vain_become_rare_and_one_that_pays_brings_them_back() {
-        let (mut habit, looks) = (Habit::default(), Cell::new(0_u32));
+        let (mut backoff, checks) = (SpinBackoff::default(), Cell::new(0_u32));
         let vain = || {
-            looks.set(looks.get() + 1);
+            checks.set(checks.get() + 1);
             false
         };
         let mut tried = 0;
         for _ in 0..1000 {
-            looks.set(0);
-            assert!(!habit.spin(vain));
-            // One look is what is done where the spin is left out.
-            tried += u32::from(looks.get() > 1);
+            checks.set(0);
+            assert!(!backoff.spin(vain));
+            // A skipped spin checks once.
+            tried += u32::from(checks.get() > 1);
         }
         assert!(tried <= 6 + 1000 / 64 + 1, "{tried} of 1000");
-        while habit.left_out > 0 {
-            habit.spin(vain);
+        while backoff.skip > 0 {
+            backoff.spin(vain);
         }
-        assert!(habit.spin(|| true));
-        assert_eq!(habit.left_out, 0);
+        assert!(backoff.spin(|| true));
+        assert_eq!(backoff.skip, 0);
     }
 }

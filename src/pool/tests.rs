@@ -1,18 +1,17 @@
-//! Tests of the pool that need its inside: threads that cannot be created.
+//! Tests that need the pool's internals: threads that cannot be created, settings that are refused.
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::shared::{Spawner, SystemSpawner};
+use super::scheduler::{Spawner, SystemSpawner, ThreadHandle};
 use super::*;
 
 const LONG: Duration = Duration::from_secs(30);
 
-/// Creates as many threads as are left, then fails as a system at its limit does.
+/// Creates a given number of threads and then fails, as a system at its limit does.
 struct Scarce {
     left: Arc<AtomicUsize>,
 }
@@ -23,7 +22,7 @@ impl Spawner for Scarce {
         name: String,
         stack_size: usize,
         body: Box<dyn FnOnce() + Send>,
-    ) -> io::Result<JoinHandle<()>> {
+    ) -> io::Result<ThreadHandle> {
         let take = |left: usize| left.checked_sub(1);
         match self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take) {
             Ok(_) => SystemSpawner.spawn(name, stack_size, body),

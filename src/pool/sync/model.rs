@@ -1,4 +1,4 @@
-//! The primitives of a model checker behind the interface of the real ones.
+//! The primitives of a model checker, with the interface of the real ones.
 //!
 //! No time passes in a model: a wait with a deadline is a wait without one.
 
@@ -14,17 +14,17 @@ pub(in crate::pool) use shuttle as checker;
 pub(in crate::pool) use checker::sync::atomic;
 pub(in crate::pool) use checker::thread;
 
-/// The checker's macro knows no constant initialisers.
+/// Drops the `const` of the initialisers, which the checkers' macros do not accept.
 macro_rules! thread_state {
     ($($(#[$attribute:meta])* static $name:ident: $type:ty = const { $value:expr };)*) => {
-        $crate::pool::sync::checker::thread_local! { $($(#[$attribute])* static $name: $type = $value;)* }
+        $crate::pool::sync::model::checker::thread_local! { $($(#[$attribute])* static $name: $type = $value;)* }
     };
 }
 pub(in crate::pool) use thread_state;
 
 pub(in crate::pool) struct Mutex<T>(checker::sync::Mutex<T>);
 
-/// `None` only while a condition variable holds the lock.
+/// `None` only while a condition variable has the lock.
 pub(in crate::pool) struct MutexGuard<'a, T>(Option<checker::sync::MutexGuard<'a, T>>);
 
 impl<T> Mutex<T> {

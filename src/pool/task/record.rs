@@ -1,68 +1,23 @@
-//! What a task is made of, and the steps from one of its states to the next.
-//!
-//! ```text
-//! Delayed ──▶ Queued ──▶ Running ──▶ Done
-//!    │  └────────┼─────────▲  └────▶ Panicked
-//!    └───────────┴──▶ Cancelled, Rejected
-//! ```
-//!
-//! Each step is made by one thread alone, under the lock of the task's body.
+//! A task's closure, state and result, and the steps from one state to the next.
 
-use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::admission::Ticket;
-use super::error::TaskError;
-use super::handle::TaskSettings;
-use super::priority::{Kind, Priority};
-use super::shared::{PoolNumber, Shared};
-use super::stats::Tally;
-use super::sync::atomic::{AtomicU8, Ordering};
-use super::sync::{Condvar, Mutex};
-use super::task::{
-    Outcome, Runnable, TaskId, TaskInfo, TaskStatus, UNNAMED, drop_quietly, forget_payload, nanos,
-};
+use super::header::{Header, PoolNumber};
+use super::runnable::{Host, Joinable, Runnable};
+use super::settings::{TaskSettings, UNNAMED};
+use super::status::{TaskInfo, TaskStatus};
 use crate::cancel::{CancelGuard, CancelToken};
+use crate::pool::admission::{Ticket, nanos};
+use crate::pool::error::TaskError;
+use crate::pool::panics::{drop_quietly, forget_payload, panic_message};
+use crate::pool::stats::Tally;
+use crate::pool::sync::{Condvar, Mutex};
 
-/// What every task has, whatever it returns.
-pub(super) struct Header {
-    pub(super) id: TaskId,
-    /// Monotonic nanoseconds at submission, exact if `measured`.
-    submitted: u64,
-    pub(super) pool: PoolNumber,
-    pub(super) priority: Priority,
-    pub(super) kind: Kind,
-    /// Whether its times go into the histograms.
-    measured: bool,
-    /// A [`TaskStatus`]. Changed only under the lock of the record's body, but for the last step of
-    /// a task that nobody holds a handle to; read without it. Release and Acquire: who sees a state
-    /// sees what led to it.
-    state: AtomicU8,
-}
-
-impl Header {
-    #[inline]
-    pub(super) fn status(&self) -> TaskStatus {
-        TaskStatus::ALL[usize::from(self.state.load(Ordering::Acquire))]
-    }
-
-    /// When it was submitted, for who orders tasks by age.
-    pub(super) fn submitted(&self) -> Duration {
-        Duration::from_nanos(self.submitted)
-    }
-
-    #[inline]
-    fn set(&self, status: TaskStatus) {
-        self.state.store(status as u8, Ordering::Release);
-    }
-}
-
-/// A task: one allocation for the closure, the state and the result, kept small because it goes
-/// from one core's cache to another's: 72 bytes, counts included, with a closure of one word. What
-/// few tasks have is elsewhere.
-pub(super) struct Record<F, T> {
+/// A task in one allocation, kept small because it moves from one core's cache to another's: 72
+/// bytes, reference counts included, with a closure of one word.
+pub(in crate::pool) struct Record<F, T> {
     header: Header,
     body: Mutex<Body<F, T>>,
 }
@@ -72,15 +27,15 @@ struct Body<F, T> {
     extra: Option<Box<Extra>>,
 }
 
-/// What few tasks have.
+/// What few tasks have, kept out of the record so that the others stay small.
 struct Extra {
     name: &'static str,
-    /// Monotonic nanoseconds from which on it may start; `None`: from its submission on.
+    /// Monotonic nanoseconds from which on the task may start; `None`: from its submission on.
     due: Option<u64>,
     token: Option<CancelToken>,
-    /// Listens to the token above; dropping it ends that.
+    /// Keeps the task's callback registered with the token.
     guard: Option<CancelGuard>,
-    /// Whom to tell when the task has ended.
+    /// Signalled when the task has ended.
     ended: Option<Arc<Condvar>>,
 }
 
@@ -102,9 +57,10 @@ impl<F, T> Body<F, T> {
 
 enum Content<F, T> {
     Waiting(F),
-    /// The closure runs, or is being dropped.
+    /// The closure is running or being dropped.
     Away,
     Ended(Result<T, Box<TaskError>>),
+    /// The handle has taken the result.
     Taken,
 }
 
@@ -113,31 +69,20 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    /// A task that has its settings and its ticket.
     #[inline]
-    pub(super) fn new(
+    pub(in crate::pool) fn new(
         settings: TaskSettings,
         ticket: Ticket,
         pool: PoolNumber,
         closure: F,
     ) -> Arc<Self> {
-        let status =
-            if settings.delay.is_zero() { TaskStatus::Queued } else { TaskStatus::Delayed };
-        let header = Header {
-            id: ticket.id(),
-            submitted: ticket.submitted,
-            pool,
-            priority: settings.priority,
-            kind: settings.kind,
-            measured: ticket.is_measured(),
-            state: AtomicU8::new(status as u8),
-        };
+        let header = Header::new(&settings, ticket, pool);
         let extra = extra_of(settings, ticket.submitted);
         let body = Mutex::new(Body { content: Content::Waiting(closure), extra });
         Arc::new(Self { header, body })
     }
 
-    /// Takes the closure out and sets the state, if the task is in the state `from`.
+    /// `from` → `to`, and takes the closure out; `None` if the task is not in the state `from`.
     #[inline]
     fn leave(&self, from: TaskStatus, to: TaskStatus) -> Option<F> {
         let mut body = self.body.lock();
@@ -151,7 +96,7 @@ where
         }
     }
 
-    /// Stores the outcome and wakes who waits. An ended task listens to no token.
+    /// Ends the task: stores the outcome, wakes the joining thread and unregisters from the token.
     fn publish(&self, outcome: Result<T, Box<TaskError>>, status: TaskStatus) {
         let mut body = self.body.lock();
         body.content = Content::Ended(outcome);
@@ -190,23 +135,24 @@ where
         Duration::from_nanos(due.unwrap_or(self.header.submitted))
     }
 
-    fn run(&self, from: TaskStatus, shared: &Shared, tally: &Tally, detached: bool) -> bool {
+    fn run(&self, from: TaskStatus, host: &dyn Host, tally: &Tally, detached: bool) -> bool {
         let Some(closure) = self.leave(from, TaskStatus::Running) else { return false };
         let header = &self.header;
         tally.start(header.priority);
-        shared.started();
+        host.started();
         let began = header.measured.then(|| {
-            let now = shared.clock.monotonic();
-            shared.counters.waited(header.priority, now.saturating_sub(self.due()));
+            let now = host.clock().monotonic();
+            host.counters().waited(header.priority, now.saturating_sub(self.due()));
             now
         });
         let outcome = catch_unwind(AssertUnwindSafe(closure));
         if let Some(began) = began {
-            shared.counters.ran(header.priority, shared.clock.monotonic().saturating_sub(began));
+            let took = host.clock().monotonic().saturating_sub(began);
+            host.counters().ran(header.priority, took);
         }
         match outcome {
-            // Nobody asks for the result, and nobody can cancel it any more: the token's guard, if
-            // there is one, goes with the record.
+            // Nobody will ask for the result, so the lock is saved. The token's guard, if there is
+            // one, is dropped with the record.
             Ok(value) if detached => {
                 tally.done(header.priority);
                 header.set(TaskStatus::Done);
@@ -220,7 +166,7 @@ where
                 let message = panic_message(&*payload);
                 forget_payload(payload);
                 let name = self.body.lock().name();
-                tracing::warn!(pool = %shared.name, task = name, %message, "task panicked");
+                tracing::warn!(pool = host.name(), task = name, %message, "task panicked");
                 tally.panicked(header.priority);
                 let error = Box::new(TaskError::Panicked { message });
                 self.publish(Err(error), TaskStatus::Panicked);
@@ -243,7 +189,7 @@ where
             TaskError::Rejected => TaskStatus::Rejected,
             _ => TaskStatus::Cancelled,
         };
-        // A delayed task becomes queued, never the other way: two tries in this order suffice.
+        // Two tries in this order suffice: a delayed task becomes queued, never the other way.
         let left = [TaskStatus::Delayed, TaskStatus::Queued]
             .into_iter()
             .find_map(|from| Some((from, self.leave(from, to)?)));
@@ -262,7 +208,7 @@ where
         let mut body = self.body.lock();
         if self.header.status().is_ended() {
             drop(body);
-            // Outside the lock: it may own anything.
+            // Outside the lock: the guard's callback may own anything.
             return drop(guard);
         }
         let extra = body.extra();
@@ -270,7 +216,7 @@ where
     }
 }
 
-impl<F, T> Outcome<T> for Record<F, T>
+impl<F, T> Joinable<T> for Record<F, T>
 where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
@@ -305,24 +251,13 @@ where
     }
 }
 
-/// What a task has by its settings beyond its header: usually nothing.
+/// What the settings ask for beyond the header: usually nothing.
 #[inline]
 fn extra_of(settings: TaskSettings, submitted: u64) -> Option<Box<Extra>> {
     let is_named = !std::ptr::eq(settings.name, UNNAMED);
     let due = (!settings.delay.is_zero()).then(|| submitted.saturating_add(nanos(settings.delay)));
     (is_named || due.is_some())
         .then(|| Box::new(Extra { name: settings.name, due, ..Extra::default() }))
-}
-
-/// What a panic said.
-pub(super) fn panic_message(payload: &(dyn Any + Send)) -> String {
-    if let Some(text) = payload.downcast_ref::<&str>() {
-        (*text).to_owned()
-    } else if let Some(text) = payload.downcast_ref::<String>() {
-        text.clone()
-    } else {
-        "the panic's payload is not a string".to_owned()
-    }
 }
 
 #[cfg(all(test, not(gristmill_model), target_pointer_width = "64"))]

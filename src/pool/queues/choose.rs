@@ -1,26 +1,27 @@
-//! Which level goes next: a pure decision.
+//! The choice of the level that goes next: a pure decision.
 
 use std::time::Duration;
 
-use super::priority::LEVELS;
+use crate::pool::priority::LEVELS;
 
-/// A level that had tasks and was passed over for this long is served once, out of turn.
-pub(super) const OVERDUE_AFTER: Duration = Duration::from_millis(100);
+/// A level that has been passed over for this long gets one task served, out of turn.
+pub(in crate::pool) const OVERDUE_AFTER: Duration = Duration::from_millis(100);
 
 /// What [`choose`] decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Choice {
+pub(in crate::pool) struct Choice {
     /// The level to serve.
-    pub(super) level: usize,
-    /// Whether a more urgent one is passed over for it, because it is overdue.
-    pub(super) overdue: bool,
+    pub(in crate::pool) level: usize,
+    /// Whether it is overdue and goes before a more urgent one.
+    pub(in crate::pool) overdue: bool,
 }
 
 /// Picks among the levels whose bit is set in `ready` (bit 0 is the most urgent).
 ///
-/// `passed_over[level]` says since when a level with tasks is passed over for more urgent ones. The
-/// one that has waited longest goes first if it has waited [`OVERDUE_AFTER`], else the most urgent.
-pub(super) fn choose(
+/// `passed_over[level]` is the time since which a level with tasks has been passed over for more
+/// urgent ones. The level that has waited longest goes first if it has waited [`OVERDUE_AFTER`];
+/// otherwise the most urgent one does.
+pub(in crate::pool) fn choose(
     ready: u8,
     passed_over: &[Option<Duration>; LEVELS],
     now: Duration,

@@ -1,14 +1,16 @@
-//! Tasks that compute hold a permit each, and some of them wait instead without having said so.
-//! When a task waits for a permit and none of those that have one ends for a while, one more permit
-//! is lent, and then another at growing intervals; they are taken back when no task waits any more.
+//! The decision to lend permits when CPU tasks make no progress.
 //!
-//! The timekeeper looks, and only while a task waits: an idle pool is not woken for it.
+//! A task that says it computes, but waits, keeps its permit. If a CPU task is queued for want of a
+//! permit and no permit comes back for a while, one more is lent, and then another at growing
+//! intervals. They are taken back when no CPU task is queued any more.
+//!
+//! The timekeeper looks, and only while such a task is queued, so an idle pool is not woken for it.
 
 use std::time::Duration;
 
-use super::sync::Mutex;
+use crate::pool::sync::Mutex;
 
-/// How long nothing may end before the first permit is lent.
+/// How long no permit may come back before the first one is lent.
 pub(super) const FIRST_INTERVAL: Duration = Duration::from_millis(100);
 /// The interval doubles with each permit lent, up to this.
 pub(super) const LONGEST_INTERVAL: Duration = Duration::from_millis(500);
@@ -25,10 +27,11 @@ struct Watch {
 
 /// What to do after a look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Verdict {
+pub(super) struct Decision {
     /// Lend one more permit.
     pub(super) lend: bool,
-    /// No task waits: take back what was lent, and look once more for tasks that came meanwhile.
+    /// No CPU task is queued: take back what was lent, then look once more for tasks that came
+    /// meanwhile.
     pub(super) over: bool,
     /// When to look again.
     pub(super) next: Option<Duration>,
@@ -39,7 +42,7 @@ impl Stalls {
         Self { watch: Mutex::new(None) }
     }
 
-    /// Begins to watch, unless it is done already; gives the time of the first look.
+    /// Starts to watch and returns the time of the first look; `None` if the watch is on already.
     pub(super) fn begin(&self, now: Duration, progress: impl Fn() -> u64) -> Option<Duration> {
         let mut watch = self.watch.lock();
         if watch.is_some() {
@@ -49,16 +52,22 @@ impl Stalls {
         Some(now.saturating_add(FIRST_INTERVAL))
     }
 
-    /// `queued`: tasks that compute wait. `closed`: for want of a permit. `progress` is a number that
-    /// changes when such a task ends.
-    pub(super) fn look(&self, now: Duration, queued: bool, closed: bool, progress: u64) -> Verdict {
+    /// `queued`: CPU tasks are queued. `closed`: there is no free permit. `progress`: a number that
+    /// changes when a permit comes back.
+    pub(super) fn look(
+        &self,
+        now: Duration,
+        queued: bool,
+        closed: bool,
+        progress: u64,
+    ) -> Decision {
         let mut watch = self.watch.lock();
         let Some(current) = *watch else {
-            return Verdict { lend: false, over: false, next: None };
+            return Decision { lend: false, over: false, next: None };
         };
         if !queued {
             *watch = None;
-            return Verdict { lend: false, over: true, next: None };
+            return Decision { lend: false, over: true, next: None };
         }
         let lend = closed && progress == current.progress;
         let interval = if lend {
@@ -67,7 +76,7 @@ impl Stalls {
             FIRST_INTERVAL
         };
         *watch = Some(Watch { progress, interval });
-        Verdict { lend, over: false, next: Some(now.saturating_add(interval)) }
+        Decision { lend, over: false, next: Some(now.saturating_add(interval)) }
     }
 }
 
@@ -86,9 +95,9 @@ mod tests {
         assert_eq!((now, stalls.begin(millis(0), || 7)), (millis(100), None));
         let mut waits = Vec::new();
         for _ in 0..4 {
-            let verdict = stalls.look(now, true, true, 7);
-            assert!(verdict.lend && !verdict.over);
-            let next = verdict.next.unwrap();
+            let decision = stalls.look(now, true, true, 7);
+            assert!(decision.lend && !decision.over);
+            let next = decision.next.unwrap();
             waits.push(next.checked_sub(now).unwrap());
             now = next;
         }
@@ -96,7 +105,7 @@ mod tests {
         let progress = stalls.look(now, true, true, 8);
         assert_eq!((progress.lend, progress.next), (false, Some(now + millis(100))));
         assert!(!stalls.look(now, true, false, 8).lend, "a permit is free");
-        let over = Verdict { lend: false, over: true, next: None };
+        let over = Decision { lend: false, over: true, next: None };
         assert_eq!(stalls.look(now, false, false, 8), over);
         assert!(stalls.begin(now, || 8).is_some(), "watches anew");
     }

@@ -5,16 +5,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use super::error::TaskError;
-use super::handle::TaskSettings;
-use super::record::panic_message;
-use super::shared::Shared;
-use super::sync::{Condvar, Mutex};
-use super::worker;
 use crate::cancel::CancelToken;
+use crate::pool::error::TaskError;
+use crate::pool::panics::panic_message;
+use crate::pool::scheduler::{Scheduler, blocking};
+use crate::pool::sync::{Condvar, Mutex};
+use crate::pool::task::TaskSettings;
 
-/// The least period: a shorter one is lengthened to it.
-pub(super) const LEAST_PERIOD: Duration = Duration::from_millis(1);
+/// The shortest period; a shorter one is lengthened to it.
+const MIN_PERIOD: Duration = Duration::from_millis(1);
 
 /// The handle to a task that is run once every period. Dropping it detaches the task, which goes on
 /// until the pool is shut down.
@@ -23,34 +22,34 @@ pub struct Periodic {
 }
 
 struct Series {
-    pool: Weak<Shared>,
+    pool: Weak<Scheduler>,
     settings: TaskSettings,
     period: Duration,
     token: CancelToken,
-    state: Mutex<State>,
+    progress: Mutex<Progress>,
     ended: Condvar,
 }
 
-struct State {
+struct Progress {
     runs: u64,
-    /// Why there will be no further run.
+    /// Why the series has ended.
     error: Option<TaskError>,
 }
 
-/// One run to come.
-struct Run<F> {
-    guard: Guard,
+/// The next run of a series.
+struct NextRun<F> {
+    guard: EndOnDrop,
     closure: F,
-    /// Monotonic reading at which it is due.
+    /// Monotonic time at which it is due.
     due: Duration,
 }
 
-/// Ends the series when it is dropped: the run that it stands for was cancelled or refused.
-struct Guard {
+/// Ends the series when it is dropped, which happens when the next run was cancelled or rejected.
+struct EndOnDrop {
     series: Arc<Series>,
 }
 
-impl Drop for Guard {
+impl Drop for EndOnDrop {
     fn drop(&mut self) {
         self.series.end(TaskError::Cancelled);
     }
@@ -58,7 +57,7 @@ impl Drop for Guard {
 
 impl Periodic {
     pub(super) fn start<F>(
-        shared: &Arc<Shared>,
+        scheduler: &Arc<Scheduler>,
         settings: TaskSettings,
         parent: Option<&CancelToken>,
         period: Duration,
@@ -68,71 +67,72 @@ impl Periodic {
         F: FnMut() + Send + 'static,
     {
         let series = Arc::new(Series {
-            pool: Arc::downgrade(shared),
+            pool: Arc::downgrade(scheduler),
             settings,
-            period: period.max(LEAST_PERIOD),
+            period: period.max(MIN_PERIOD),
             token: parent.map_or_else(CancelToken::new, CancelToken::child),
-            state: Mutex::new(State { runs: 0, error: None }),
+            progress: Mutex::new(Progress { runs: 0, error: None }),
             ended: Condvar::new(),
         });
-        let due = shared.clock.monotonic().saturating_add(settings.delay);
-        let guard = Guard { series: Arc::clone(&series) };
-        Run { guard, closure, due }.schedule(shared, settings.delay);
+        let due = scheduler.clock.monotonic().saturating_add(settings.delay);
+        let guard = EndOnDrop { series: Arc::clone(&series) };
+        NextRun { guard, closure, due }.schedule(scheduler, settings.delay);
         Self { series }
     }
 
-    /// Lets no further run begin. A run that is under way finds its token
-    /// ([`current_token`](super::current_token)) cancelled and goes on as it likes.
+    /// Ends the series: no further run begins. If a run is under way, its token
+    /// ([`current_token`](crate::pool::current_token)) is cancelled, and the closure decides when to
+    /// return.
     pub fn cancel(&self) {
         self.series.token.cancel();
     }
 
-    /// Runs that have ended.
+    /// How many runs have returned.
     pub fn runs(&self) -> u64 {
-        self.series.state.lock().runs
+        self.series.progress.lock().runs
     }
 
-    /// Whether there will be no further run and none is under way.
+    /// Whether the series has ended and no run is under way.
     pub fn is_ended(&self) -> bool {
-        self.series.state.lock().error.is_some()
+        self.series.progress.lock().error.is_some()
     }
 
-    /// Waits at most `timeout` until there will be no further run, and tells why:
-    /// [`TaskError::Cancelled`], also where the pool was shut down, or [`TaskError::Panicked`].
-    /// `None` if there may be one.
+    /// Waits at most `timeout` until the series has ended and no run is under way, and returns why it
+    /// ended: [`TaskError::Cancelled`], also if the pool was shut down, or [`TaskError::Panicked`].
+    /// `None` if the series goes on.
     pub fn join_timeout(&self, timeout: Duration) -> Option<TaskError> {
         let deadline = Instant::now().checked_add(timeout);
-        worker::blocking(|| {
-            let mut state = self.series.state.lock();
-            while state.error.is_none() {
+        blocking(|| {
+            let mut progress = self.series.progress.lock();
+            while progress.error.is_none() {
                 match deadline {
-                    None => self.series.ended.wait(&mut state),
+                    None => self.series.ended.wait(&mut progress),
                     Some(at) => {
-                        if self.series.ended.wait_until(&mut state, at).timed_out() {
+                        if self.series.ended.wait_until(&mut progress, at).timed_out() {
                             break;
                         }
                     }
                 }
             }
-            state.error.clone()
+            progress.error.clone()
         })
     }
 }
 
 impl Series {
     fn end(&self, error: TaskError) {
-        let mut state = self.state.lock();
-        state.error.get_or_insert(error);
-        drop(state);
+        let mut progress = self.progress.lock();
+        progress.error.get_or_insert(error);
+        drop(progress);
         self.ended.notify_all();
     }
 }
 
-impl<F: FnMut() + Send + 'static> Run<F> {
-    fn schedule(self, shared: &Arc<Shared>, delay: Duration) {
+impl<F: FnMut() + Send + 'static> NextRun<F> {
+    fn schedule(self, scheduler: &Arc<Scheduler>, delay: Duration) {
         let token = self.guard.series.token.clone();
         let settings = TaskSettings { delay, ..self.guard.series.settings };
-        drop(shared.spawn(settings, Some(&token), move || self.run()));
+        drop(scheduler.spawn(settings, Some(&token), move || self.run()));
     }
 
     fn run(mut self) {
@@ -141,18 +141,19 @@ impl<F: FnMut() + Send + 'static> Run<F> {
             series.end(TaskError::Panicked { message: panic_message(&*payload) });
             resume_unwind(payload);
         }
-        series.state.lock().runs += 1;
-        // Without a pool there is no further run.
-        if let Some(shared) = series.pool.upgrade() {
-            let now = shared.clock.monotonic();
+        series.progress.lock().runs += 1;
+        // If the pool is gone, `guard` ends the series.
+        if let Some(scheduler) = series.pool.upgrade() {
+            let now = scheduler.clock.monotonic();
             self.due = next_due(self.due, series.period, now);
             let delay = self.due.saturating_sub(now);
-            self.schedule(&shared, delay);
+            self.schedule(&scheduler, delay);
         }
     }
 }
 
-/// The first time after `now` that is whole periods after `due`: what was missed is left out.
+/// The first time after `now` that is a whole number of periods after `due`, so missed runs are
+/// skipped.
 fn next_due(due: Duration, period: Duration, now: Duration) -> Duration {
     let late = now.saturating_sub(due).as_nanos();
     let periods = late / period.as_nanos().max(1) + 1;
@@ -162,12 +163,12 @@ fn next_due(due: Duration, period: Duration, now: Duration) -> Duration {
 
 impl fmt::Debug for Periodic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = self.series.state.lock();
+        let progress = self.series.progress.lock();
         f.debug_struct("Periodic")
             .field("name", &self.series.settings.name)
             .field("period", &self.series.period)
-            .field("runs", &state.runs)
-            .field("ended", &state.error)
+            .field("runs", &progress.runs)
+            .field("ended", &progress.error)
             .finish()
     }
 }

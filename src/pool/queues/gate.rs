@@ -1,27 +1,29 @@
-//! Caps on how many tasks of a sort run at a time.
+//! A cap on how many tasks of one sort run at a time.
 
-use super::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use crate::pool::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-/// The cap of a gate that lets everybody in and does not count.
+/// The cap of a gate that is always open and does not count.
 const UNLIMITED: usize = usize::MAX;
 
-/// A cap that never makes anybody wait: what finds it closed is left in its queue.
+/// A cap at which no thread waits: a task whose gate is closed stays in its queue.
 ///
-/// All operations are `SeqCst`: who opens a gate and then looks for sleepers must not miss one that
-/// found it closed and then went to sleep (see the README of this folder).
-pub(super) struct Gate {
+/// All operations are `SeqCst`: they pair with the fences of the sleep protocol. A thread that opens
+/// a gate and then looks for sleepers must not miss a worker that found the gate closed and then went
+/// to sleep (README, "Why no wake-up is lost").
+pub(in crate::pool) struct Gate {
     cap: AtomicUsize,
-    /// Permits beyond the cap, for tasks that hold theirs without using it.
+    /// Permits beyond the cap, lent while tasks hold theirs without computing (`stall`).
     extra: AtomicUsize,
     used: AtomicUsize,
-    /// How often one was left: a sign that those inside get on. A hint: relaxed.
+    /// How often the gate was left, which shows that the tasks inside make progress. Relaxed: it is
+    /// only compared with its own earlier value.
     left: AtomicU64,
 }
 
-/// What came of trying to enter.
+/// The result of trying to enter a gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Entry {
-    /// Counted in: leave once.
+pub(in crate::pool) enum Entry {
+    /// Counted in; must leave once.
     Counted,
     /// The gate has no cap: nothing to leave.
     Free,
@@ -29,12 +31,12 @@ pub(super) enum Entry {
 }
 
 impl Gate {
-    pub(super) fn new(cap: usize) -> Self {
+    pub(in crate::pool) fn new(cap: usize) -> Self {
         let new = AtomicUsize::new;
         Self { cap: new(cap), extra: new(0), used: new(0), left: AtomicU64::new(0) }
     }
 
-    pub(super) fn unlimited() -> Self {
+    pub(in crate::pool) fn unlimited() -> Self {
         Self::new(UNLIMITED)
     }
 
@@ -46,13 +48,13 @@ impl Gate {
 
     /// Whether `try_enter` would succeed now.
     #[inline]
-    pub(super) fn is_open(&self) -> bool {
+    pub(in crate::pool) fn is_open(&self) -> bool {
         let limit = self.limit();
         limit == UNLIMITED || self.used.load(Ordering::SeqCst) < limit
     }
 
     #[inline]
-    pub(super) fn try_enter(&self) -> Entry {
+    pub(in crate::pool) fn try_enter(&self) -> Entry {
         let limit = self.limit();
         if limit == UNLIMITED {
             return Entry::Free;
@@ -63,69 +65,69 @@ impl Gate {
         if entered.is_ok() { Entry::Counted } else { Entry::Closed }
     }
 
-    /// Enters even above the cap: for a task that left while it waited and goes on now.
-    pub(super) fn re_enter(&self) {
+    /// Enters even above the cap: for a task that left while it waited and now goes on.
+    pub(in crate::pool) fn re_enter(&self) {
         self.used.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// The caller must notify the crew afterwards: a task may have become eligible.
-    pub(super) fn leave(&self) {
+    /// The caller must notify the workers afterwards: a task may have become eligible.
+    pub(in crate::pool) fn leave(&self) {
         self.left.fetch_add(1, Ordering::Relaxed);
         self.used.fetch_sub(1, Ordering::SeqCst);
     }
 
-    /// The caller must notify the crew afterwards, as for the next two.
-    pub(super) fn set_cap(&self, cap: usize) {
+    /// The caller must notify the workers afterwards; likewise for the next two.
+    pub(in crate::pool) fn set_cap(&self, cap: usize) {
         self.cap.store(cap, Ordering::SeqCst);
     }
 
-    pub(super) fn lend_extra(&self) {
+    pub(in crate::pool) fn lend_extra(&self) {
         self.extra.fetch_add(1, Ordering::SeqCst);
     }
 
-    pub(super) fn take_back_extra(&self) {
+    pub(in crate::pool) fn take_back_extra(&self) {
         self.extra.store(0, Ordering::SeqCst);
     }
 
     /// How often the gate was left.
-    pub(super) fn left(&self) -> u64 {
+    pub(in crate::pool) fn left(&self) -> u64 {
         self.left.load(Ordering::Relaxed)
     }
 
     /// Permits in use now.
-    pub(super) fn used(&self) -> usize {
+    pub(in crate::pool) fn used(&self) -> usize {
         self.used.load(Ordering::SeqCst)
     }
 }
 
-/// Which gates a running task was counted in at: bit 0 for the one of CPU tasks, the next ones for
-/// those of the levels.
+/// The gates at which a running task was counted in: bit 0 for the gate of CPU tasks, the next bits
+/// for those of the levels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Passed(u8);
+pub(in crate::pool) struct GateSet(u8);
 
-impl Passed {
+impl GateSet {
     const CPU: u8 = 1;
 
-    /// Through the gate of a level.
-    pub(super) const fn level(level: usize) -> Self {
+    /// The gate of a level.
+    pub(in crate::pool) const fn level(level: usize) -> Self {
         Self(Self::CPU << (level + 1))
     }
 
-    /// Through the gate of CPU tasks too.
-    pub(super) const fn and_cpu(self) -> Self {
+    /// These and the gate of CPU tasks.
+    pub(in crate::pool) const fn and_cpu(self) -> Self {
         Self(self.0 | Self::CPU)
     }
 
-    pub(super) const fn has_cpu(self) -> bool {
+    pub(in crate::pool) const fn has_cpu(self) -> bool {
         self.0 & Self::CPU != 0
     }
 
-    pub(super) const fn has_level(self, level: usize) -> bool {
+    pub(in crate::pool) const fn has_level(self, level: usize) -> bool {
         self.0 & Self::level(level).0 != 0
     }
 
-    pub(super) const fn any(self) -> bool {
-        self.0 != 0
+    pub(in crate::pool) const fn is_empty(self) -> bool {
+        self.0 == 0
     }
 }
 

@@ -1,0 +1,15 @@
+//! The primitives that the pool's protocols are made of.
+//!
+//! Usually they are those of `parking_lot` and the standard library. In the model checks
+//! (`gristmill_model`, see the README of `pool`) the same names are those of a checker, which
+//! tries the orders in which threads can take their steps.
+
+#[cfg(all(test, gristmill_model))]
+pub(super) mod model;
+#[cfg(not(all(test, gristmill_model)))]
+mod real;
+
+#[cfg(all(test, gristmill_model))]
+pub(super) use model::*;
+#[cfg(not(all(test, gristmill_model)))]
+pub(super) use real::*;
