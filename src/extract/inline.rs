@@ -1,6 +1,6 @@
 //! One block while it is read: its text and its Markdown, with the markers that are open in it.
 
-use super::render::visible;
+use super::text::visible;
 use super::text::{is_space, push_collapsed};
 
 /// An inline element that Markdown can show.

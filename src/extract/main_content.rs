@@ -1,6 +1,6 @@
 //! Which part of a page is its content.
 //!
-//! The rules look at structure, at text sizes and at general web vocabulary ([`super::signs`]),
+//! The rules look at structure, at text sizes and at general web vocabulary ([`super::hints`]),
 //! never at particular sites:
 //!
 //! 1. What a reader does not see is dropped, as are controls.
@@ -14,7 +14,7 @@
 //!
 //! The percentages were tuned on the development pages of the WCXB benchmark.
 
-use super::signs::Signs;
+use super::hints::Hints;
 use super::tag::Tag;
 use super::tree::{Node, Tree};
 
@@ -142,14 +142,14 @@ fn not_seen(tree: &Tree<'_>) -> Vec<bool> {
     let mut dropped: Vec<bool> = tree.nodes.iter().map(is_never_content).collect();
     // Pages that show themselves only when their scripts have run hide nearly everything this way.
     drop_where(&mut dropped, tree, |node, size, page| {
-        node.signs.has(Signs::INVISIBLE) && !exceeds(size.text, 50, page.text)
+        node.hints.has(Hints::INVISIBLE) && !exceeds(size.text, 50, page.text)
     });
     dropped
 }
 
 fn is_never_content(node: &Node) -> bool {
     use Tag::{Audio, Canvas, Datalist, Meter, Noscript, Progress, Rp, Select, Template, Video};
-    node.signs.has(Signs::HIDDEN)
+    node.hints.has(Hints::HIDDEN)
         || matches!(
             node.tag,
             Audio
@@ -168,22 +168,22 @@ fn is_never_content(node: &Node) -> bool {
 fn is_boilerplate_by_kind(node: &Node, size: &Size, page: &Size) -> bool {
     use Tag::{Aside, Button, Dialog, Footer, Header, Menu, Nav};
     let by_kind = matches!(node.tag, Aside | Button | Dialog | Footer | Header | Menu | Nav)
-        || node.signs.has(Signs::BOILERPLATE_ROLE);
+        || node.hints.has(Hints::BOILERPLATE_ROLE);
     by_kind && !exceeds(size.prose, KIND_GUARD_PERCENT, page.prose)
 }
 
 fn is_boilerplate_by_name(node: &Node, size: &Size, page: &Size) -> bool {
-    if node.signs.has(Signs::MAIN) {
+    if node.hints.has(Hints::MAIN) {
         return false;
     }
-    if node.signs.has(Signs::COMMENTS)
+    if node.hints.has(Hints::COMMENTS)
         && exceeds(page.prose - size.prose, COMMENTS_GUARD_PERCENT, page.prose)
     {
         return true;
     }
     // Some frameworks wrap the whole page in a form.
     let form = matches!(node.tag, Tag::Form | Tag::Fieldset | Tag::Legend | Tag::Label);
-    (form || node.signs.has(Signs::BOILERPLATE))
+    (form || node.hints.has(Hints::BOILERPLATE))
         && !exceeds(size.prose, NAME_GUARD_PERCENT, page.prose)
         && !exceeds(size.text, NAME_TEXT_GUARD_PERCENT, page.text)
 }
@@ -191,7 +191,7 @@ fn is_boilerplate_by_name(node: &Node, size: &Size, page: &Size) -> bool {
 /// The largest `main`, if it holds enough; else the whole document.
 fn main_element(tree: &Tree<'_>, sizes: &[Size]) -> usize {
     (1..tree.nodes.len())
-        .filter(|at| tree.nodes[*at].signs.has(Signs::MAIN))
+        .filter(|at| tree.nodes[*at].hints.has(Hints::MAIN))
         .max_by_key(|at| sizes[*at].text)
         .filter(|at| exceeds(sizes[*at].text, MAIN_PERCENT, sizes[0].text))
         .unwrap_or(0)

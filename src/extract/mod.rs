@@ -23,6 +23,7 @@ pub mod charset;
 mod entities;
 mod error;
 pub mod fingerprint;
+mod hints;
 mod inline;
 mod links;
 mod main_content;
@@ -30,7 +31,7 @@ mod markdown;
 mod metadata;
 mod plain;
 mod render;
-mod signs;
+
 mod tag;
 mod text;
 mod token;

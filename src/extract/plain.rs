@@ -5,8 +5,9 @@ use std::borrow::Cow;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::fingerprint::normalise;
-use super::render::{Rendered, visible};
+use super::render::Rendered;
 use super::text::collapsed;
+use super::text::visible;
 use crate::model::{Block, BlockKind};
 
 /// Reads plain text: paragraphs stand apart by blank lines.

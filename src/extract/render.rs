@@ -5,13 +5,12 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::entities::{self, Place};
 use super::fingerprint::normalise;
+use super::hints::Hints;
 use super::inline::{Inline, Marker};
 use super::links::{self, ResolvedLinks};
 use super::main_content::Selection;
 use super::markdown::{MarkdownWriter, Style};
-use super::signs::Signs;
 use super::tag::Tag;
-use super::text::is_invisible;
 use super::tree::{Node, Tree};
 use crate::model::{Block, BlockKind};
 
@@ -357,7 +356,7 @@ impl Renderer<'_, '_> {
 /// its cells, and a row with two cells.
 fn holds_data(tree: &Tree<'_>, table: usize) -> bool {
     let nodes = &tree.nodes;
-    if nodes[table].signs.has(Signs::PRESENTATION) {
+    if nodes[table].hints.has(Hints::PRESENTATION) {
         return false;
     }
     let (mut row_cells, mut most_cells, mut cell_bytes) = (0, 0, 0);
@@ -379,9 +378,4 @@ fn holds_data(tree: &Tree<'_>, table: usize) -> bool {
         }
     }
     most_cells > 1
-}
-
-/// `text` as it stands, without what a reader does not see and without carriage returns.
-pub(super) fn visible(text: &str) -> impl Iterator<Item = char> {
-    text.chars().filter(|character| *character != '\r' && !is_invisible(*character))
 }

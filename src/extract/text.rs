@@ -74,6 +74,11 @@ pub(super) fn collapsed(text: &str) -> String {
     out
 }
 
+/// `text` as it stands, without what a reader does not see and without carriage returns.
+pub(super) fn visible(text: &str) -> impl Iterator<Item = char> {
+    text.chars().filter(|character| *character != '\r' && !is_invisible(*character))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

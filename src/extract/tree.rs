@@ -6,7 +6,7 @@
 //! is moved out of tables, and formatting is not reopened in the next block. Elements nested
 //! deeper than the limit become siblings of the deepest that fit, as browsers do it.
 
-use super::signs::{self, Signs};
+use super::hints::{self, Hints};
 use super::tag::Tag;
 use super::token::{Attributes, StartTag, Token};
 
@@ -28,7 +28,7 @@ pub(super) struct Node {
     pub(super) tag: Tag,
     flags: u8,
     /// What the attributes say about its part in the page.
-    pub(super) signs: Signs,
+    pub(super) hints: Hints,
     parent: u32,
     end: u32,
     start: u32,
@@ -138,7 +138,7 @@ impl<'a> TreeBuilder<'a> {
         let root = Node {
             tag: Tag::Html,
             flags: 0,
-            signs: Signs::default(),
+            hints: Hints::default(),
             parent: 0,
             end: 0,
             start: 0,
@@ -198,7 +198,7 @@ impl<'a> TreeBuilder<'a> {
         self.nodes.push(Node {
             tag,
             flags: flags | space,
-            signs: Signs::default(),
+            hints: Hints::default(),
             parent: narrow(parent),
             end: narrow(index + 1),
             start: narrow(start),
@@ -254,7 +254,7 @@ impl<'a> TreeBuilder<'a> {
         }
         self.imply_ends(tag);
         let node = self.push(tag, 0, start.attributes.0)?;
-        self.nodes[node].signs = signs::of(tag, start.attributes);
+        self.nodes[node].hints = hints::of(tag, start.attributes);
         if start.self_closing && self.is_open(Tag::Math) {
             return Ok(());
         }

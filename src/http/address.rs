@@ -38,7 +38,7 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
     let special = match a {
         // This network; private; loopback; multicast, reserved and broadcast.
         0 | 10 | 127 | 224.. => true,
-        // Shared address space of carriers (RFC 6598).
+        // ClientInner address space of carriers (RFC 6598).
         100 => matches!(b, 64..=127),
         // Link-local, where clouds serve their metadata.
         169 => b == 254,

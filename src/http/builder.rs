@@ -11,7 +11,7 @@ use ureq::unversioned::transport::RustlsConnector;
 use crate::time::{SharedClock, SystemClock};
 
 use super::address::AddressPolicy;
-use super::client::{Client, Shared};
+use super::client::{Client, ClientInner};
 use super::connections::{Connections, Limits};
 use super::connector::OUTPUT_BUFFER;
 use super::decode;
@@ -239,7 +239,7 @@ impl ClientBuilder {
             .output_buffer_size(OUTPUT_BUFFER)
             .build();
         Ok(Client {
-            shared: Arc::new(Shared {
+            inner: Arc::new(ClientInner {
                 config,
                 tls: RustlsConnector::default(),
                 resolver,

@@ -18,7 +18,7 @@ use crate::model::Headers;
 
 use super::address::AddressPolicy;
 use super::builder::{ClientBuilder, with_timeouts};
-use super::connections::{Connections, Lease};
+use super::connections::{Checkout, Connections};
 use super::connector::{ExchangeConnector, NoResolver, OUTPUT_BUFFER, Plan, Target};
 use super::decode::{self, Caps, DecodeError};
 use super::error::{HttpError, Phase};
@@ -42,7 +42,7 @@ const NOTABLE_WAIT: Duration = Duration::from_millis(5);
 
 /// What all clones of a client share.
 #[derive(Debug)]
-pub(super) struct Shared {
+pub(super) struct ClientInner {
     pub(super) config: Config,
     pub(super) tls: RustlsConnector,
     pub(super) resolver: Resolver,
@@ -61,7 +61,7 @@ pub(super) struct Shared {
 /// connections.
 #[derive(Clone, Debug)]
 pub struct Client {
-    pub(super) shared: Arc<Shared>,
+    pub(super) inner: Arc<ClientInner>,
 }
 
 impl Client {
@@ -72,19 +72,19 @@ impl Client {
 
     /// What the client has done so far.
     pub fn stats(&self) -> HttpStats {
-        let (open, idle) = self.shared.connections.count();
-        self.shared.counters.snapshot(open, idle)
+        let (open, idle) = self.inner.connections.count();
+        self.inner.counters.snapshot(open, idle)
     }
 
     /// What the cache of names has done; `None` where it is off.
     pub fn dns_stats(&self) -> Option<CacheStats> {
-        self.shared.resolver.cache().map(Cache::stats)
+        self.inner.resolver.cache().map(Cache::stats)
     }
 
     /// The cache of names, for its upkeep.
     #[cfg(feature = "engine")]
     pub(crate) fn names_cache(&self) -> Option<&Cache<Name, Answer>> {
-        self.shared.resolver.cache()
+        self.inner.resolver.cache()
     }
 
     /// Makes exactly one exchange: no redirect is followed, nothing is repeated, and every status
@@ -93,10 +93,10 @@ impl Client {
     /// Blocks until the answer is complete, a deadline passes or `cancel` is cancelled, which shuts
     /// the socket down; only an attempt to connect is waited for, within its deadline.
     pub fn send(&self, request: &Request, cancel: &CancelToken) -> Result<Response, HttpError> {
-        Counters::add(&self.shared.counters.exchanges, 1);
+        Counters::add(&self.inner.counters.exchanges, 1);
         let result = self.exchange(request, cancel);
         if let Err(error) = &result {
-            Counters::add(&self.shared.counters.failures, 1);
+            Counters::add(&self.inner.counters.failures, 1);
             tracing::debug!(url = error.url(), %error, "exchange failed");
         }
         result
@@ -114,8 +114,8 @@ impl Client {
         if cancel.is_cancelled() {
             return Err(HttpError::Cancelled { url: shown(&request.url) });
         }
-        let mut timeouts = request.timeouts.unwrap_or(self.shared.timeouts);
-        let lease = self.lease(request, &target, started + timeouts.total, cancel)?;
+        let mut timeouts = request.timeouts.unwrap_or(self.inner.timeouts);
+        let checkout = self.checkout(request, &target, started + timeouts.total, cancel)?;
         let waited = started.elapsed();
         let mut own_timeouts = request.timeouts.is_some();
         if waited > NOTABLE_WAIT {
@@ -124,32 +124,32 @@ impl Client {
         }
         let wire = Arc::new(OnceLock::new());
         let connector = ExchangeConnector {
-            shared: Arc::clone(&self.shared),
-            plan: Mutex::new(Some(Plan { lease, target, cancel: cancel.clone() })),
+            inner: Arc::clone(&self.inner),
+            plan: Mutex::new(Some(Plan { checkout, target, cancel: cancel.clone() })),
             wire: Arc::clone(&wire),
         };
-        let agent = Agent::with_parts(self.shared.config.clone(), connector, NoResolver);
+        let agent = Agent::with_parts(self.inner.config.clone(), connector, NoResolver);
         let timeouts = own_timeouts.then_some(timeouts);
         let answer = match (request.method, &request.body) {
             (Method::Post, Some(body)) => self.run(&agent, request, body.as_slice(), timeouts),
             (Method::Post, None) => self.run(&agent, request, [].as_slice(), timeouts),
             (Method::Get, _) => self.run(&agent, request, (), timeouts),
         };
-        let reading = Reading { shared: &self.shared, request, started, wire: wire.get() };
+        let reading = Reading { inner: &self.inner, request, started, wire: wire.get() };
         match answer {
             Ok(answer) => reading.read(answer),
             Err(error) => Err(reading.failed(error, None)),
         }
     }
 
-    fn lease(
+    fn checkout(
         &self,
         request: &Request,
         target: &Target,
         deadline: Instant,
         cancel: &CancelToken,
-    ) -> Result<Lease, HttpError> {
-        let acquired = self.shared.connections.acquire(&target.origin(), deadline, cancel);
+    ) -> Result<Checkout, HttpError> {
+        let acquired = self.inner.connections.acquire(&target.origin(), deadline, cancel);
         acquired.map_err(|error| {
             let url = shown(&request.url);
             match error {
@@ -173,7 +173,7 @@ impl Client {
         let mut builder = http::Request::builder().method(method).uri(request.url.as_str());
         let replaced =
             |name: &str| request.headers.iter().any(|(other, _)| other.eq_ignore_ascii_case(name));
-        for (name, value) in &self.shared.headers {
+        for (name, value) in &self.inner.headers {
             if !replaced(name) {
                 builder = builder.header(name, value);
             }
@@ -181,7 +181,7 @@ impl Client {
         for (name, value) in &request.headers {
             builder = builder.header(name, value);
         }
-        if let Some(proxy) = &self.shared.proxy
+        if let Some(proxy) = &self.inner.proxy
             && let Some(login) = &proxy.authorization
             && request.url.scheme() == "http"
         {
@@ -195,7 +195,7 @@ impl Client {
 
 /// The part of an exchange that follows the header.
 struct Reading<'a> {
-    shared: &'a Shared,
+    inner: &'a ClientInner,
     request: &'a Request,
     started: Instant,
     wire: Option<&'a Arc<Wire>>,
@@ -204,7 +204,7 @@ struct Reading<'a> {
 impl Reading<'_> {
     fn failed(&self, error: ureq::Error, body: Option<u64>) -> HttpError {
         let answered = self.wire.is_some_and(|wire| wire.answered());
-        let max_header = self.shared.max_header;
+        let max_header = self.inner.max_header;
         classify(shown(&self.request.url), error, Failing { answered, body, max_header })
     }
 
@@ -230,11 +230,11 @@ impl Reading<'_> {
             response.body_skipped = true;
             return Ok(response);
         }
-        let limit = self.request.max_body.unwrap_or(self.shared.max_body);
+        let limit = self.request.max_body.unwrap_or(self.inner.max_body);
         let raw = self.receive(answer.into_body(), limit)?;
         response.wire_bytes = raw.len() as u64;
         response.elapsed = self.started.elapsed();
-        let caps = Caps { bytes: limit, ratio: self.shared.max_ratio };
+        let caps = Caps { bytes: limit, ratio: self.inner.max_ratio };
         response.body = decode::decode(raw, response.headers.get_all("content-encoding"), caps)
             .map_err(|error| self.undecodable(error, limit))?;
         Ok(response)
@@ -251,7 +251,7 @@ impl Reading<'_> {
         let mut raw = Vec::with_capacity(usize::try_from(room).unwrap_or(0));
         let mut reader = body.into_reader();
         let received = (&mut reader).take(limit.saturating_add(1)).read_to_end(&mut raw);
-        Counters::add(&self.shared.counters.bytes, raw.len() as u64);
+        Counters::add(&self.inner.counters.bytes, raw.len() as u64);
         received.map_err(|error| self.failed(error.into(), Some(raw.len() as u64)))?;
         if raw.len() as u64 > limit {
             return Err(too_large());
@@ -263,7 +263,7 @@ impl Reading<'_> {
         let url = shown(&self.request.url);
         match error {
             DecodeError::TooLarge => HttpError::TooLarge { url, limit },
-            DecodeError::Ratio => HttpError::Ratio { url, limit: self.shared.max_ratio },
+            DecodeError::Ratio => HttpError::Ratio { url, limit: self.inner.max_ratio },
             DecodeError::Invalid { encoding, source } => {
                 HttpError::Decode { url, encoding, source }
             }

@@ -7,7 +7,7 @@
 //!
 //! What comes free is handed to the first waiter of its origin, so nobody overtakes it. The hand-over
 //! and a waiter's leaving both take the table's lock: a waiter that has given up and stands in line no
-//! more was handed a lease, and passes it on.
+//! more was handed a checkout, and passes it on.
 //!
 //! ```text
 //!            acquire                    give_back
@@ -44,7 +44,7 @@ pub(super) struct Connection {
 
 /// A permit, with the connection it is for if one stood idle.
 #[derive(Debug)]
-pub(super) struct Lease {
+pub(super) struct Checkout {
     pub(super) permit: Permit,
     pub(super) idle: Option<Connection>,
 }
@@ -87,7 +87,7 @@ struct Slot {
 }
 
 /// Filled when its turn comes.
-type Waiter = Waitable<Option<Lease>>;
+type Waiter = Waitable<Option<Checkout>>;
 
 struct Idle {
     origin: Origin,
@@ -112,12 +112,12 @@ impl Connections {
         origin: &Origin,
         deadline: Instant,
         cancel: &CancelToken,
-    ) -> Result<Lease, WaitError> {
+    ) -> Result<Checkout, WaitError> {
         let (waiter, arrival) = {
             let mut table = self.table.lock();
-            if let Some(lease) = self.try_take(&mut table, origin) {
+            if let Some(checkout) = self.try_take(&mut table, origin) {
                 drop(table);
-                return Ok(Self::checked(lease));
+                return Ok(Self::checked(checkout));
             }
             let (waiter, arrival) = (Waiter::new(None), table.next_arrival);
             table.next_arrival += 1;
@@ -125,23 +125,23 @@ impl Connections {
             slot.waiting.insert(arrival, waiter.clone());
             (waiter, arrival)
         };
-        let lease = waiter.wait(deadline, cancel, Option::take);
-        lease.map(Self::checked).inspect_err(|_| self.leave(origin, arrival, &waiter))
+        let checkout = waiter.wait(deadline, cancel, Option::take);
+        checkout.map(Self::checked).inspect_err(|_| self.leave(origin, arrival, &waiter))
     }
 
-    fn try_take(self: &Arc<Self>, table: &mut Table, origin: &Origin) -> Option<Lease> {
+    fn try_take(self: &Arc<Self>, table: &mut Table, origin: &Origin) -> Option<Checkout> {
         let slot = table.slots.entry(Arc::clone(origin)).or_default();
         let permit = || Permit { connections: Some(Arc::clone(self)), origin: Arc::clone(origin) };
         if let Some(key) = slot.idle.pop() {
             let idle = table.idle.remove(&key);
-            return Some(Lease { permit: permit(), idle: idle.map(|idle| idle.connection) });
+            return Some(Checkout { permit: permit(), idle: idle.map(|idle| idle.connection) });
         }
         if slot.live >= self.limits.per_origin {
             return None;
         }
         slot.live += 1;
         table.live += 1;
-        Some(Lease { permit: permit(), idle: None })
+        Some(Checkout { permit: permit(), idle: None })
     }
 
     /// Takes a waiter that has given up out of the line, or passes on what it was handed meanwhile.
@@ -154,22 +154,22 @@ impl Connections {
             table.forget_unused(origin);
             waiter.update(Option::take)
         };
-        let Some(Lease { permit, idle }) = handed else { return };
+        let Some(Checkout { permit, idle }) = handed else { return };
         match idle {
             Some(connection) => Self::give_back(permit, connection),
             None => drop(permit),
         }
     }
 
-    /// Closes the idle connection of `lease` if its server has closed it or sent what nobody asked
+    /// Closes the idle connection of `checkout` if its server has closed it or sent what nobody asked
     /// for.
-    fn checked(mut lease: Lease) -> Lease {
-        if let Some(connection) = &mut lease.idle
+    fn checked(mut checkout: Checkout) -> Checkout {
+        if let Some(connection) = &mut checkout.idle
             && !connection.transport.is_open()
         {
-            lease.idle = None;
+            checkout.idle = None;
         }
-        lease
+        checkout
     }
 
     /// Hands `connection` to whoever waits for its origin, or makes it idle.
@@ -180,7 +180,7 @@ impl Connections {
         let mut table = this.table.lock();
         if let Some(waiter) = table.next_waiter(&origin) {
             permit.connections = Some(Arc::clone(&this));
-            waiter.update(|lease| *lease = Some(Lease { permit, idle: Some(connection) }));
+            waiter.update(|checkout| *checkout = Some(Checkout { permit, idle: Some(connection) }));
             return;
         }
         let key = table.next_idle;
@@ -260,7 +260,7 @@ impl Drop for Permit {
             Some(waiter) => {
                 let origin = Arc::clone(&self.origin);
                 let permit = Self { connections: Some(Arc::clone(&connections)), origin };
-                waiter.update(|lease| *lease = Some(Lease { permit, idle: None }));
+                waiter.update(|checkout| *checkout = Some(Checkout { permit, idle: None }));
             }
             None => table.release(&self.origin),
         }
@@ -311,9 +311,9 @@ mod tests {
                 let (connections, origin, token) = (&connections, &origin, &token);
                 let sender = sender.clone();
                 scope.spawn(move || {
-                    let lease = connections.acquire(origin, later(), token).unwrap();
+                    let checkout = connections.acquire(origin, later(), token).unwrap();
                     sender.send(number).unwrap();
-                    drop(lease);
+                    drop(checkout);
                 });
                 connections.wait_for_waiting(origin, number + 1);
             }
@@ -343,12 +343,12 @@ mod tests {
         assert!(connections.table.lock().slots.is_empty());
     }
 
-    /// A lease that is handed to a waiter at the moment at which that gives up.
+    /// A checkout that is handed to a waiter at the moment at which that gives up.
     fn abandon(idle: Option<Connection>) -> (Arc<Connections>, Origin) {
         let (connections, origin) = connections();
-        let Lease { permit, .. } =
+        let Checkout { permit, .. } =
             connections.acquire(&origin, Instant::now(), &CancelToken::new()).unwrap();
-        let waiter = Waiter::new(Some(Lease { permit, idle }));
+        let waiter = Waiter::new(Some(Checkout { permit, idle }));
         connections.leave(&origin, 0, &waiter);
         (connections, origin)
     }
@@ -363,8 +363,8 @@ mod tests {
         let connection = Connection { transport: Box::new(Open), wire };
         let (connections, origin) = abandon(Some(connection));
         assert_eq!(connections.count(), (1, 1));
-        let lease = connections.acquire(&origin, Instant::now(), &CancelToken::new()).unwrap();
-        assert!(lease.idle.is_some());
+        let checkout = connections.acquire(&origin, Instant::now(), &CancelToken::new()).unwrap();
+        assert!(checkout.idle.is_some());
     }
 
     #[test]

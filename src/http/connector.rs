@@ -13,8 +13,8 @@ use url::{Host, Url};
 
 use crate::cancel::CancelToken;
 
-use super::client::Shared;
-use super::connections::{Connection, Lease, Origin};
+use super::client::ClientInner;
+use super::connections::{Checkout, Connection, Origin};
 use super::fault::Fault;
 use super::names::ResolveError;
 use super::stats::Counters;
@@ -68,15 +68,15 @@ impl Target {
 /// What one exchange needs to get its connection.
 #[derive(Debug)]
 pub(super) struct Plan {
-    pub(super) lease: Lease,
+    pub(super) checkout: Checkout,
     pub(super) target: Target,
     pub(super) cancel: CancelToken,
 }
 
-/// Connects one exchange, by its lease.
+/// Connects one exchange, by its checkout.
 #[derive(Debug)]
 pub(super) struct ExchangeConnector {
-    pub(super) shared: Arc<Shared>,
+    pub(super) inner: Arc<ClientInner>,
     pub(super) plan: Mutex<Option<Plan>>,
     /// Where the socket is shown to the client.
     pub(super) wire: Arc<OnceLock<Arc<Wire>>>,
@@ -90,26 +90,26 @@ impl Connector<()> for ExchangeConnector {
         details: &ConnectionDetails<'_>,
         _: Option<()>,
     ) -> Result<Option<Pooled>, ureq::Error> {
-        let Some(Plan { lease, target, cancel }) = self.plan.lock().take() else {
+        let Some(Plan { checkout, target, cancel }) = self.plan.lock().take() else {
             return Err(ureq::Error::ConnectionFailed);
         };
-        let Lease { permit, idle } = lease;
-        let shared = &*self.shared;
-        let forwards = shared.proxy.is_some() && !target.tls;
+        let Checkout { permit, idle } = checkout;
+        let inner = &*self.inner;
+        let forwards = inner.proxy.is_some() && !target.tls;
         let absolute = forwards.then(|| target.absolute_prefix());
         let (connection, watch) = if let Some(connection) = idle {
-            Counters::add(&shared.counters.reused, 1);
+            Counters::add(&inner.counters.reused, 1);
             let watch = connection.wire.watch(&cancel);
             (connection, watch)
         } else {
             let deadline = deadline_of(&details.timeout);
-            let wire = dial(shared, &target, deadline, &cancel)?;
-            Counters::add(&shared.counters.opened, 1);
+            let wire = dial(inner, &target, deadline, &cancel)?;
+            Counters::add(&inner.counters.opened, 1);
             let watch = wire.watch(&cancel);
-            if let Some(proxy) = shared.proxy.as_ref().filter(|_| target.tls) {
+            if let Some(proxy) = inner.proxy.as_ref().filter(|_| target.tls) {
                 wire.open_tunnel(proxy, &target.authority(), deadline)?;
             }
-            let transport = secured(shared, details, &wire, target.tls)?;
+            let transport = secured(inner, details, &wire, target.tls)?;
             (Connection { transport, wire }, watch)
         };
         // Empty so far: this is the only connection of the exchange.
@@ -127,7 +127,7 @@ fn deadline_of(timeout: &NextTimeout) -> Instant {
 
 /// Opens a socket to the target, or to the proxy, at an address that the policy allows.
 fn dial(
-    shared: &Shared,
+    inner: &ClientInner,
     target: &Target,
     deadline: Instant,
     cancel: &CancelToken,
@@ -138,16 +138,16 @@ fn dial(
             Host::Ipv6(address) => return Ok(Arc::new([IpAddr::V6(*address)])),
             Host::Domain(name) => name,
         };
-        shared.resolver.resolve(name, deadline, cancel).map_err(|error| match error {
+        inner.resolver.resolve(name, deadline, cancel).map_err(|error| match error {
             ResolveError::Failed(cause) => Fault::Resolve(cause),
             ResolveError::TimedOut => Fault::ResolveTimedOut,
             ResolveError::Cancelled => Fault::Cancelled,
         })
     };
-    let allowed = |address: &IpAddr| shared.policy.allows(*address);
+    let allowed = |address: &IpAddr| inner.policy.allows(*address);
     // Behind a proxy too, the name is resolved here, so that its address can be judged; where any
     // address will do, the proxy alone needs to know the name.
-    let judged = shared.proxy.is_none() || !allowed(&IpAddr::from([127, 0, 0, 1]));
+    let judged = inner.proxy.is_none() || !allowed(&IpAddr::from([127, 0, 0, 1]));
     let found = match &target.host {
         Host::Domain(_) if !judged => Arc::new([]),
         host => addresses_of(host)?,
@@ -156,7 +156,7 @@ fn dial(
     if let (true, Some(first)) = (good.is_empty(), found.first()) {
         return Err(Fault::Blocked(*first));
     }
-    let (good, port) = match &shared.proxy {
+    let (good, port) = match &inner.proxy {
         None => (good, target.port),
         Some(proxy) => (addresses_of(&proxy.host)?.to_vec(), proxy.port),
     };
@@ -166,7 +166,7 @@ fn dial(
 
 /// The transport over `wire`, with TLS where it is asked for.
 fn secured(
-    shared: &Shared,
+    inner: &ClientInner,
     details: &ConnectionDetails<'_>,
     wire: &Arc<Wire>,
     tls: bool,
@@ -179,7 +179,7 @@ fn secured(
     let details = ConnectionDetails {
         uri: details.uri,
         addrs: details.resolver.empty(),
-        config: &shared.config,
+        config: &inner.config,
         // The client's own settings, so the TLS settings built once are used.
         request_level: false,
         resolver: details.resolver,
@@ -189,7 +189,7 @@ fn secured(
         run_connector: Arc::clone(&details.run_connector),
         register_shutdown: Arc::clone(&details.register_shutdown),
     };
-    match shared.tls.connect(&details, Some(socket))? {
+    match inner.tls.connect(&details, Some(socket))? {
         Some(transport) => Ok(Box::new(transport)),
         None => Err(ureq::Error::TlsRequired),
     }

@@ -13,10 +13,10 @@
 //!
 //! The protocol itself is `ureq`'s. Each exchange runs an agent of its own, which costs a
 //! microsecond or so, keeps no connections and has a connector made for the exchange; this is how
-//! the exchange's token and lease reach the socket without shared state:
+//! the exchange's token and checkout reach the socket without shared state:
 //!
 //! ```text
-//! Client::send ─▶ Connections::acquire ─▶ Lease ─▶ ExchangeConnector ─▶ Pooled ─▶ ureq
+//! Client::send ─▶ Connections::acquire ─▶ Checkout ─▶ ExchangeConnector ─▶ Pooled ─▶ ureq
 //!                        ▲                         (idle, or resolve,      │
 //!                        │                          judge, connect, TLS)   │
 //!                        └──────────────── give_back when ended well ──────┘

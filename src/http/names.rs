@@ -69,14 +69,14 @@ pub(super) struct Resolver {
 struct Inner {
     source: Arc<dyn Resolve>,
     known: Option<Cache<Name, Answer>>,
-    desk: Mutex<Desk>,
+    lookups: Mutex<Lookups>,
     keeping: Keeping,
     counters: Arc<Counters>,
 }
 
 /// The look-ups that have not ended.
 #[derive(Default)]
-struct Desk {
+struct Lookups {
     under_way: HashMap<Name, Pending>,
     /// Those that wait for a thread; each of them is waited for.
     line: VecDeque<Name>,
@@ -94,7 +94,7 @@ struct Lookup {
     answer: Waitable<Option<Answer>>,
 }
 
-/// What the desk says to who asks.
+/// The answer to a request for a name: its addresses, or a look-up to wait for.
 enum Reply {
     Known(Answer),
     Wait(Arc<Lookup>),
@@ -118,8 +118,8 @@ impl Resolver {
             let builder = Cache::builder().capacity(keeping.names as u64).ttl(keeping.ttl);
             builder.clock(clock).build().expect("invariant: the options go together")
         });
-        let desk = Mutex::default();
-        Self { inner: Arc::new(Inner { source, known, desk, keeping, counters }) }
+        let lookups = Mutex::default();
+        Self { inner: Arc::new(Inner { source, known, lookups, keeping, counters }) }
     }
 
     /// The addresses of `host`, at least one; from the cache while they are fresh.
@@ -166,36 +166,36 @@ impl Lookup {
 
 impl Inner {
     /// What is known of `host`, or the look-up to wait for, which is begun where there is none. The
-    /// cache is asked under the desk's lock: a look-up leaves the desk after its answer is there, so
+    /// cache is asked under the lookups's lock: a look-up leaves the lookups after its answer is there, so
     /// no name is looked up twice at a time.
     fn ask(this: &Arc<Self>, host: &str) -> io::Result<Reply> {
-        let mut desk = this.desk.lock();
+        let mut lookups = this.lookups.lock();
         if let Some(answer) = this.known.as_ref().and_then(|known| known.get(host)) {
             return Ok(Reply::Known(answer));
         }
-        if let Some(pending) = desk.under_way.get_mut(host) {
+        if let Some(pending) = lookups.under_way.get_mut(host) {
             pending.waiters += 1;
             return Ok(Reply::Wait(Arc::clone(&pending.lookup)));
         }
         let name: Name = host.into();
         let answer = Waitable::new(None);
         let lookup = Arc::new(Lookup { name: Arc::clone(&name), answer });
-        if desk.threads < MAX_LOOKUPS {
+        if lookups.threads < MAX_LOOKUPS {
             let (inner, first) = (Arc::clone(this), Arc::clone(&lookup));
             let thread = std::thread::Builder::new().name("gristmill-resolve".into());
             thread.spawn(move || inner.serve(first))?;
-            desk.threads += 1;
+            lookups.threads += 1;
         } else {
-            desk.line.push_back(Arc::clone(&name));
+            lookups.line.push_back(Arc::clone(&name));
         }
-        desk.under_way.insert(name, Pending { lookup: Arc::clone(&lookup), waiters: 1 });
+        lookups.under_way.insert(name, Pending { lookup: Arc::clone(&lookup), waiters: 1 });
         Ok(Reply::Wait(lookup))
     }
 
     /// A waiter has gone. A look-up that has not begun goes with the last one.
     fn leave(&self, lookup: &Arc<Lookup>) {
-        let mut desk = self.desk.lock();
-        let Some(pending) = desk.under_way.get_mut(&lookup.name) else { return };
+        let mut lookups = self.lookups.lock();
+        let Some(pending) = lookups.under_way.get_mut(&lookup.name) else { return };
         if !Arc::ptr_eq(&pending.lookup, lookup) {
             return;
         }
@@ -203,9 +203,9 @@ impl Inner {
         if pending.waiters > 0 {
             return;
         }
-        if let Some(at) = desk.line.iter().position(|name| *name == lookup.name) {
-            desk.line.remove(at);
-            desk.under_way.remove(&lookup.name);
+        if let Some(at) = lookups.line.iter().position(|name| *name == lookup.name) {
+            lookups.line.remove(at);
+            lookups.under_way.remove(&lookup.name);
         }
     }
 
@@ -234,12 +234,12 @@ impl Inner {
         };
         self.keep(&lookup.name, &answer);
         let next = {
-            let mut desk = self.desk.lock();
-            desk.under_way.remove(&lookup.name);
-            let next = desk.line.pop_front();
-            let next = next.and_then(|name| desk.under_way.get(&name));
+            let mut lookups = self.lookups.lock();
+            lookups.under_way.remove(&lookup.name);
+            let next = lookups.line.pop_front();
+            let next = next.and_then(|name| lookups.under_way.get(&name));
             let next = next.map(|pending| Arc::clone(&pending.lookup));
-            desk.threads -= usize::from(next.is_none());
+            lookups.threads -= usize::from(next.is_none());
             next
         };
         lookup.answer.update(|slot| *slot = Some(answer));
@@ -377,7 +377,7 @@ mod tests {
         let reply = Inner::ask(&bench.resolver.inner, "up-next").unwrap();
         let Reply::Wait(next) = reply else { panic!("it is known") };
         give_up("up-abandoned");
-        let line = || bench.resolver.inner.desk.lock().line.clone();
+        let line = || bench.resolver.inner.lookups.lock().line.clone();
         assert_eq!(line(), ["up-next".into()]);
         (0..=MAX_LOOKUPS).for_each(|_| open.send(()).unwrap());
         assert!(next.wait(soon(), &CancelToken::new()).unwrap().is_ok());

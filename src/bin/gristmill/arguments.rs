@@ -14,7 +14,7 @@ const DATA: &str = "./gristmill-data";
 #[command(name = "gristmill", version, arg_required_else_help = true)]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    pub(crate) place: Place,
+    pub(crate) data: DataOptions,
     /// Say more on standard error; repeat for more still
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
@@ -24,7 +24,7 @@ pub(crate) struct Arguments {
 
 /// Where data and settings are.
 #[derive(Debug, Args)]
-pub(crate) struct Place {
+pub(crate) struct DataOptions {
     /// Directory of the data [default: ./gristmill-data; demo: a temporary one]
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
@@ -33,7 +33,7 @@ pub(crate) struct Place {
     pub(crate) config: Option<PathBuf>,
 }
 
-impl Place {
+impl DataOptions {
     /// The directory of the data.
     pub(crate) fn data(&self) -> &Path {
         self.data.as_deref().unwrap_or(Path::new(DATA))
@@ -104,7 +104,7 @@ pub(crate) struct Crawl {
     #[command(flatten)]
     pub(crate) budget: Budget,
     #[command(flatten)]
-    pub(crate) manners: Manners,
+    pub(crate) politeness: Politeness,
     #[command(flatten)]
     pub(crate) model: Model,
     /// Print the report as one JSON object
@@ -133,8 +133,8 @@ pub(crate) struct Budget {
 
 /// How servers are treated.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Manners")]
-pub(crate) struct Manners {
+#[command(next_help_heading = "Politeness")]
+pub(crate) struct Politeness {
     /// Requests under way at once, over all hosts [default: 64]
     #[arg(long, value_name = "N")]
     pub(crate) concurrency: Option<usize>,

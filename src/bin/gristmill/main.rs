@@ -38,20 +38,20 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
-    let place = &arguments.place;
+    let data = &arguments.data;
     match &arguments.command {
-        Command::Demo => commands::demo::run(place, arguments.verbose),
-        Command::Crawl(crawl) => commands::crawl::run(place, crawl, arguments.verbose),
-        Command::Infos(infos) => commands::infos::run(place, infos),
-        Command::Pages(pages) => commands::pages::run(place, pages),
-        Command::Get(get) => commands::get::run(place, get),
-        Command::Extract(extract) => commands::extract::run(place, extract),
-        Command::Why(why) => commands::why::run(place, why),
-        Command::Stats(stats) => commands::stats::run(place, stats),
-        Command::Check(check) => commands::check::run(place, check),
-        Command::Compact(compact) => commands::compact::run(place, compact),
-        Command::Backup(backup) => commands::backup::run(place, backup),
-        Command::Config => commands::config::run(place),
+        Command::Demo => commands::demo::run(data, arguments.verbose),
+        Command::Crawl(crawl) => commands::crawl::run(data, crawl, arguments.verbose),
+        Command::Infos(infos) => commands::infos::run(data, infos),
+        Command::Pages(pages) => commands::pages::run(data, pages),
+        Command::Get(get) => commands::get::run(data, get),
+        Command::Extract(extract) => commands::extract::run(data, extract),
+        Command::Why(why) => commands::why::run(data, why),
+        Command::Stats(stats) => commands::stats::run(data, stats),
+        Command::Check(check) => commands::check::run(data, check),
+        Command::Compact(compact) => commands::compact::run(data, compact),
+        Command::Backup(backup) => commands::backup::run(data, backup),
+        Command::Config => commands::config::run(data),
     }
 }
 

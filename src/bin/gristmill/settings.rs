@@ -2,12 +2,12 @@
 
 use gristmill::Config;
 
-use crate::arguments::{Manners, Model, Place};
+use crate::arguments::{DataOptions, Model, Politeness};
 use crate::failure::Failure;
 
 /// The settings without flags.
-pub(crate) fn load(place: &Place) -> Result<Config, Failure> {
-    let config = match &place.config {
+pub(crate) fn load(data: &DataOptions) -> Result<Config, Failure> {
+    let config = match &data.config {
         Some(path) => Config::load(path)?,
         None => Config::default(),
     };
@@ -20,19 +20,19 @@ pub(crate) fn load(place: &Place) -> Result<Config, Failure> {
 /// The settings with the flags of a crawl laid over them.
 pub(crate) fn with_flags(
     mut config: Config,
-    manners: &Manners,
+    politeness: &Politeness,
     model: &Model,
 ) -> Result<Config, Failure> {
     let crawl = &mut config.crawl;
-    set(&mut crawl.concurrency, manners.concurrency);
-    set(&mut crawl.per_host, manners.per_host);
-    set(&mut crawl.delay, manners.delay);
-    set(&mut crawl.user_agent, manners.user_agent.clone());
-    crawl.allow_private |= manners.allow_private;
-    crawl.respect_robots &= !manners.no_robots;
-    crawl.headers.extend(manners.header.iter().cloned());
-    if manners.proxy.is_some() {
-        crawl.proxy.clone_from(&manners.proxy);
+    set(&mut crawl.concurrency, politeness.concurrency);
+    set(&mut crawl.per_host, politeness.per_host);
+    set(&mut crawl.delay, politeness.delay);
+    set(&mut crawl.user_agent, politeness.user_agent.clone());
+    crawl.allow_private |= politeness.allow_private;
+    crawl.respect_robots &= !politeness.no_robots;
+    crawl.headers.extend(politeness.header.iter().cloned());
+    if politeness.proxy.is_some() {
+        crawl.proxy.clone_from(&politeness.proxy);
     }
     let llm = &mut config.llm;
     if let Some(url) = &model.llm_url {
@@ -72,7 +72,7 @@ mod tests {
         let Command::Crawl(crawl) = Arguments::try_parse_from(line).unwrap().command else {
             panic!("not a crawl");
         };
-        with_flags(Config::default(), &crawl.manners, &crawl.model)
+        with_flags(Config::default(), &crawl.politeness, &crawl.model)
     }
 
     #[test]

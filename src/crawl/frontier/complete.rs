@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use super::admit::{Decision, Entry};
 use super::{
-    Candidate, Completion, Frontier, FrontierStore, LeaseId, Now, Open, Outcome, OutcomeKind, Work,
+    Candidate, Completion, Frontier, FrontierStore, LeaseId, LeaseKind, Now, OpenLease, Outcome,
+    OutcomeKind,
 };
 use crate::crawl::schedule::Health;
 use crate::crawl::{DocumentKind, UrlRecord, Via};
@@ -33,7 +34,7 @@ impl Frontier {
         now: Now,
         outcome: Outcome,
     ) -> Result<Completion, S::Error> {
-        let Some(Open { host, work: Work::Document(record) }) = self.open.get(&id) else {
+        let Some(OpenLease { host, kind: LeaseKind::Document(record) }) = self.open.get(&id) else {
             return Ok(Completion::Stale);
         };
         let (host, mut record) = (*host, record.clone());
@@ -84,11 +85,11 @@ impl Frontier {
     /// no attempt is counted, and the URL goes back to where it was. If the request may have been
     /// sent, the gap counts from `now`.
     pub fn release(&mut self, id: LeaseId, now: Now) {
-        let Some(Open { host, work }) = self.open.remove(&id) else { return };
+        let Some(OpenLease { host, kind }) = self.open.remove(&id) else { return };
         self.end_exchange(host, now.monotonic, Duration::ZERO, Health::Unknown);
-        match work {
-            Work::Document(record) => self.enqueue(host, *record, None),
-            Work::Robots { origin, attempt, .. } => self.want_robots(&origin, attempt, now),
+        match kind {
+            LeaseKind::Document(record) => self.enqueue(host, *record, None),
+            LeaseKind::Robots { origin, attempt, .. } => self.want_robots(&origin, attempt, now),
         }
         self.list(host);
     }

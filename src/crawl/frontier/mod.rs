@@ -88,7 +88,7 @@ pub struct Frontier {
 
     book: RuleBook,
 
-    open: HashMap<LeaseId, Open, RandomState>,
+    open: HashMap<LeaseId, OpenLease, RandomState>,
     next_lease: u64,
     next_sequence: u64,
 
@@ -107,15 +107,9 @@ pub struct Frontier {
 
 /// An open lease.
 #[derive(Debug)]
-struct Open {
+struct OpenLease {
     host: HostId,
-    work: Work,
-}
-
-#[derive(Debug)]
-enum Work {
-    Document(Box<UrlRecord>),
-    Robots { origin: Origin, hop: u8, attempt: u32 },
+    kind: LeaseKind,
 }
 
 /// What is known of the store.

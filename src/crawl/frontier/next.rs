@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::host::{Offer, RobotsHop};
-use super::{Frontier, HostId, Lease, LeaseKind, Next, Now, Open, RobotsAnswer, Work};
+use super::{Frontier, HostId, Lease, LeaseKind, Next, Now, OpenLease, RobotsAnswer};
 use crate::crawl::{DocumentKind, Robots, UrlRecord};
 use crate::model::{BudgetKind, Reason};
 use crate::url::{Host, Origin, Url};
@@ -116,8 +116,7 @@ impl Frontier {
     fn lease_document(&mut self, id: HostId, host: Host, record: UrlRecord, now: Now) -> Next {
         let url = record.url.clone();
         let record = Box::new(record);
-        let work = Work::Document(record.clone());
-        self.lease(id, host, url, work, LeaseKind::Document(record), now)
+        self.lease(id, host, url, LeaseKind::Document(record), now)
     }
 
     fn lease_robots(
@@ -129,25 +128,16 @@ impl Frontier {
         (hop, attempt): (u8, u32),
         now: Now,
     ) -> Next {
-        let work = Work::Robots { origin: origin.clone(), hop, attempt };
-        self.lease(id, host, url, work, LeaseKind::Robots { origin, hop, attempt }, now)
+        self.lease(id, host, url, LeaseKind::Robots { origin, hop, attempt }, now)
     }
 
-    fn lease(
-        &mut self,
-        id: HostId,
-        host: Host,
-        url: Url,
-        work: Work,
-        kind: LeaseKind,
-        now: Now,
-    ) -> Next {
+    fn lease(&mut self, id: HostId, host: Host, url: Url, kind: LeaseKind, now: Now) -> Next {
         if let Some(state) = self.host_mut(id) {
             state.open += 1;
             state.schedule.started(now.monotonic);
         }
         let lease = self.lease_id();
-        self.open.insert(lease, Open { host: id, work });
+        self.open.insert(lease, OpenLease { host: id, kind: kind.clone() });
         Next::Ready(Lease { id: lease, kind, url, host })
     }
 }

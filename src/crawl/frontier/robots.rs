@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::host::{RobotsHop, Rules};
-use super::{Frontier, LeaseId, Now, Open, RobotsAnswer, RobotsOutcome, Work};
+use super::{Frontier, LeaseId, LeaseKind, Now, OpenLease, RobotsAnswer, RobotsOutcome};
 use crate::crawl::robots::Robots;
 use crate::crawl::schedule::Health;
 use crate::retry::{Backoff, RetryPolicy};
@@ -32,10 +32,10 @@ impl Frontier {
         ended_at: Duration,
         answer: RobotsAnswer,
     ) -> RobotsOutcome {
-        let Some(Open { work: Work::Robots { .. }, .. }) = self.open.get(&id) else {
+        let Some(OpenLease { kind: LeaseKind::Robots { .. }, .. }) = self.open.get(&id) else {
             return RobotsOutcome::default();
         };
-        let Some(Open { host, work: Work::Robots { origin, hop, attempt } }) =
+        let Some(OpenLease { host, kind: LeaseKind::Robots { origin, hop, attempt } }) =
             self.open.remove(&id)
         else {
             return RobotsOutcome::default();

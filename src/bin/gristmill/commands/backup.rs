@@ -1,12 +1,12 @@
 //! `gristmill backup`: a copy of everything that is stored.
 
 use super::open;
-use crate::arguments::{Backup, Place};
+use crate::arguments::{Backup, DataOptions};
 use crate::failure::{Failure, Outcome};
 use crate::output::Output;
 
-pub(crate) fn run(place: &Place, arguments: &Backup) -> Result<Outcome, Failure> {
-    let report = open(place)?.backup(&arguments.dir)?;
+pub(crate) fn run(data: &DataOptions, arguments: &Backup) -> Result<Outcome, Failure> {
+    let report = open(data)?.backup(&arguments.dir)?;
     let mut output = Output::stdout();
     if arguments.json {
         output.json(&report)?;

@@ -3,12 +3,12 @@
 use gristmill::store::{CheckReport, Problem};
 
 use super::open;
-use crate::arguments::{Maintain, Place};
+use crate::arguments::{DataOptions, Maintain};
 use crate::failure::{Failure, Outcome};
 use crate::output::{Output, plain};
 
-pub(crate) fn run(place: &Place, arguments: &Maintain) -> Result<Outcome, Failure> {
-    let report = open(place)?.check()?;
+pub(crate) fn run(data: &DataOptions, arguments: &Maintain) -> Result<Outcome, Failure> {
+    let report = open(data)?.check()?;
     let mut output = Output::stdout();
     if arguments.json {
         output.json(&report)?;
@@ -19,8 +19,8 @@ pub(crate) fn run(place: &Place, arguments: &Maintain) -> Result<Outcome, Failur
     if report.is_clean() {
         return Ok(Outcome::Done);
     }
-    let data = place.data().display();
-    Err(Failure::Failed(format!("{data} is damaged in {} places", report.problem_count)))
+    let dir = data.data().display();
+    Err(Failure::Failed(format!("{dir} is damaged in {} places", report.problem_count)))
 }
 
 fn print(report: &CheckReport, output: &mut Output) -> Result<(), Failure> {

@@ -1,12 +1,12 @@
 //! `gristmill compact`: makes the store as small as it can be.
 
 use super::open;
-use crate::arguments::{Maintain, Place};
+use crate::arguments::{DataOptions, Maintain};
 use crate::failure::{Failure, Outcome};
 use crate::output::Output;
 
-pub(crate) fn run(place: &Place, arguments: &Maintain) -> Result<Outcome, Failure> {
-    let report = open(place)?.compact()?;
+pub(crate) fn run(data: &DataOptions, arguments: &Maintain) -> Result<Outcome, Failure> {
+    let report = open(data)?.compact()?;
     let mut output = Output::stdout();
     if arguments.json {
         output.json(&report)?;

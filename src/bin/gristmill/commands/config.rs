@@ -1,13 +1,13 @@
 //! `gristmill config`: the settings in force.
 
-use crate::arguments::Place;
+use crate::arguments::DataOptions;
 use crate::failure::{Failure, Outcome};
 use crate::output::Output;
 use crate::settings;
 
-pub(crate) fn run(place: &Place) -> Result<Outcome, Failure> {
+pub(crate) fn run(data: &DataOptions) -> Result<Outcome, Failure> {
     let mut output = Output::stdout();
-    output.bytes(settings::load(place)?.to_toml().as_bytes())?;
+    output.bytes(settings::load(data)?.to_toml().as_bytes())?;
     output.finish()?;
     Ok(Outcome::Done)
 }

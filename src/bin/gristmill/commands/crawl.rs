@@ -11,7 +11,7 @@ use gristmill::model::{Budget, Focus, Job, Reason, Scope, Source};
 use gristmill::url::Url;
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::arguments::{Crawl, Place};
+use crate::arguments::{Crawl, DataOptions};
 use crate::failure::{Failure, Outcome};
 use crate::output::{Output, notice, plain};
 use crate::{interrupt, progress, settings};
@@ -23,11 +23,11 @@ const MAX_NAME: usize = 100;
 /// Sources of which a failed run tells the reason.
 const MAX_REASONS: usize = 5;
 
-pub(crate) fn run(place: &Place, arguments: &Crawl, verbose: u8) -> Result<Outcome, Failure> {
+pub(crate) fn run(data: &DataOptions, arguments: &Crawl, verbose: u8) -> Result<Outcome, Failure> {
     let config =
-        settings::with_flags(settings::load(place)?, &arguments.manners, &arguments.model)?;
+        settings::with_flags(settings::load(data)?, &arguments.politeness, &arguments.model)?;
     let job = job(arguments)?;
-    let engine = Engine::builder(place.data()).config(config).build()?;
+    let engine = Engine::builder(data.data()).config(config).build()?;
     let stop = interrupt::token()?;
     let (report, reasons) = progress::watch(&engine, job, &stop, verbose == 0, |report| {
         if came_to_nothing(report) { reasons(&engine, arguments) } else { Ok(Vec::new()) }
@@ -90,7 +90,7 @@ fn sources(arguments: &Crawl) -> Vec<Source> {
 }
 
 /// The name of a job: its sources in any order, so that the same command finds its unfinished run,
-/// whatever its focuses, limits and manners are now.
+/// whatever its focuses, limits and politeness are now.
 fn name(sources: &[Source]) -> String {
     let described: BTreeSet<_> = sources
         .iter()

@@ -17,7 +17,7 @@ use gristmill::model::{Budget, Focus, Info, Job, Scope};
 use super::crawl::summary;
 use super::demo_model;
 use super::infos::citation;
-use crate::arguments::Place;
+use crate::arguments::DataOptions;
 use crate::demo::server::Server;
 use crate::demo::site::Site;
 use crate::failure::{Failure, Outcome};
@@ -60,9 +60,9 @@ impl Findings {
 /// The demo's directory of names: the site is here, whatever the system says of `localhost`, and
 /// no other name is asked of the network.
 #[derive(Debug)]
-pub(super) struct Here;
+pub(super) struct LoopbackResolver;
 
-impl Resolve for Here {
+impl Resolve for LoopbackResolver {
     fn resolve(&self, host: &str) -> io::Result<Vec<IpAddr>> {
         match host {
             "localhost" => Ok(vec![Ipv4Addr::LOCALHOST.into()]),
@@ -71,11 +71,14 @@ impl Resolve for Here {
     }
 }
 
-pub(crate) fn run(place: &Place, verbose: u8) -> Result<Outcome, Failure> {
+pub(crate) fn run(data: &DataOptions, verbose: u8) -> Result<Outcome, Failure> {
     let server =
         Server::start(Site::new()).map_err(|e| Failure::system("start the demo's server", e))?;
-    let dir = Directory::of(place)?;
-    let engine = Engine::builder(dir.path()).config(settings()).resolver(Arc::new(Here)).build()?;
+    let dir = Directory::of(data)?;
+    let engine = Engine::builder(dir.path())
+        .config(settings())
+        .resolver(Arc::new(LoopbackResolver))
+        .build()?;
     let stop = interrupt::token()?;
     let job = job(&server, FOCUSES);
     let mut output = Output::stdout();
@@ -179,8 +182,8 @@ enum Directory {
 }
 
 impl Directory {
-    fn of(place: &Place) -> Result<Self, Failure> {
-        if let Some(path) = &place.data {
+    fn of(data: &DataOptions) -> Result<Self, Failure> {
+        if let Some(path) = &data.data {
             return Ok(Self::Kept(path.clone()));
         }
         let name = format!("gristmill-demo-{}", std::process::id());

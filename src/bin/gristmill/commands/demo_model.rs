@@ -7,7 +7,7 @@ use gristmill::cancel::CancelToken;
 use gristmill::engine::{Engine, Error, InfoQuery, Report, StopReason};
 use gristmill::model::{Info, Job};
 
-use super::demo::{self, Here};
+use super::demo::{self, LoopbackResolver};
 use super::infos::citation;
 use crate::demo::model::StandIn;
 use crate::demo::server::Server;
@@ -49,7 +49,8 @@ pub(super) fn run(
     config.crawl.max_attempts = 1;
     config.llm.url = Some(model.url("/v1"));
     config.llm.model = Some("stand-in".to_owned());
-    let engine = Engine::builder(dir).config(config).resolver(Arc::new(Here)).build()?;
+    let engine =
+        Engine::builder(dir).config(config).resolver(Arc::new(LoopbackResolver)).build()?;
     let found = findings(&engine, site, stop, visible);
     let found = progress::close(&engine, found)?;
     drop(model);

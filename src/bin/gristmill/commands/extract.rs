@@ -10,7 +10,7 @@ use gristmill::url::Url;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use crate::arguments::{Extract, Place};
+use crate::arguments::{DataOptions, Extract};
 use crate::failure::{Failure, Outcome, line_of};
 use crate::output::{Output, notice};
 use crate::settings;
@@ -50,8 +50,8 @@ struct Line<'a> {
     links: &'a [Link],
 }
 
-pub(crate) fn run(place: &Place, arguments: &Extract) -> Result<Outcome, Failure> {
-    let limit = settings::load(place)?.crawl.max_body_bytes;
+pub(crate) fn run(data: &DataOptions, arguments: &Extract) -> Result<Outcome, Failure> {
+    let limit = settings::load(data)?.crawl.max_body_bytes;
     let max_bytes = usize::try_from(limit).unwrap_or(usize::MAX);
     let extractor = Extractor::new(ExtractOptions { max_bytes, ..ExtractOptions::default() });
     let (documents, mut failed) = documents(arguments);

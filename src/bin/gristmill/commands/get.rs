@@ -3,14 +3,14 @@
 use serde_json::json;
 
 use super::{not_stored, open};
-use crate::arguments::{Form, Get, Place};
+use crate::arguments::{DataOptions, Form, Get};
 use crate::failure::{Failure, Outcome};
 use crate::output::Output;
 
-pub(crate) fn run(place: &Place, arguments: &Get) -> Result<Outcome, Failure> {
+pub(crate) fn run(data: &DataOptions, arguments: &Get) -> Result<Outcome, Failure> {
     let url = &arguments.url;
     // Kept until the end: the page's bodies are read from its store.
-    let engine = open(place)?;
+    let engine = open(data)?;
     let page = engine.get(url.as_str())?.ok_or_else(|| not_stored(url))?;
     let body = match arguments.form {
         Form::Meta => {

@@ -7,7 +7,7 @@ use gristmill::model::{Grounding, Info};
 use serde::Serialize;
 
 use super::{ago, open};
-use crate::arguments::{Infos, Place};
+use crate::arguments::{DataOptions, Infos};
 use crate::failure::{Failure, Outcome};
 use crate::output::{Output, plain};
 
@@ -19,8 +19,8 @@ enum Row {
     Refused(Box<Quarantined>),
 }
 
-pub(crate) fn run(place: &Place, arguments: &Infos) -> Result<Outcome, Failure> {
-    let engine = open(place)?;
+pub(crate) fn run(data: &DataOptions, arguments: &Infos) -> Result<Outcome, Failure> {
+    let engine = open(data)?;
     let query = InfoQuery { focus: arguments.focus.clone(), since: arguments.since.map(ago) };
     if arguments.quarantined {
         let rows = engine.quarantined(&query)?;

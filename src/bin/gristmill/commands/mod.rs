@@ -20,23 +20,23 @@ use gristmill::engine::{Engine, Error};
 use gristmill::time::Timestamp;
 use gristmill::url::Url;
 
-use crate::arguments::Place;
+use crate::arguments::DataOptions;
 use crate::failure::Failure;
 use crate::settings;
 
 /// Opens the directory for what a crawl has left there; none is made where nothing is.
-fn open(place: &Place) -> Result<Engine, Failure> {
-    let builder = Engine::builder(place.data()).config(settings::load(place)?).create(false);
+fn open(data: &DataOptions) -> Result<Engine, Failure> {
+    let builder = Engine::builder(data.data()).config(settings::load(data)?).create(false);
     builder.build().map_err(|error| match error {
-        Error::NothingStored { .. } => nothing_stored(place),
+        Error::NothingStored { .. } => nothing_stored(data),
         error => error.into(),
     })
 }
 
-fn nothing_stored(place: &Place) -> Failure {
+fn nothing_stored(data: &DataOptions) -> Failure {
     Failure::Failed(format!(
         "nothing is stored in {}; `gristmill crawl` fills it, --data names another directory",
-        place.data().display()
+        data.data().display()
     ))
 }
 

@@ -5,12 +5,12 @@ use std::fmt::Write as _;
 use gristmill::engine::{PageEntry, PageQuery};
 
 use super::{ago, not_stored, open};
-use crate::arguments::{Pages, Place};
+use crate::arguments::{DataOptions, Pages};
 use crate::failure::{Failure, Outcome};
 use crate::output::{Output, plain};
 
-pub(crate) fn run(place: &Place, arguments: &Pages) -> Result<Outcome, Failure> {
-    let engine = open(place)?;
+pub(crate) fn run(data: &DataOptions, arguments: &Pages) -> Result<Outcome, Failure> {
+    let engine = open(data)?;
     let after = match &arguments.after {
         Some(url) => {
             let page = engine.get(url.as_str())?.ok_or_else(|| not_stored(url))?;

@@ -3,12 +3,12 @@
 use gristmill::engine::published_stats;
 
 use super::nothing_stored;
-use crate::arguments::{Place, Stats};
+use crate::arguments::{DataOptions, Stats};
 use crate::failure::{Failure, Outcome};
 use crate::output::Output;
 
-pub(crate) fn run(place: &Place, arguments: &Stats) -> Result<Outcome, Failure> {
-    let stats = published_stats(place.data())?.ok_or_else(|| nothing_stored(place))?;
+pub(crate) fn run(data: &DataOptions, arguments: &Stats) -> Result<Outcome, Failure> {
+    let stats = published_stats(data.data())?.ok_or_else(|| nothing_stored(data))?;
     let mut output = Output::stdout();
     if arguments.json {
         output.json(&stats)?;

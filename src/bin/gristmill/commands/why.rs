@@ -1,12 +1,12 @@
 //! `gristmill why`: the reason of a URL.
 
 use super::open;
-use crate::arguments::{Place, Why};
+use crate::arguments::{DataOptions, Why};
 use crate::failure::{Failure, Outcome};
 use crate::output::Output;
 
-pub(crate) fn run(place: &Place, arguments: &Why) -> Result<Outcome, Failure> {
-    let explanations = open(place)?.why(arguments.url.as_str())?;
+pub(crate) fn run(data: &DataOptions, arguments: &Why) -> Result<Outcome, Failure> {
+    let explanations = open(data)?.why(arguments.url.as_str())?;
     if explanations.is_empty() {
         return Err(Failure::Failed(format!("{}: no crawl has met this URL", arguments.url)));
     }

@@ -20,7 +20,7 @@ const WAKE: Duration = Duration::from_secs(1);
 /// thread.
 pub(crate) struct Connections {
     address: SocketAddr,
-    shared: Arc<Shared>,
+    registry: Arc<Registry>,
     acceptor: Option<JoinHandle<()>>,
 }
 
@@ -30,7 +30,7 @@ pub(crate) struct Connection {
     pub(crate) stream: TcpStream,
     /// Counted from one.
     pub(crate) number: u64,
-    shared: Arc<Shared>,
+    registry: Arc<Registry>,
 }
 
 /// How many connections there are.
@@ -44,14 +44,14 @@ pub(crate) struct Counts {
     pub(crate) peak: usize,
 }
 
-struct Shared {
+struct Registry {
     serve: Box<dyn Fn(Connection) + Send + Sync>,
-    state: Mutex<State>,
+    state: Mutex<OpenConnections>,
     stopped: Condvar,
 }
 
 #[derive(Default)]
-struct State {
+struct OpenConnections {
     stopping: bool,
     counts: Counts,
     /// The sockets again, to be shut down from outside.
@@ -66,12 +66,12 @@ impl Connections {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
         let (state, stopped) = (Mutex::default(), Condvar::new());
-        let shared = Arc::new(Shared { serve: Box::new(serve), state, stopped });
-        let accepting = Arc::clone(&shared);
+        let registry = Arc::new(Registry { serve: Box::new(serve), state, stopped });
+        let accepting = Arc::clone(&registry);
         let acceptor = std::thread::Builder::new()
             .name("server-accept".to_owned())
             .spawn(move || accept(&listener, &accepting))?;
-        Ok(Self { address, shared, acceptor: Some(acceptor) })
+        Ok(Self { address, registry, acceptor: Some(acceptor) })
     }
 
     /// Where it listens.
@@ -81,21 +81,21 @@ impl Connections {
 
     /// How many there are.
     pub(crate) fn counts(&self) -> Counts {
-        self.shared.state.lock().counts
+        self.registry.state.lock().counts
     }
 
     /// Closes all sockets and joins all threads.
     pub(crate) fn stop(&mut self) {
         let Some(acceptor) = self.acceptor.take() else { return };
         {
-            let mut state = self.shared.state.lock();
+            let mut state = self.registry.state.lock();
             state.stopping = true;
             for stream in state.open.values() {
                 // A socket that the client has closed already cannot be shut down again.
                 let _ = stream.shutdown(Shutdown::Both);
             }
         }
-        self.shared.stopped.notify_all();
+        self.registry.stopped.notify_all();
         // `accept` has no deadline: a connection of our own wakes it.
         let _ = TcpStream::connect_timeout(&self.address, WAKE);
         // A thread that panicked has said so, and the client has missed its response.
@@ -112,9 +112,9 @@ impl Drop for Connections {
 impl Connection {
     /// Waits for `time`; false if the server stops meanwhile.
     pub(crate) fn pause(&self, time: Duration) -> bool {
-        let mut state = self.shared.state.lock();
+        let mut state = self.registry.state.lock();
         if !time.is_zero() {
-            self.shared.stopped.wait_while_for(&mut state, |state| !state.stopping, time);
+            self.registry.stopped.wait_while_for(&mut state, |state| !state.stopping, time);
         }
         !state.stopping
     }
@@ -122,7 +122,7 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        let mut state = self.shared.state.lock();
+        let mut state = self.registry.state.lock();
         state.open.remove(&self.number);
         state.counts.current -= 1;
         state.ended.push(self.number);
@@ -130,11 +130,11 @@ impl Drop for Connection {
 }
 
 /// Accepts until the server stops, then waits for the connections to end.
-fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
+fn accept(listener: &TcpListener, registry: &Arc<Registry>) {
     let mut threads = HashMap::new();
     while let Ok((stream, _)) = listener.accept() {
         let ended = {
-            let mut state = shared.state.lock();
+            let mut state = registry.state.lock();
             if state.stopping {
                 break;
             }
@@ -144,8 +144,8 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
             let _ = JoinHandle::join(thread);
         }
         // A connection that cannot be served is closed by dropping it.
-        let Some(connection) = admit(stream, shared) else { continue };
-        let (number, serving) = (connection.number, Arc::clone(shared));
+        let Some(connection) = admit(stream, registry) else { continue };
+        let (number, serving) = (connection.number, Arc::clone(registry));
         let thread = std::thread::Builder::new().name(format!("server-{number}"));
         threads.extend(thread.spawn(move || (serving.serve)(connection)).map(|it| (number, it)));
     }
@@ -155,12 +155,12 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
 }
 
 /// Counts a connection in; `None` where it cannot be served.
-fn admit(stream: TcpStream, shared: &Arc<Shared>) -> Option<Connection> {
+fn admit(stream: TcpStream, registry: &Arc<Registry>) -> Option<Connection> {
     stream.set_read_timeout(Some(IDLE)).ok()?;
     stream.set_write_timeout(Some(IDLE)).ok()?;
     stream.set_nodelay(true).ok()?;
     let copy = stream.try_clone().ok()?;
-    let mut state = shared.state.lock();
+    let mut state = registry.state.lock();
     if state.stopping || state.counts.current >= MAX_CONNECTIONS {
         return None;
     }
@@ -170,5 +170,5 @@ fn admit(stream: TcpStream, shared: &Arc<Shared>) -> Option<Connection> {
     counts.peak = counts.peak.max(counts.current);
     let number = counts.total;
     state.open.insert(number, copy);
-    Some(Connection { stream, number, shared: Arc::clone(shared) })
+    Some(Connection { stream, number, registry: Arc::clone(registry) })
 }

@@ -7,11 +7,11 @@
 use super::tag::Tag;
 use super::token::Attributes;
 
-/// A set of signs.
+/// A set of hints.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Signs(u8);
+pub(super) struct Hints(u8);
 
-impl Signs {
+impl Hints {
     /// Not shown: `hidden`, `display:none`.
     pub(super) const HIDDEN: Self = Self(1);
     /// Its role or its names say that it is not content: navigation, advertising, sharing …
@@ -28,46 +28,46 @@ impl Signs {
     /// `visibility:hidden`, which pages put on everything until their scripts have run.
     pub(super) const INVISIBLE: Self = Self(64);
 
-    /// Whether any of `signs` is in the set.
-    pub(super) const fn has(self, signs: Self) -> bool {
-        self.0 & signs.0 != 0
+    /// Whether any of `hints` is in the set.
+    pub(super) const fn has(self, hints: Self) -> bool {
+        self.0 & hints.0 != 0
     }
 
-    fn add(&mut self, signs: Self) {
-        self.0 |= signs.0;
+    fn add(&mut self, hints: Self) {
+        self.0 |= hints.0;
     }
 }
 
-/// The signs on an element.
-pub(super) fn of(tag: Tag, attributes: Attributes<'_>) -> Signs {
-    let mut signs = Signs::default();
+/// The hints on an element.
+pub(super) fn of(tag: Tag, attributes: Attributes<'_>) -> Hints {
+    let mut hints = Hints::default();
     if tag == Tag::Main {
-        signs.add(Signs::MAIN);
+        hints.add(Hints::MAIN);
     }
     if attributes.0.is_empty() {
-        return signs;
+        return hints;
     }
     for (name, value) in attributes.iter() {
         match name.len() {
-            2 if name.eq_ignore_ascii_case("id") => names(tag, value, &mut signs),
-            4 if name.eq_ignore_ascii_case("role") => role(value, &mut signs),
-            5 if name.eq_ignore_ascii_case("class") => names(tag, value, &mut signs),
-            5 if name.eq_ignore_ascii_case("style") => hiding(value, &mut signs),
+            2 if name.eq_ignore_ascii_case("id") => names(tag, value, &mut hints),
+            4 if name.eq_ignore_ascii_case("role") => role(value, &mut hints),
+            5 if name.eq_ignore_ascii_case("class") => names(tag, value, &mut hints),
+            5 if name.eq_ignore_ascii_case("style") => hiding(value, &mut hints),
             6 if name.eq_ignore_ascii_case("hidden") && !is_streamed(attributes) => {
-                signs.add(Signs::HIDDEN);
+                hints.add(Hints::HIDDEN);
             }
             _ => {}
         }
     }
-    signs
+    hints
 }
 
-fn role(value: &str, signs: &mut Signs) {
+fn role(value: &str, hints: &mut Hints) {
     let role = value.trim();
     if role.eq_ignore_ascii_case("main") {
-        signs.add(Signs::MAIN);
+        hints.add(Hints::MAIN);
     } else if role.eq_ignore_ascii_case("presentation") || role.eq_ignore_ascii_case("none") {
-        signs.add(Signs::PRESENTATION);
+        hints.add(Hints::PRESENTATION);
     } else if [
         "navigation",
         "banner",
@@ -84,7 +84,7 @@ fn role(value: &str, signs: &mut Signs) {
     .iter()
     .any(|boilerplate| role.eq_ignore_ascii_case(boilerplate))
     {
-        signs.add(Signs::BOILERPLATE_ROLE);
+        hints.add(Hints::BOILERPLATE_ROLE);
     }
 }
 
@@ -95,21 +95,21 @@ fn is_streamed(attributes: Attributes<'_>) -> bool {
 }
 
 /// Reads an inline style.
-fn hiding(style: &str, signs: &mut Signs) {
+fn hiding(style: &str, hints: &mut Hints) {
     for declaration in style.split(';') {
         let Some((name, value)) = declaration.split_once(':') else { continue };
         let (name, value) = (name.trim(), value.trim());
         let value = value.split(['!', ' ']).next().unwrap_or(value);
         if name.eq_ignore_ascii_case("display") && value.eq_ignore_ascii_case("none") {
-            signs.add(Signs::HIDDEN);
+            hints.add(Hints::HIDDEN);
         } else if name.eq_ignore_ascii_case("visibility") && value.eq_ignore_ascii_case("hidden") {
-            signs.add(Signs::INVISIBLE);
+            hints.add(Hints::INVISIBLE);
         }
     }
 }
 
 /// Reads the words of a class list or an id.
-fn names(tag: Tag, value: &str, signs: &mut Signs) {
+fn names(tag: Tag, value: &str, hints: &mut Hints) {
     if !tag.is_block() && tag != Tag::Span && tag != Tag::Other {
         return;
     }
@@ -119,9 +119,9 @@ fn names(tag: Tag, value: &str, signs: &mut Signs) {
         words(name, |word| {
             let word = Word::of(word);
             if BOILERPLATE.contains(&word) {
-                signs.add(Signs::BOILERPLATE);
+                hints.add(Hints::BOILERPLATE);
             } else if COMMENTS.contains(&word) {
-                signs.add(Signs::COMMENTS);
+                hints.add(Hints::COMMENTS);
             }
         });
     }
@@ -280,14 +280,14 @@ mod tests {
     }
 
     #[test]
-    fn signs_are_read() {
-        let signs = |attributes| of(Tag::Div, Attributes(attributes));
-        assert!(signs("class='site-nav'").has(Signs::BOILERPLATE));
-        assert!(!signs("class='navy shadow loading'").has(Signs::BOILERPLATE));
-        assert!(signs("style='color:red; DISPLAY : none !important'").has(Signs::HIDDEN));
-        assert!(!signs("style='display:nonexistent'").has(Signs::HIDDEN));
-        assert!(signs("hidden").has(Signs::HIDDEN));
-        assert!(signs("role=main").has(Signs::MAIN));
-        assert!(signs("id=comments").has(Signs::COMMENTS));
+    fn hints_are_read() {
+        let hints = |attributes| of(Tag::Div, Attributes(attributes));
+        assert!(hints("class='site-nav'").has(Hints::BOILERPLATE));
+        assert!(!hints("class='navy shadow loading'").has(Hints::BOILERPLATE));
+        assert!(hints("style='color:red; DISPLAY : none !important'").has(Hints::HIDDEN));
+        assert!(!hints("style='display:nonexistent'").has(Hints::HIDDEN));
+        assert!(hints("hidden").has(Hints::HIDDEN));
+        assert!(hints("role=main").has(Hints::MAIN));
+        assert!(hints("id=comments").has(Hints::COMMENTS));
     }
 }
