@@ -212,10 +212,9 @@ impl Resolver for NoResolver {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{self, Read, Write};
-    use std::net::TcpListener;
+    use std::io;
 
-    use crate::http::{AddressPolicy, ClientBuilder, HttpError, Request, Resolve, Response};
+    use crate::http::{ClientBuilder, HttpError, Request, Resolve, Response};
 
     use super::*;
 
@@ -228,7 +227,6 @@ mod tests {
             let texts: &[&str] = match host {
                 "inside.test" => &["10.0.0.1", "fd00::1"],
                 "metadata.test" => &["169.254.169.254"],
-                "twofold.test" => &["::1", "127.0.0.1"],
                 "empty.test" => &[],
                 _ => return Err(io::Error::other("no such name")),
             };
@@ -254,27 +252,6 @@ mod tests {
                 assert!(matches!(error, HttpError::Resolve { .. }), "{error:?}");
             }
         }
-    }
-
-    #[test]
-    fn the_next_address_is_tried_when_one_refuses() {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let server = std::thread::spawn(move || {
-            let (mut stream, _) = listener.accept().unwrap();
-            let mut request = Vec::new();
-            let mut byte = [0];
-            while !request.ends_with(b"\r\n\r\n") {
-                stream.read_exact(&mut byte).unwrap();
-                request.extend(byte);
-            }
-            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nyes").unwrap();
-            String::from_utf8(request).unwrap()
-        });
-        let builder = ClientBuilder::default().address_policy(AddressPolicy::AllowPrivate);
-        let answer = get(builder, &format!("http://twofold.test:{port}/")).unwrap();
-        assert_eq!((answer.body.as_slice(), answer.remote_addr.port()), (&b"yes"[..], port));
-        assert!(server.join().unwrap().contains(&format!("host: twofold.test:{port}\r\n")));
     }
 
     #[test]

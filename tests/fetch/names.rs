@@ -12,7 +12,7 @@ use gristmill::url::Url;
 
 use crate::server::{Server, local, ok};
 
-/// Knows `mill.test`, on loopback, and notes what it is asked.
+/// Knows `mill.test` and `twofold.test`, on loopback, and notes what it is asked.
 #[derive(Debug, Default)]
 struct Directory {
     asked: Mutex<Vec<String>>,
@@ -23,6 +23,7 @@ impl Resolve for Directory {
         self.asked.lock().unwrap().push(host.to_owned());
         match host {
             "mill.test" => Ok(vec![IpAddr::from([127, 0, 0, 1])]),
+            "twofold.test" => Ok(vec!["::1".parse().unwrap(), IpAddr::from([127, 0, 0, 1])]),
             "void.test" => Ok(Vec::new()),
             "localhost" => SystemResolver.resolve(host),
             _ => Err(io::Error::other("not in the directory")),
@@ -52,6 +53,19 @@ fn names_that_only_the_users_resolver_knows_are_reached() {
         let error = get(local(), &names, &format!("http://{host}:{port}/")).unwrap_err();
         assert!(matches!(error, HttpError::Resolve { .. }), "{error:?}");
     }
+}
+
+#[test]
+fn the_next_address_is_tried_when_one_refuses() {
+    let server = Server::answering(ok(b"yes"));
+    let client = local().resolver(Arc::<Directory>::default()).build().unwrap();
+    // The server listens on the second of the name's addresses alone.
+    let mut url = server.url("/");
+    url.set_host(Some("twofold.test")).unwrap();
+    let answer = client.send(&Request::get(url), &CancelToken::new()).unwrap();
+    assert_eq!((answer.body.as_slice(), answer.remote_addr), (&b"yes"[..], server.address()));
+    let expected = format!("host: twofold.test:{}\r\n", server.address().port());
+    assert!(server.requests()[0].contains(&expected), "{:?}", server.requests());
 }
 
 #[test]
