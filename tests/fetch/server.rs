@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use gristmill::cancel::CancelToken;
 use gristmill::http::{AddressPolicy, Client, ClientBuilder, HttpError, Request, Response};
@@ -10,24 +10,22 @@ use gristmill::url::Url;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use crate::support::PATIENCE;
+use crate::support::server::Log;
 use crate::support::server::connections::{Connection, Connections};
 use crate::support::server::request::Input;
 
 /// A listening server. Dropping it closes every socket and joins every thread.
 pub(crate) struct Server {
     connections: Connections,
-    requests: Requests,
+    requests: Arc<Log<String>>,
 }
-
-/// The heads of all requests, in the order they were read.
-type Requests = Arc<Mutex<Vec<String>>>;
 
 /// One connection, as the script sees it.
 pub(crate) struct Peer {
     connection: Connection,
     stream: Box<dyn Stream>,
     input: Input,
-    requests: Requests,
+    requests: Arc<Log<String>>,
 }
 
 /// A socket, or TLS over one.
@@ -37,7 +35,7 @@ impl<S: Read + Write> Stream for S {}
 impl Server {
     /// Runs `script` on a thread of its own for every connection, then closes the connection.
     pub(crate) fn new(script: impl Fn(&mut Peer) + Send + Sync + 'static) -> Self {
-        let requests = Requests::default();
+        let requests = Arc::<Log<_>>::default();
         let read = Arc::clone(&requests);
         let connections =
             Connections::start(move |it| script(&mut Peer::new(it, Arc::clone(&read)).unwrap()));
@@ -77,12 +75,12 @@ impl Server {
 
     /// The heads of all requests, in the order they were read.
     pub(crate) fn requests(&self) -> Vec<String> {
-        self.requests.lock().unwrap().clone()
+        self.requests.lines()
     }
 }
 
 impl Peer {
-    fn new(connection: Connection, requests: Requests) -> io::Result<Self> {
+    fn new(connection: Connection, requests: Arc<Log<String>>) -> io::Result<Self> {
         let stream = connection.stream.try_clone()?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
@@ -100,7 +98,7 @@ impl Peer {
     /// Reads the head of the next request; `None` at the end of the connection.
     pub(crate) fn request(&mut self) -> Option<String> {
         let head = self.input.next(&mut self.stream).ok()??.head;
-        self.requests.lock().unwrap().push(head.clone());
+        self.requests.add(head.clone());
         Some(head)
     }
 

@@ -56,33 +56,17 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
-
+use crate::support::server;
 use plan::Plan;
 
 /// A running server of many hosts. Dropping it stops it.
 pub(crate) struct ManyHosts {
     plan: Arc<Plan>,
-    book: Arc<Book>,
+    written: Arc<server::Log<Exchange>>,
     names: Arc<Names>,
     /// Closed to end the thread, which listens on the other end.
     leash: Option<UnixStream>,
     thread: Option<JoinHandle<()>>,
-}
-
-/// The log as the server writes it.
-#[derive(Default)]
-struct Book {
-    exchanges: Mutex<Vec<Exchange>>,
-    /// Signalled when an exchange was written down.
-    written: Condvar,
-}
-
-impl Book {
-    fn write(&self, exchange: Exchange) {
-        self.exchanges.lock().push(exchange);
-        self.written.notify_all();
-    }
 }
 
 impl ManyHosts {
@@ -94,16 +78,16 @@ impl ManyHosts {
     fn start(mut plan: Plan) -> io::Result<Self> {
         service::allow_files(plan.hosts.len());
         let listeners = service::listen(&mut plan)?;
-        let (plan, book) = (Arc::new(plan), Arc::new(Book::default()));
+        let (plan, written) = (Arc::new(plan), Arc::default());
         let (leash, collar) = UnixStream::pair()?;
         let service =
-            service::Service::open(Arc::clone(&plan), Arc::clone(&book), collar, listeners)?;
+            service::Service::open(Arc::clone(&plan), Arc::clone(&written), collar, listeners)?;
         let known = plan.hosts.iter().filter(|host| host.temper.known);
         let names = Names::new(known.map(|host| (Arc::clone(&host.name), host.address)));
         let thread =
             std::thread::Builder::new().name("many-hosts".to_owned()).spawn(|| service.run())?;
         let (leash, thread) = (Some(leash), Some(thread));
-        Ok(Self { plan, book, names: Arc::new(names), leash, thread })
+        Ok(Self { plan, written, names: Arc::new(names), leash, thread })
     }
 
     /// The resolver that knows the hosts, except those that are [`Host::unknown`].
@@ -145,14 +129,12 @@ impl ManyHosts {
 
     /// The exchanges that have ended so far.
     pub(crate) fn log(&self) -> Log {
-        Log::new(self.book.exchanges.lock().clone())
+        Log::new(self.written.lines())
     }
 
     /// Waits until so many exchanges have ended; false if `deadline` passes first.
     pub(crate) fn wait_for(&self, count: usize, deadline: Duration) -> bool {
-        let mut exchanges = self.book.exchanges.lock();
-        let short = |exchanges: &mut Vec<Exchange>| exchanges.len() < count;
-        !self.book.written.wait_while_for(&mut exchanges, short, deadline).timed_out()
+        self.written.wait_for(count, deadline)
     }
 
     /// Closes all sockets and gives the whole log; what was under way is in it as unanswered.

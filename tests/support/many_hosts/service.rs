@@ -17,11 +17,12 @@ use rustix::io::Errno;
 use rustix::net::sockopt::set_socket_linger;
 use rustix::process::{Resource, getrlimit, setrlimit};
 
+use super::answer;
 use super::connection::{Connection, Output, Pending, State, Then};
 use super::log::{Answer, Exchange};
 use super::plan::{Asked, Plan};
 use super::site::Site;
-use super::{Book, answer};
+use crate::support::server;
 
 /// Events taken up at once.
 const EVENTS: usize = 256;
@@ -86,7 +87,7 @@ type Due = Reverse<(Duration, usize, u32)>;
 /// The server's thread.
 pub(super) struct Service {
     plan: Arc<Plan>,
-    book: Arc<Book>,
+    written: Arc<server::Log<Exchange>>,
     site: Site,
     started: Instant,
     epoll: OwnedFd,
@@ -102,7 +103,7 @@ pub(super) struct Service {
 impl Service {
     pub(super) fn open(
         plan: Arc<Plan>,
-        book: Arc<Book>,
+        written: Arc<server::Log<Exchange>>,
         leash: UnixStream,
         listeners: Vec<Option<TcpListener>>,
     ) -> io::Result<Self> {
@@ -118,7 +119,7 @@ impl Service {
             site: Site::new(plan.seed),
             tallies: plan.hosts.iter().map(|_| Tally::default()).collect(),
             plan,
-            book,
+            written,
             started: Instant::now(),
             epoll,
             leash,
@@ -330,7 +331,7 @@ impl Service {
         self.tallies[host].quiet_since = Some(over);
         let Pending { path, attempt, number, started, .. } = pending;
         let (address, host) = (self.plan.hosts[host].address, &self.plan.hosts[host].name);
-        self.book.write(Exchange {
+        self.written.add(Exchange {
             host: Arc::clone(host),
             address,
             path,

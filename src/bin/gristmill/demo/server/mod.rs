@@ -7,30 +7,27 @@
 //! | `connections` | accepting, a thread a connection, stopping and joining |
 //! | `request` | reading a request, bounded in bytes |
 //! | `response` | a response, its faults, its bytes |
+//! | `log` | what was asked and answered |
 //!
 //! What it responds is decided by a [`Handler`], a function from [`Request`] to [`Response`]. A
 //! response may be late ([`Response::delayed`]) or broken ([`Fault`]). Every request is logged.
 
 pub(crate) mod connections;
+mod log;
 pub(crate) mod request;
 pub(crate) mod response;
 
+pub(crate) use log::Log;
 pub(crate) use request::Request;
 pub(crate) use response::{Fault, Response};
 
-use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Write as _};
 use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
-
 use connections::{Connection, Connections, Counts};
 use request::Input;
-
-/// Requests kept in the log; older ones are dropped.
-const MAX_LOG: usize = 200_000;
 
 /// Decides what is responded.
 pub(crate) trait Handler: Send + Sync + 'static {
@@ -58,31 +55,17 @@ pub(crate) struct Exchange {
 /// A running server. Dropping it closes every socket and joins every thread.
 pub(crate) struct Server {
     connections: Connections,
-    log: Arc<Log>,
-}
-
-#[derive(Default)]
-struct Log {
-    lines: Mutex<Lines>,
-    /// Signalled when a line was added.
-    added: Condvar,
-}
-
-#[derive(Default)]
-struct Lines {
-    latest: VecDeque<Exchange>,
-    /// Lines since the start, dropped ones included.
-    count: usize,
+    log: Arc<Log<Exchange>>,
 }
 
 impl Server {
     /// Starts on a free port of 127.0.0.1.
     pub(crate) fn start(handler: impl Handler) -> io::Result<Self> {
         let log = Arc::new(Log::default());
-        let lines = Arc::clone(&log);
+        let answered = Arc::clone(&log);
         let connections = Connections::start(move |connection| {
             // A client that leaves early is no failure of the server.
-            let _ = serve(connection, &handler, &lines);
+            let _ = serve(connection, &handler, &answered);
         })?;
         Ok(Self { connections, log })
     }
@@ -99,26 +82,22 @@ impl Server {
 
     /// The requests so far, oldest first.
     pub(crate) fn log(&self) -> Vec<Exchange> {
-        self.log.lines.lock().latest.iter().cloned().collect()
+        self.log.lines()
     }
 
     /// How many requests there were so far.
     pub(crate) fn requests(&self) -> usize {
-        self.log.lines.lock().count
+        self.log.count(|_| true)
     }
 
     /// How often `target` (path and query) was asked for.
     pub(crate) fn hits(&self, target: &str) -> usize {
-        let lines = self.log.lines.lock();
-        lines.latest.iter().filter(|line| line.request.target() == target).count()
+        self.log.count(|line| line.request.target() == target)
     }
 
     /// Waits until `count` requests have been answered; false if `deadline` passes first.
     pub(crate) fn wait_for(&self, count: usize, deadline: Duration) -> bool {
-        let mut lines = self.log.lines.lock();
-        let short = |lines: &mut Lines| lines.count < count;
-        self.log.added.wait_while_for(&mut lines, short, deadline);
-        lines.count >= count
+        self.log.wait_for(count, deadline)
     }
 
     /// Counts of connections.
@@ -134,7 +113,11 @@ impl Server {
 }
 
 /// Answers the requests of one connection until either side closes it.
-fn serve(mut connection: Connection, handler: &impl Handler, log: &Log) -> io::Result<()> {
+fn serve(
+    mut connection: Connection,
+    handler: &impl Handler,
+    log: &Log<Exchange>,
+) -> io::Result<()> {
     let mut input = Input::default();
     loop {
         let request = match read(&mut input, &mut connection) {
@@ -171,18 +154,4 @@ fn read(input: &mut Input, connection: &mut Connection) -> io::Result<Option<Req
     let Some(mut request) = input.next(&mut connection.stream)? else { return Ok(None) };
     request.body = input.body(&mut connection.stream, request.length()?)?;
     Ok(Some(request))
-}
-
-impl Log {
-    fn add(&self, exchange: Exchange) {
-        {
-            let mut lines = self.lines.lock();
-            if lines.latest.len() >= MAX_LOG {
-                lines.latest.pop_front();
-            }
-            lines.latest.push_back(exchange);
-            lines.count += 1;
-        }
-        self.added.notify_all();
-    }
 }
