@@ -38,7 +38,8 @@
 //! `table` is the map (`dashmap`), with the entries in it. A `shard` guards a part of the hashes with
 //! its lock, which is `held` meanwhile: `policy` (queues, `ghosts`, adaption) over a `slab` of nodes,
 //! the timer `wheel`, the tags, and the loads under way. `inner` keeps both in step, `room` the weight
-//! in bounds; `load` and `flight` are the single flight; `tier` is the seam to a slower cache below.
+//! in bounds; `load` and `flight` are the single flight; `tier` is the seam to a slower cache below,
+//! `upkeep` what a program does with all of its caches alike.
 //! `benches/README.md` has the measurements behind it.
 
 mod builder;
@@ -61,6 +62,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod tier;
+mod upkeep;
 mod wheel;
 
 use std::borrow::Borrow;
@@ -73,6 +75,7 @@ pub use entry::{EvictionCause, InsertOptions};
 pub use load::{LoadError, LoadOptions, Loaded};
 pub use stats::CacheStats;
 pub use tier::{Tier, TierError};
+pub use upkeep::Upkeep;
 
 use inner::{Inner, Put};
 

@@ -18,7 +18,7 @@ use std::time::Duration;
 use foldhash::fast::RandomState;
 
 use super::Robots;
-use crate::cache::{Cache, CacheStats};
+use crate::cache::{Cache, CacheStats, Upkeep};
 use crate::time::SharedClock;
 use crate::url::Origin;
 
@@ -46,16 +46,20 @@ impl RulesCache {
             .expect("invariant: the options go together");
         Self { rules, bytes }
     }
+}
 
-    /// What the cache has done: a read is a page held against the rules of its origin.
-    pub fn stats(&self) -> CacheStats {
+/// A read, in the figures, is a page held against the rules of its origin.
+impl Upkeep for RulesCache {
+    fn stats(&self) -> CacheStats {
         self.rules.stats()
     }
 
-    /// The cache, for its upkeep.
-    #[cfg(feature = "engine")]
-    pub(crate) fn cache(&self) -> &Cache<Origin, Arc<Robots>> {
-        &self.rules
+    fn sweep(&self, most: usize) -> usize {
+        self.rules.sweep(most)
+    }
+
+    fn shrink_to(&self, fraction: f64) {
+        self.rules.shrink_to(fraction);
     }
 }
 

@@ -24,7 +24,7 @@ use url::Url;
 
 use super::distil::PromptCache;
 use super::query::results::{CachedRows, QueryKey, ResultCache};
-use crate::cache::{Cache, CacheBuilder, CacheStats};
+use crate::cache::{Cache, CacheBuilder, CacheStats, Upkeep};
 use crate::config::Config;
 use crate::crawl::RulesCache;
 use crate::model::Content;
@@ -44,13 +44,6 @@ const UNDER_PRESSURE: f64 = 0.5;
 /// A cache that a size of 0 has turned off, or not.
 pub(super) struct OptionalCache<K, V>(Option<Cache<K, V>>);
 
-/// What the caches share, whatever they hold.
-trait AnyCache: Send + Sync {
-    fn stats(&self) -> CacheStats;
-    fn shrink_to(&self, fraction: f64);
-    fn sweep(&self, most: usize) -> usize;
-}
-
 /// The caches of an engine.
 pub(super) struct Caches {
     /// Contents by page, so that the distiller does not read back what was just stored.
@@ -61,7 +54,7 @@ pub(super) struct Caches {
     pub(super) templates: Option<PromptCache>,
     pub(super) rules: RulesCache,
     /// Those that are on, by the name of their figures.
-    all: Vec<(&'static str, Box<dyn AnyCache>)>,
+    all: Vec<(&'static str, Box<dyn Upkeep>)>,
 }
 
 impl Caches {
@@ -91,22 +84,16 @@ impl Caches {
             rules: rules.clone(),
             all: Vec::new(),
         };
-        caches.add("content_cache", contents);
-        caches.add("query_cache", queries);
-        caches.add("template_cache", templates);
-        caches.add("robots_cache", Some(rules.cache().clone()));
+        caches.add("content_cache", boxed(contents));
+        caches.add("query_cache", boxed(queries));
+        caches.add("template_cache", boxed(templates));
+        caches.add("robots_cache", boxed(Some(rules)));
         caches
     }
 
-    /// Adds a cache that a part of the engine made, or the engine for itself.
-    pub(super) fn add<K, V>(&mut self, name: &'static str, cache: Option<Cache<K, V>>)
-    where
-        K: Hash + Eq + Clone + Send + Sync + 'static,
-        V: Clone + Send + Sync + 'static,
-    {
-        if let Some(cache) = cache {
-            self.all.push((name, Box::new(cache)));
-        }
+    /// Adds a cache of a part, if it is on.
+    pub(super) fn add(&mut self, name: &'static str, cache: Option<Box<dyn Upkeep>>) {
+        self.all.extend(cache.map(|cache| (name, cache)));
     }
 
     /// The figures of those that are on.
@@ -133,24 +120,6 @@ impl fmt::Debug for Caches {
     }
 }
 
-impl<K, V> AnyCache for Cache<K, V>
-where
-    K: Hash + Eq + Clone + Send + Sync,
-    V: Clone + Send + Sync,
-{
-    fn stats(&self) -> CacheStats {
-        Self::stats(self)
-    }
-
-    fn shrink_to(&self, fraction: f64) {
-        Self::shrink_to(self, fraction);
-    }
-
-    fn sweep(&self, most: usize) -> usize {
-        Self::sweep(self, most)
-    }
-}
-
 impl<K: Hash + Eq + Clone, V: Clone> OptionalCache<K, V> {
     pub(super) fn get(&self, key: &K) -> Option<V> {
         self.0.as_ref()?.get(key)
@@ -167,6 +136,10 @@ impl<K: Hash + Eq + Clone, V: Clone> OptionalCache<K, V> {
             cache.invalidate(key);
         }
     }
+}
+
+fn boxed<C: Upkeep + 'static>(cache: Option<C>) -> Option<Box<dyn Upkeep>> {
+    cache.map(|cache| Box::new(cache) as _)
 }
 
 /// A cache whose options can only go together: no jitter, no window without a time.

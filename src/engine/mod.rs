@@ -31,6 +31,7 @@ use parking_lot::Mutex;
 use crate::cancel::CancelToken;
 use crate::config::Config;
 use crate::http::{Resolve, SystemResolver};
+use crate::llm;
 use crate::model::Job;
 use crate::pool::MemoryPressure;
 use crate::store::{BackupReport, CheckReport, CompactReport, Store};
@@ -236,8 +237,8 @@ impl EngineBuilder {
         let http = adapters::crawl_client(&config, &clock, &resolver)?;
         let llm = adapters::llm_client(&config, &clock, &resolver, &tables)?;
         let mut caches = Caches::new(&config, &clock);
-        caches.add("dns_cache", http.names_cache().cloned());
-        caches.add("response_cache", llm.as_ref().and_then(|llm| llm.answers_cache()).cloned());
+        caches.add("dns_cache", http.dns_cache());
+        caches.add("response_cache", llm.as_ref().and_then(llm::Client::response_cache));
         let distiller = match distiller {
             Some(distiller) => distiller,
             None => adapters::distiller(&config, llm.clone(), caches.templates.clone()),

@@ -11,7 +11,7 @@ use ureq::unversioned::transport::RustlsConnector;
 use ureq::{Agent, AsSendBody, Body};
 use url::Url;
 
-use crate::cache::{Cache, CacheStats};
+use crate::cache::Upkeep;
 use crate::cancel::CancelToken;
 use crate::cancel::wait::WaitError;
 use crate::model::Headers;
@@ -24,8 +24,6 @@ use super::decode::{self, Caps, DecodeError};
 use super::error::{HttpError, Phase};
 use super::fault::{Failing, classify};
 use super::names::Resolver;
-#[cfg(feature = "engine")]
-use super::names::{Answer, Name};
 use super::proxy::Proxy;
 use super::request::{Method, Request, Response, Timeouts};
 use super::stats::{Counters, HttpStats};
@@ -76,15 +74,10 @@ impl Client {
         self.inner.counters.snapshot(open, idle)
     }
 
-    /// What the cache of names has done; `None` where it is off.
-    pub fn dns_stats(&self) -> Option<CacheStats> {
-        self.inner.resolver.cache().map(Cache::stats)
-    }
-
-    /// The cache of names, for its upkeep.
-    #[cfg(feature = "engine")]
-    pub(crate) fn names_cache(&self) -> Option<&Cache<Name, Answer>> {
-        self.inner.resolver.cache()
+    /// The cache of names, for its figures and its upkeep; `None` where it is off.
+    pub fn dns_cache(&self) -> Option<Box<dyn Upkeep>> {
+        let cache = self.inner.resolver.cache()?;
+        Some(Box::new(cache.clone()))
     }
 
     /// Makes exactly one exchange: no redirect is followed, nothing is repeated, and every status

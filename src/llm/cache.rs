@@ -25,7 +25,7 @@ pub(super) struct MemoryTier {
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct Held {
+pub(super) struct Held {
     answer: Arc<Completion>,
     bytes: u64,
 }

@@ -12,8 +12,6 @@ use serde_json::Value;
 use url::Url;
 
 use super::builder::Builder;
-#[cfg(feature = "engine")]
-use super::cache::Held;
 use super::cache::{DurableTier, MemoryTier};
 use super::call::{Call, Continuation};
 use super::deadline::Deadline;
@@ -27,7 +25,7 @@ use super::stats::{LlmStats, Recorder};
 use super::tiers::{Stored, from_cache};
 use super::transport::{SecretHeader, Transport};
 use super::wire::{Dialect, Wire};
-use crate::cache::{Cache, CacheStats};
+use crate::cache::Upkeep;
 use crate::cancel::CancelToken;
 use crate::cancel::wait::Waitable;
 use crate::model::Headers;
@@ -272,15 +270,11 @@ impl Client {
         self.inner.stats.snapshot()
     }
 
-    /// What the memory tier of the response cache has done; `None` where it is off.
-    pub fn cache_stats(&self) -> Option<CacheStats> {
-        self.inner.memory.cache().map(Cache::stats)
-    }
-
-    /// The memory tier of the response cache, for its upkeep.
-    #[cfg(feature = "engine")]
-    pub(crate) fn answers_cache(&self) -> Option<&Cache<[u8; 32], Held>> {
-        self.inner.memory.cache()
+    /// The memory tier of the response cache, for its figures and its upkeep; `None` where it is
+    /// off.
+    pub fn response_cache(&self) -> Option<Box<dyn Upkeep>> {
+        let cache = self.inner.memory.cache()?;
+        Some(Box::new(cache.clone()))
     }
 }
 
