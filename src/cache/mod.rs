@@ -36,7 +36,7 @@
 //! # How it is made
 //!
 //! `table` is the map (`dashmap`), with the entries in it. A `shard` guards a part of the hashes with
-//! its lock, which is `held` meanwhile: `policy` (queues, `ghosts`, adaption) over a `slab` of nodes,
+//! its lock, which is `held` meanwhile: `policy` (queues, `ghosts`, adaptation) over a `slab` of nodes,
 //! the timer `wheel`, the tags, and the loads under way. `inner` keeps both in step, `room` the weight
 //! in bounds; `load` and `flight` are the single flight; `tier` is the seam to a slower cache below,
 //! `upkeep` what a program does with all of its caches alike.
