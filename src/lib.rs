@@ -139,6 +139,7 @@ pub mod pool;
 pub mod retry;
 #[cfg(feature = "store")]
 pub mod store;
+mod sync;
 pub mod time;
 #[cfg(feature = "http")]
 pub mod url;

@@ -16,9 +16,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
-use parking_lot::{Condvar, Mutex};
-
 use super::CancelToken;
+use crate::sync::{Condvar, Mutex};
 
 /// Why a wait ended without what was waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,7 +105,7 @@ impl<T> fmt::Debug for Waitable<T> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(gristmill_model)))]
 mod tests {
     use std::sync::Barrier;
     use std::sync::mpsc::{self, Sender};
@@ -115,9 +114,16 @@ mod tests {
 
     use super::*;
 
-    /// Far enough that a wait which ends by it has lost its wake-up.
-    fn far() -> Instant {
-        Instant::now() + Duration::from_secs(20)
+    /// Waits with a deadline so far away that a wait which ends by it has lost its wake-up.
+    fn wait<'a, T: Send + 'static, R>(
+        waitable: &Waitable<T>,
+        cancel: impl Into<Option<&'a CancelToken>>,
+        ready: impl FnMut(&mut T) -> Option<R>,
+    ) -> Result<R, WaitError> {
+        let far = Instant::now() + Duration::from_secs(10);
+        let result = waitable.wait(far, cancel, ready);
+        assert!(Instant::now() < far, "the wake-up was lost");
+        result
     }
 
     /// Tells of each look at the state. After the second look, which follows the registration of the
@@ -137,7 +143,7 @@ mod tests {
         let now = Instant::now();
         assert_eq!(waitable.wait(now, &token, |number| Some(*number)), Ok(7));
         assert_eq!(waitable.wait(now, &token, |_| None::<()>), Err(WaitError::Cancelled));
-        assert_eq!(waitable.wait(far(), &token, |_| None::<()>), Err(WaitError::Cancelled));
+        assert_eq!(wait(&waitable, &token, |_| None::<()>), Err(WaitError::Cancelled));
         assert_eq!(waitable.wait(now, None, |_| None::<()>), Err(WaitError::TimedOut));
     }
 
@@ -150,7 +156,7 @@ mod tests {
                 .map(|_| {
                     let (waitable, token) = (&waitable, &token);
                     let ready = looks(sender.clone());
-                    scope.spawn(move || waitable.wait(far(), token, ready))
+                    scope.spawn(move || wait(waitable, token, ready))
                 })
                 .collect();
             (0..2 * waiters.len()).for_each(|_| looked.recv().unwrap());
@@ -169,11 +175,11 @@ mod tests {
         thread::scope(|scope| {
             let (waitable, other) = (&waitable, &other);
             let ready = looks(sender.clone());
-            let unmoved = scope.spawn(move || waitable.wait(far(), other, ready));
+            let unmoved = scope.spawn(move || wait(waitable, other, ready));
             let waiters: Vec<_> = (0..3)
                 .map(|_| {
                     let (ready, child) = (looks(sender.clone()), token.child());
-                    scope.spawn(move || waitable.wait(far(), &child, ready))
+                    scope.spawn(move || wait(waitable, &child, ready))
                 })
                 .collect();
             (0..8).for_each(|_| looked.recv().unwrap());
@@ -190,7 +196,7 @@ mod tests {
     fn a_cancellation_between_the_first_look_and_the_registration_is_seen() {
         let (waitable, token) = (Waitable::new(()), CancelToken::new());
         // No callback is registered yet, so the look may cancel.
-        let result = waitable.wait(far(), &token, |()| {
+        let result = wait(&waitable, &token, |()| {
             token.cancel();
             None::<()>
         });
@@ -207,7 +213,7 @@ mod tests {
                 both.wait();
                 changed.update(|set| *set = true);
             });
-            let result = waitable.wait(far(), &token, |set| {
+            let result = wait(&waitable, &token, |set| {
                 if !std::mem::replace(&mut looked, true) {
                     both.wait();
                 }
@@ -217,42 +223,66 @@ mod tests {
         });
     }
 
-    #[test]
-    fn a_cancellation_at_any_moment_of_the_wait_ends_it() {
-        let barrier = Barrier::new(2);
-        let tokens: Vec<_> = (0..5000).map(|_| CancelToken::new()).collect();
+    /// Runs `end` on another thread in each round, at any moment of that round's `wait`. A round that
+    /// fails drops the channel, so that the other thread ends with this one.
+    fn race<T: Send + Sync>(start: impl Fn() -> T, end: impl Fn(&T) + Sync, wait: impl Fn(&T)) {
+        let (sender, rounds) = mpsc::sync_channel::<Arc<T>>(0);
         thread::scope(|scope| {
-            scope.spawn(|| {
-                for token in &tokens {
-                    barrier.wait();
-                    token.cancel();
-                }
-            });
-            for token in &tokens {
-                let waitable = Waitable::new(());
-                barrier.wait();
-                let result = waitable.wait(far(), token, |()| None::<()>);
-                assert_eq!(result, Err(WaitError::Cancelled));
+            let end = &end;
+            scope.spawn(move || rounds.into_iter().for_each(|round| end(&round)));
+            let sender = sender;
+            for _ in 0..5000 {
+                let round = Arc::new(start());
+                sender.send(Arc::clone(&round)).unwrap();
+                wait(&round);
             }
         });
     }
 
     #[test]
-    fn a_change_at_any_moment_of_the_wait_ends_it() {
-        let (barrier, token) = (Barrier::new(2), CancelToken::new());
-        let waitables: Vec<_> = (0..5000).map(|_| Waitable::new(false)).collect();
-        thread::scope(|scope| {
-            scope.spawn(|| {
-                for waitable in &waitables {
-                    barrier.wait();
-                    waitable.update(|set| *set = true);
-                }
-            });
-            for waitable in &waitables {
-                barrier.wait();
-                assert_eq!(waitable.wait(far(), &token, |set| set.then_some(())), Ok(()));
-            }
+    fn a_cancellation_at_any_moment_of_the_wait_ends_it() {
+        race(CancelToken::new, CancelToken::cancel, |token| {
+            let result = wait(&Waitable::new(()), token, |()| None::<()>);
+            assert_eq!(result, Err(WaitError::Cancelled));
         });
+    }
+
+    #[test]
+    fn a_change_at_any_moment_of_the_wait_ends_it() {
+        let token = CancelToken::new();
+        let set = |waitable: &Waitable<bool>| waitable.update(|set| *set = true);
+        race(
+            || Waitable::new(false),
+            set,
+            |waitable| {
+                assert_eq!(wait(&waitable, &token, |set| set.then_some(())), Ok(()));
+            },
+        );
+    }
+
+    /// Otherwise it could notify between a waiter's look at the token and its sleep.
+    #[test]
+    fn a_cancellation_does_not_notify_while_a_waiter_looks() {
+        let (waitable, token) = (Waitable::new(()), CancelToken::new());
+        let (sender, cancelled) = mpsc::channel();
+        let mut looks = 0;
+        thread::scope(|scope| {
+            let result = wait(&waitable, &token, |()| {
+                looks += 1;
+                if looks == 2 {
+                    let (token, sender) = (token.clone(), sender.clone());
+                    scope.spawn(move || {
+                        token.cancel();
+                        sender.send(()).unwrap();
+                    });
+                    let early = cancelled.recv_timeout(Duration::from_millis(50));
+                    assert!(early.is_err(), "it did not take the lock");
+                }
+                None::<()>
+            });
+            assert_eq!(result, Err(WaitError::Cancelled));
+        });
+        cancelled.recv().unwrap();
     }
 
     #[test]

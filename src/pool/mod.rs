@@ -98,7 +98,6 @@ mod semaphore;
 mod shutdown;
 mod spin;
 mod stats;
-mod sync;
 mod task;
 #[cfg(all(test, not(gristmill_model)))]
 mod tests;

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use super::sync::thread;
 use super::*;
+use crate::sync::thread;
 use crate::time::{ManualClock, Timestamp};
 
 const LONG: Duration = Duration::from_hours(1);
@@ -46,7 +46,7 @@ mod shuttle_models {
     use shuttle::rand::Rng as _;
 
     use super::*;
-    use crate::pool::sync::{Condvar, Mutex, Parker};
+    use crate::sync::{Condvar, Mutex, Parker};
 
     /// Schedules of each model; `GRISTMILL_MODEL_SCHEDULES` sets another number.
     const SCHEDULES: usize = 2000;

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::error::SemaphoreError;
 use super::priority::Priority;
-use super::sync::{Condvar, Mutex};
 use crate::cancel::CancelToken;
+use crate::cancel::wait::{WaitError, Waitable};
+use crate::sync::Mutex;
+use crate::time::deadline_in;
 
 /// A number of permits shared by all clones. Waiters are served by priority, equals in order of
 /// arrival; a freed permit is handed to the first waiter, so nobody overtakes it.
@@ -36,21 +38,12 @@ struct State {
     total: usize,
     /// Negative while more permits are out than `total` allows (after a shrink).
     available: isize,
-    waiters: BTreeMap<(Priority, u64), Arc<Waiter>>,
+    waiters: BTreeMap<(Priority, u64), Waiter>,
     next_arrival: u64,
 }
 
-struct Waiter {
-    verdict: Mutex<Verdict>,
-    changed: Condvar,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Verdict {
-    Waiting,
-    Granted,
-    Cancelled,
-}
+/// Set, under the lock of the state, when the waiter has its permit.
+type Waiter = Waitable<bool>;
 
 impl Semaphore {
     /// A semaphore with `permits` permits; with zero, everybody waits until [`set_permits`].
@@ -78,39 +71,30 @@ impl Semaphore {
         if cancel.is_cancelled() {
             return Err(SemaphoreError::Cancelled);
         }
-        let waiter =
-            Arc::new(Waiter { verdict: Mutex::new(Verdict::Waiting), changed: Condvar::new() });
-        let key = {
+        let (waiter, key) = {
             let mut state = self.inner.state.lock();
             if state.available > 0 {
                 state.available -= 1;
                 return Ok(self.permit());
             }
-            let key = (priority, state.next_arrival);
+            let (waiter, key) = (Waiter::new(false), (priority, state.next_arrival));
             state.next_arrival += 1;
-            state.waiters.insert(key, Arc::clone(&waiter));
-            key
+            state.waiters.insert(key, waiter.clone());
+            (waiter, key)
         };
-        let cancelled = Arc::clone(&waiter);
-        let guard = cancel.on_cancel(move || {
-            cancelled.decide(Verdict::Cancelled);
-        });
-        let verdict = waiter.wait(timeout);
-        drop(guard);
-        if verdict == Verdict::Granted {
-            return Ok(self.permit());
+        let waited = waiter.wait(deadline_in(timeout), cancel, |granted| granted.then_some(()));
+        let Err(error) = waited else { return Ok(self.permit()) };
+        // A waiter that stands in line no more was granted its permit after it had given up.
+        let granted = self.inner.state.lock().waiters.remove(&key).is_none();
+        match error {
+            WaitError::TimedOut if granted => Ok(self.permit()),
+            WaitError::TimedOut => Err(SemaphoreError::TimedOut),
+            WaitError::Cancelled => {
+                // Passed on.
+                drop(granted.then(|| self.permit()));
+                Err(SemaphoreError::Cancelled)
+            }
         }
-        // Whoever grants removes the waiter under this lock and decides before it lets go, so a
-        // waiter that is gone from the map either has its permit or gave it back.
-        if self.inner.state.lock().waiters.remove(&key).is_none()
-            && *waiter.verdict.lock() == Verdict::Granted
-        {
-            return Ok(self.permit());
-        }
-        Err(match verdict {
-            Verdict::Cancelled => SemaphoreError::Cancelled,
-            Verdict::Waiting | Verdict::Granted => SemaphoreError::TimedOut,
-        })
     }
 
     /// Takes a permit if one is free now.
@@ -157,38 +141,9 @@ impl State {
     fn grant(&mut self) {
         while self.available > 0 {
             let Some((_, waiter)) = self.waiters.pop_first() else { return };
-            if waiter.decide(Verdict::Granted) == Verdict::Granted {
-                self.available -= 1;
-            }
+            self.available -= 1;
+            waiter.update(|granted| *granted = true);
         }
-    }
-}
-
-impl Waiter {
-    /// Sets the verdict unless one was reached before; gives the one that stands.
-    fn decide(&self, verdict: Verdict) -> Verdict {
-        let mut current = self.verdict.lock();
-        if *current == Verdict::Waiting {
-            *current = verdict;
-            self.changed.notify_all();
-        }
-        *current
-    }
-
-    fn wait(&self, timeout: Duration) -> Verdict {
-        let deadline = Instant::now().checked_add(timeout);
-        let mut verdict = self.verdict.lock();
-        while *verdict == Verdict::Waiting {
-            match deadline {
-                None => self.changed.wait(&mut verdict),
-                Some(at) => {
-                    if self.changed.wait_until(&mut verdict, at).timed_out() {
-                        break;
-                    }
-                }
-            }
-        }
-        *verdict
     }
 }
 
@@ -285,6 +240,23 @@ mod tests {
         assert_eq!(refused.unwrap_err(), SemaphoreError::Cancelled);
         semaphore.set_permits(1);
         assert!(semaphore.try_acquire().is_some());
+    }
+
+    #[test]
+    fn a_permit_that_comes_back_while_its_waiter_is_cancelled_goes_to_the_next() {
+        let semaphore = Semaphore::new(1);
+        for _ in 0..500 {
+            let (gone, patient) = (CancelToken::new(), CancelToken::new());
+            let held = semaphore.try_acquire().unwrap();
+            thread::scope(|scope| {
+                scope.spawn(|| semaphore.acquire(Priority::High, LONG, &gone).map(drop));
+                let waits = scope.spawn(|| semaphore.acquire(Priority::Low, LONG, &patient));
+                scope.spawn(|| gone.cancel());
+                drop(held);
+                assert!(waits.join().unwrap().is_ok());
+            });
+            assert_eq!((semaphore.available(), semaphore.waiting()), (1, 0));
+        }
     }
 
     #[test]

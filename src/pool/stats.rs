@@ -8,7 +8,7 @@ use crossbeam_utils::CachePadded;
 use serde::{Serialize, Serializer};
 
 use super::priority::{LEVELS, Priority};
-use super::sync::atomic as modelled;
+use crate::sync::atomic as modelled;
 
 /// Each power of two of nanoseconds is cut into 2^this parts, so a percentile is at most an eighth
 /// too high.

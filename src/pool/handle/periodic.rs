@@ -9,8 +9,8 @@ use crate::cancel::CancelToken;
 use crate::pool::error::TaskError;
 use crate::pool::panics::panic_message;
 use crate::pool::scheduler::{Scheduler, blocking};
-use crate::pool::sync::{Condvar, Mutex};
 use crate::pool::task::TaskSettings;
+use crate::sync::{Condvar, Mutex};
 
 /// The shortest period; a shorter one is lengthened to it.
 const MIN_PERIOD: Duration = Duration::from_millis(1);

@@ -1,6 +1,6 @@
 //! A cap on how many tasks of one sort run at a time.
 
-use crate::pool::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// The cap of a gate that is always open and does not count.
 const UNLIMITED: usize = usize::MAX;

@@ -6,7 +6,7 @@ use crossbeam_utils::CachePadded;
 
 use super::gate::{Gate, GateSet};
 use crate::pool::priority::{LEVELS, Priority};
-use crate::pool::sync::Mutex;
+use crate::sync::Mutex;
 
 pub(in crate::pool) struct Gates {
     pub(in crate::pool) cpu: CachePadded<Gate>,

@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 
 use crossbeam_utils::CachePadded;
 
-use crate::pool::sync::Mutex;
-use crate::pool::sync::atomic::{AtomicU64, Ordering};
 use crate::pool::task::TaskRef;
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// A queue that becomes empty frees its buffer if that has room for more tasks than this.
 const KEPT_CAPACITY: usize = 1 << 14;

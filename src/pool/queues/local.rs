@@ -8,9 +8,9 @@ use std::sync::Arc;
 use super::gate::GateSet;
 use crate::pool::priority::LEVELS;
 use crate::pool::stats::Tally;
-use crate::pool::sync::atomic::{AtomicU64, Ordering};
-use crate::pool::sync::{Mutex, MutexGuard};
 use crate::pool::task::TaskRef;
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{Mutex, MutexGuard};
 
 /// Most local queues that [`ReadyLocals`] can count.
 const MAX_COUNT: u64 = (1 << ReadyLocals::BITS) - 1;

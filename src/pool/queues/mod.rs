@@ -36,9 +36,9 @@ use super::admission::{STRIPES, stripe};
 use super::panics::drop_quietly;
 use super::priority::{Kind, LEVELS};
 use super::stats::Totals;
-use super::sync::RwLock;
-use super::sync::atomic::{AtomicU64, Ordering};
 use super::task::TaskRef;
+use crate::sync::RwLock;
+use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// Kinds of tasks.
 const KINDS: usize = 2;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::choose::choose;
 use crate::pool::admission::nanos;
 use crate::pool::priority::LEVELS;
-use crate::pool::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// The stamp of a level that is not passed over.
 const NOT_PASSED_OVER: u64 = 0;

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use super::state::Scheduler;
 use crate::cancel::CancelToken;
 use crate::pool::queues::WorkerLocal;
-use crate::pool::sync::thread_state;
 use crate::pool::task::PoolNumber;
+use crate::sync::thread_state;
 
 thread_state! {
     static CURRENT: RefCell<Option<Current>> = const { RefCell::new(None) };

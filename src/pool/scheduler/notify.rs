@@ -8,8 +8,8 @@ use super::spawner::ThreadHandle;
 use super::state::Scheduler;
 use super::worker;
 use super::workers::Recruit;
-use crate::pool::sync::atomic::{Ordering, fence};
 use crate::pool::task::TaskRef;
+use crate::sync::atomic::{Ordering, fence};
 
 impl Scheduler {
     /// Makes sure that a worker looks for work if there is any. Called after everything that makes a

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::pool::sync::thread;
+use crate::sync::thread;
 
 /// Creates threads. Tests substitute one that fails.
 pub(in crate::pool) trait Spawner: Send + Sync {

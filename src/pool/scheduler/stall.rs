@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use crate::pool::sync::Mutex;
+use crate::sync::Mutex;
 
 /// How long no permit may come back before the first one is lent.
 pub(super) const FIRST_INTERVAL: Duration = Duration::from_millis(100);

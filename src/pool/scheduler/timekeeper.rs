@@ -5,8 +5,8 @@ use std::collections::BinaryHeap;
 use std::time::Duration;
 
 use crate::pool::panics::drop_quietly;
-use crate::pool::sync::{Condvar, Mutex};
 use crate::pool::task::{TaskRef, TaskStatus};
+use crate::sync::{Condvar, Mutex};
 use crate::time::Clock;
 
 /// A heap with fewer entries is not swept of cancelled tasks.

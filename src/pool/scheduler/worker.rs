@@ -10,9 +10,9 @@ use super::workers::WakeReason;
 use crate::pool::panics::drop_quietly;
 use crate::pool::queues::WorkerLocal;
 use crate::pool::spin::{self, SpinBackoff};
-use crate::pool::sync::Parker;
-use crate::pool::sync::atomic::{Ordering, fence};
 use crate::pool::task::{TaskRef, TaskStatus};
+use crate::sync::Parker;
+use crate::sync::atomic::{Ordering, fence};
 
 /// The idle timeout is lengthened by up to 1/8 of itself, in this many steps by worker, so that
 /// workers that fell asleep together do not retire together.

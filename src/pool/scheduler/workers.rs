@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::spawner::ThreadHandle;
 use crate::pool::stats::WorkerStats;
-use crate::pool::sync::atomic::{AtomicIsize, AtomicUsize, Ordering};
-use crate::pool::sync::{Condvar, Mutex, Unparker};
+use crate::sync::atomic::{AtomicIsize, AtomicUsize, Ordering};
+use crate::sync::{Condvar, Mutex, Unparker};
 
 /// For how long no thread is started after the system refused one.
 const START_PAUSE: Duration = Duration::from_millis(500);

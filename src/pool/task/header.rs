@@ -6,7 +6,7 @@ use super::settings::TaskSettings;
 use super::status::{TaskId, TaskStatus};
 use crate::pool::admission::Ticket;
 use crate::pool::priority::{Kind, Priority};
-use crate::pool::sync::atomic::{AtomicU8, Ordering};
+use crate::sync::atomic::{AtomicU8, Ordering};
 
 /// Identifies a pool within the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use crate::pool::admission::{Ticket, nanos};
 use crate::pool::error::TaskError;
 use crate::pool::panics::{drop_quietly, forget_payload, panic_message};
 use crate::pool::stats::Tally;
-use crate::pool::sync::{Condvar, Mutex};
+use crate::sync::{Condvar, Mutex};
 
 /// A task in one allocation, kept small because it moves from one core's cache to another's: 72
 /// bytes, reference counts included, with a closure of one word.

@@ -1,40 +1,40 @@
 //! The primitives of `parking_lot` and the standard library.
 
-pub(in crate::pool) use std::sync::atomic;
-pub(in crate::pool) use std::{thread, thread_local as thread_state};
+pub(crate) use std::sync::atomic;
+pub(crate) use std::{thread, thread_local as thread_state};
 
-pub(in crate::pool) use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
+pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
 
 /// Parks the thread that created it, with the token that the standard library keeps for each thread:
 /// one system call to sleep and one to wake. A task may use the same token, so wake-ups may be
 /// spurious.
-pub(in crate::pool) struct Parker(Unparker);
+pub(crate) struct Parker(Unparker);
 
 #[derive(Clone)]
-pub(in crate::pool) struct Unparker(thread::Thread);
+pub(crate) struct Unparker(thread::Thread);
 
 impl Parker {
-    pub(in crate::pool) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Unparker(thread::current()))
     }
 
-    pub(in crate::pool) fn unparker(&self) -> &Unparker {
+    pub(crate) fn unparker(&self) -> &Unparker {
         &self.0
     }
 
     #[expect(clippy::unused_self, reason = "it stands for its thread")]
-    pub(in crate::pool) fn park(&self) {
+    pub(crate) fn park(&self) {
         thread::park();
     }
 
     #[expect(clippy::unused_self, reason = "it stands for its thread")]
-    pub(in crate::pool) fn park_deadline(&self, deadline: std::time::Instant) {
+    pub(crate) fn park_deadline(&self, deadline: std::time::Instant) {
         thread::park_timeout(deadline.saturating_duration_since(std::time::Instant::now()));
     }
 }
 
 impl Unparker {
-    pub(in crate::pool) fn unpark(&self) {
+    pub(crate) fn unpark(&self) {
         self.0.unpark();
     }
 }

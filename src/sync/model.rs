@@ -7,32 +7,32 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 #[cfg(gristmill_loom)]
-pub(in crate::pool) use loom as checker;
+pub(crate) use loom as checker;
 #[cfg(not(gristmill_loom))]
-pub(in crate::pool) use shuttle as checker;
+pub(crate) use shuttle as checker;
 
-pub(in crate::pool) use checker::sync::atomic;
-pub(in crate::pool) use checker::thread;
+pub(crate) use checker::sync::atomic;
+pub(crate) use checker::thread;
 
 /// Drops the `const` of the initialisers, which the checkers' macros do not accept.
 macro_rules! thread_state {
     ($($(#[$attribute:meta])* static $name:ident: $type:ty = const { $value:expr };)*) => {
-        $crate::pool::sync::model::checker::thread_local! { $($(#[$attribute])* static $name: $type = $value;)* }
+        $crate::sync::model::checker::thread_local! { $($(#[$attribute])* static $name: $type = $value;)* }
     };
 }
-pub(in crate::pool) use thread_state;
+pub(crate) use thread_state;
 
-pub(in crate::pool) struct Mutex<T>(checker::sync::Mutex<T>);
+pub(crate) struct Mutex<T>(checker::sync::Mutex<T>);
 
 /// `None` only while a condition variable has the lock.
-pub(in crate::pool) struct MutexGuard<'a, T>(Option<checker::sync::MutexGuard<'a, T>>);
+pub(crate) struct MutexGuard<'a, T>(Option<checker::sync::MutexGuard<'a, T>>);
 
 impl<T> Mutex<T> {
-    pub(in crate::pool) fn new(value: T) -> Self {
+    pub(crate) fn new(value: T) -> Self {
         Self(checker::sync::Mutex::new(value))
     }
 
-    pub(in crate::pool) fn lock(&self) -> MutexGuard<'_, T> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
         MutexGuard(Some(self.0.lock().expect("no panic under a lock")))
     }
 }
@@ -57,28 +57,28 @@ impl<T> DerefMut for MutexGuard<'_, T> {
     }
 }
 
-pub(in crate::pool) struct Condvar(checker::sync::Condvar);
+pub(crate) struct Condvar(checker::sync::Condvar);
 
-pub(in crate::pool) struct WaitTimeoutResult;
+pub(crate) struct WaitTimeoutResult;
 
 impl WaitTimeoutResult {
     #[expect(clippy::unused_self, reason = "the interface that it stands for")]
-    pub(in crate::pool) fn timed_out(&self) -> bool {
+    pub(crate) fn timed_out(&self) -> bool {
         false
     }
 }
 
 impl Condvar {
-    pub(in crate::pool) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(checker::sync::Condvar::new())
     }
 
-    pub(in crate::pool) fn wait<T>(&self, guard: &mut MutexGuard<'_, T>) {
+    pub(crate) fn wait<T>(&self, guard: &mut MutexGuard<'_, T>) {
         let held = guard.0.take().expect("not waiting");
         guard.0 = Some(self.0.wait(held).expect("no panic under a lock"));
     }
 
-    pub(in crate::pool) fn wait_until<T>(
+    pub(crate) fn wait_until<T>(
         &self,
         guard: &mut MutexGuard<'_, T>,
         _: Instant,
@@ -87,7 +87,7 @@ impl Condvar {
         WaitTimeoutResult
     }
 
-    pub(in crate::pool) fn wait_for<T>(
+    pub(crate) fn wait_for<T>(
         &self,
         guard: &mut MutexGuard<'_, T>,
         _: Duration,
@@ -96,27 +96,27 @@ impl Condvar {
         WaitTimeoutResult
     }
 
-    pub(in crate::pool) fn notify_one(&self) {
+    pub(crate) fn notify_one(&self) {
         self.0.notify_one();
     }
 
-    pub(in crate::pool) fn notify_all(&self) {
+    pub(crate) fn notify_all(&self) {
         self.0.notify_all();
     }
 }
 
-pub(in crate::pool) struct RwLock<T>(checker::sync::RwLock<T>);
+pub(crate) struct RwLock<T>(checker::sync::RwLock<T>);
 
 impl<T> RwLock<T> {
-    pub(in crate::pool) fn new(value: T) -> Self {
+    pub(crate) fn new(value: T) -> Self {
         Self(checker::sync::RwLock::new(value))
     }
 
-    pub(in crate::pool) fn read(&self) -> checker::sync::RwLockReadGuard<'_, T> {
+    pub(crate) fn read(&self) -> checker::sync::RwLockReadGuard<'_, T> {
         self.0.read().expect("no panic under a lock")
     }
 
-    pub(in crate::pool) fn write(&self) -> checker::sync::RwLockWriteGuard<'_, T> {
+    pub(crate) fn write(&self) -> checker::sync::RwLockWriteGuard<'_, T> {
         self.0.write().expect("no panic under a lock")
     }
 }
@@ -136,21 +136,21 @@ impl Default for CondvarOfToken {
 }
 
 /// Parks its thread until a token is given.
-pub(in crate::pool) struct Parker(Unparker);
+pub(crate) struct Parker(Unparker);
 
 #[derive(Clone)]
-pub(in crate::pool) struct Unparker(Arc<Token>);
+pub(crate) struct Unparker(Arc<Token>);
 
 impl Parker {
-    pub(in crate::pool) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Unparker(Arc::default()))
     }
 
-    pub(in crate::pool) fn unparker(&self) -> &Unparker {
+    pub(crate) fn unparker(&self) -> &Unparker {
         &self.0
     }
 
-    pub(in crate::pool) fn park(&self) {
+    pub(crate) fn park(&self) {
         let token = &self.0.0;
         let mut given = token.given.lock();
         while !*given {
@@ -159,13 +159,13 @@ impl Parker {
         *given = false;
     }
 
-    pub(in crate::pool) fn park_deadline(&self, _: Instant) {
+    pub(crate) fn park_deadline(&self, _: Instant) {
         self.park();
     }
 }
 
 impl Unparker {
-    pub(in crate::pool) fn unpark(&self) {
+    pub(crate) fn unpark(&self) {
         *self.0.given.lock() = true;
         self.0.changed.0.notify_one();
     }
