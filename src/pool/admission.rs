@@ -14,8 +14,8 @@ pub(super) const STRIPES: usize = 8;
 /// A model has few threads, and each counter costs it time.
 #[cfg(all(test, gristmill_model))]
 pub(super) const STRIPES: usize = 1;
-/// Of each stripe, this many tasks are measured at first, then one in this many and the first in each
-/// tick of the coarse clock.
+/// Of each stripe, this many tasks are measured at first, then one in this many and the first in
+/// each tick of the coarse clock.
 const MEASURED: u64 = 64;
 
 static NEXT_STRIPE: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
@@ -49,8 +49,8 @@ pub(super) struct Admission {
 
 struct Stripe {
     admitted: AtomicU64,
-    /// Coarse nanoseconds at which a task was last measured. Relaxed: if two threads of a stripe both
-    /// measure, no harm is done.
+    /// Coarse nanoseconds at which a task was last measured. Relaxed: if two threads of a stripe
+    /// both measure, no harm is done.
     measured_at: AtomicU64,
 }
 
@@ -98,13 +98,14 @@ impl Admission {
         }
     }
 
-    /// Counts a task in, with one write to a counter that no other thread writes to as long as there
-    /// are no more threads than stripes.
+    /// Counts a task in, with one write to a counter that no other thread writes to as long as
+    /// there are no more threads than stripes.
     #[inline]
     pub(super) fn admit(&self, clock: &dyn Clock) -> Ticket {
         let index = stripe();
         let stripe = &self.stripes[index];
-        // Before the seal is read: either this read sees the seal, or `is_finished` sees this count.
+        // Before the seal is read: either this read sees the seal, or `is_finished` sees this
+        // count.
         let number = stripe.admitted.fetch_add(1, Ordering::SeqCst);
         let refused = self.sealed.load(Ordering::SeqCst);
         let coarse = nanos(clock.coarse());
@@ -145,10 +146,10 @@ impl Admission {
 
     /// Whether the pool is sealed and nothing is left to start, for good.
     ///
-    /// A task that is counted out was counted in before, and the counts out (with `started`) are read
-    /// first. So if both sums are equal, nothing was pending at some moment between the two readings.
-    /// The counts in are read by adding zero: a task that is counted in later follows that write, and
-    /// so sees the seal, which was read before.
+    /// A task that is counted out was counted in before, and the counts out (with `started`) are
+    /// read first. So if both sums are equal, nothing was pending at some moment between the two
+    /// readings. The counts in are read by adding zero: a task that is counted in later follows
+    /// that write, and so sees the seal, which was read before.
     pub(super) fn is_finished(&self, started: impl FnOnce() -> u64) -> bool {
         self.is_sealed()
             && self.pending_by(started, |admitted| admitted.fetch_add(0, Ordering::SeqCst)) == 0

@@ -8,7 +8,10 @@ use std::time::Duration;
 #[non_exhaustive]
 pub enum PoolError {
     /// The minimum is zero or above the maximum, or there is no CPU permit.
-    #[error("a pool needs 1 <= min <= max and a CPU permit: min {min}, max {max}, cpu {cpu}")]
+    #[error(
+        "cannot build a pool with min {min}, max {max} and {cpu} CPU permits: \
+         1 <= min <= max and at least one CPU permit are required"
+    )]
     InvalidSize {
         /// The minimum number of workers.
         min: usize,
@@ -18,13 +21,13 @@ pub enum PoolError {
         cpu: usize,
     },
     /// The name contains a NUL character, which no thread name may.
-    #[error("the pool name {name:?} contains a NUL character")]
+    #[error("cannot build pool {name:?}: its name contains a NUL character")]
     InvalidName {
         /// The name as given.
         name: String,
     },
     /// Not even one worker thread could be created.
-    #[error("the first worker of pool {pool:?} could not be started")]
+    #[error("cannot build pool {pool:?}: its first thread could not be started")]
     ThreadStart {
         /// The pool's name.
         pool: String,
@@ -32,9 +35,11 @@ pub enum PoolError {
         #[source]
         source: io::Error,
     },
-    /// Some threads had not ended at the deadline. The pool stays shut down; `shutdown` may be called
-    /// again to wait longer.
-    #[error("shutting down pool {pool:?}: {threads} threads still at work after {deadline:?}")]
+    /// Some threads had not ended at the deadline. The pool stays shut down; `shutdown` may be
+    /// called again to wait longer.
+    #[error(
+        "shutting down pool {pool:?} took longer than {deadline:?}: {threads} threads still at work"
+    )]
     ShutdownTimeout {
         /// The pool's name.
         pool: String,
@@ -54,7 +59,7 @@ pub enum TaskError {
     Cancelled,
     /// The pool was shut down when the task was submitted, or the task was delayed and the pool's
     /// timekeeper could not be started. The closure was dropped without running.
-    #[error("the pool does not accept the task")]
+    #[error("the task was rejected: the pool is shut down or could not start its timekeeper")]
     Rejected,
     /// The closure panicked. The pool and its worker go on.
     #[error("the task panicked: {message}")]
@@ -63,7 +68,7 @@ pub enum TaskError {
         message: String,
     },
     /// An earlier `try_join` or `join_timeout` has returned the result.
-    #[error("the task's result was taken already")]
+    #[error("the task's result was already taken by an earlier call")]
     Taken,
 }
 
@@ -72,9 +77,9 @@ pub enum TaskError {
 #[non_exhaustive]
 pub enum SemaphoreError {
     /// No permit became free before the timeout.
-    #[error("no permit became free in time")]
+    #[error("acquiring a permit timed out")]
     TimedOut,
     /// The token was cancelled.
-    #[error("waiting for a permit was cancelled")]
+    #[error("acquiring a permit was cancelled")]
     Cancelled,
 }

@@ -1,5 +1,6 @@
-//! A synchronous, work-stealing thread pool with priorities, for tasks that block (fetches, calls of
-//! models, disk access) and tasks that compute. It needs no other part of the crate and no runtime.
+//! A synchronous, work-stealing thread pool with priorities, for tasks that block (fetches, calls
+//! of models, disk access) and tasks that compute. It needs no other part of the crate and no
+//! runtime.
 //!
 //! ```
 //! use std::time::Duration;
@@ -14,8 +15,8 @@
 //! let answer = pool.spawn(Priority::Normal, || 6 * 7);
 //! assert_eq!(answer.join(), Ok(42));
 //!
-//! // Urgent tasks go first, however many others wait. Tasks that compute say so, and no more of them
-//! // run at a time than there are cores.
+//! // Urgent tasks go first, however many others wait. Tasks that compute say so, and no more of
+//! // them run at a time than there are cores.
 //! let urgent = pool.spawn(Priority::Urgent, || "first");
 //! let digest = pool.task("digest").kind(Kind::Cpu).priority(Priority::Low).spawn(|| 7_u64.pow(9));
 //! assert_eq!((urgent.join(), digest.join()), (Ok("first"), Ok(40_353_607)));
@@ -62,10 +63,10 @@
 //! Each of these uses only those above it.
 //!
 //! - `task`: one allocation holds a task's closure, state and result.
-//! - `queues`: where queued tasks are, and how a worker finds the next one. They are the registry of
-//!   live tasks too.
-//! - `scheduler`: wakes and starts workers, runs tasks on them, keeps time, shuts down. The protocol
-//!   that loses no wake-up is in this folder's `README.md`, and `models` checks it.
+//! - `queues`: where queued tasks are, and how a worker finds the next one. They are the registry
+//!   of live tasks too.
+//! - `scheduler`: wakes and starts workers, runs tasks on them, keeps time, shuts down. The
+//!   protocol that loses no wake-up is in this folder's `README.md`, and `models` checks it.
 //! - `handle`: what the user holds.
 //!
 //! Beside them, `admission` counts tasks in and out, so that a pool that is shut down knows when
@@ -78,7 +79,8 @@
 //! - The closure of a task that is cancelled before its start is dropped at once, on the cancelling
 //!   thread.
 //! - An idle pool wakes no thread, except each surplus worker once to retire.
-//! - No user code (a closure, a destructor, a callback of a token) runs while the pool holds a lock.
+//! - No user code (a closure, a destructor, a callback of a token) runs while the pool holds a
+//!   lock.
 #![cfg_attr(
     all(test, gristmill_model),
     expect(clippy::modulo_one, reason = "models have one stripe")

@@ -1,10 +1,10 @@
-//! Model checks: the pool as it is, under a checker that chooses the order of all steps. This folder's
-//! README tells how to run them.
+//! Model checks: the pool as it is, under a checker that chooses the order of all steps. This
+//! folder's README tells how to run them.
 //!
 //! Shuttle runs small pools with a few tasks under random and priority-based schedules. Loom runs
-//! smaller ones under every schedule within a bound on preemptions, with every value that the memory
-//! model lets an atomic read return. A deadlock (such as a lost wake-up), a panic or a failed
-//! assertion ends a check, and its schedule is printed.
+//! smaller ones under every schedule within a bound on preemptions, with every value that the
+//! memory model lets an atomic read return. A deadlock (such as a lost wake-up), a panic or a
+//! failed assertion ends a check, and its schedule is printed.
 #![expect(clippy::unwrap_used, reason = "a model fails by panicking")]
 
 use std::sync::Arc;
@@ -110,8 +110,8 @@ mod shuttle_models {
         });
     }
 
-    /// A CPU task waits for the permit of another, a `Low` task for a worker that is not the last one,
-    /// and a task of a capped level for its cap to be raised.
+    /// A CPU task waits for the permit of another, a `Low` task for a worker that is not the last
+    /// one, and a task of a capped level for its cap to be raised.
     #[test]
     fn a_gate_that_opens_wakes_somebody() {
         check(|| {
@@ -131,8 +131,8 @@ mod shuttle_models {
         });
     }
 
-    /// A task that ends opens two gates at once. Its worker goes on with one of the tasks behind them,
-    /// so another worker must be woken for the other.
+    /// A task that ends opens two gates at once. Its worker goes on with one of the tasks behind
+    /// them, so another worker must be woken for the other.
     #[test]
     fn two_gates_that_open_wake_somebody_else() {
         check(|| {

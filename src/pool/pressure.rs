@@ -4,8 +4,8 @@ use std::fmt;
 
 /// Reports whether memory is short, and when that has ended.
 ///
-/// While memory is short, a pool starts no worker beyond its minimum, except in place of workers that
-/// wait in a join. Tasks wait for the workers that exist.
+/// While memory is short, a pool starts no worker beyond its minimum, except in place of workers
+/// that wait in a join. Tasks wait for the workers that exist.
 ///
 /// ```
 /// use std::sync::Arc;

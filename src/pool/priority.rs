@@ -7,8 +7,8 @@ pub(super) const LEVELS: usize = 4;
 
 /// How urgent a task is. The order is from most to least urgent.
 ///
-/// Among queued tasks, those of the most urgent level go first. A level whose tasks were passed over
-/// for 100 ms gets one of them run, so no level starves.
+/// Among queued tasks, those of the most urgent level go first. A level whose tasks were passed
+/// over for 100 ms gets one of them run, so no level starves.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
@@ -40,8 +40,8 @@ impl Priority {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
-    /// It waits for sockets, disks or other tasks. It gets an idle worker or, below the pool's maximum,
-    /// a new one at once. The default.
+    /// It waits for sockets, disks or other tasks. It gets an idle worker or, below the pool's
+    /// maximum, a new one at once. The default.
     #[default]
     Blocking,
     /// It computes. By default no more such tasks run at a time than there are cores; see

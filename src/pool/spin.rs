@@ -1,8 +1,8 @@
-//! Spinning for a moment before sleeping, because work that comes at once is met sooner than a thread
-//! is woken. The only place in the crate that spins.
+//! Spinning for a moment before sleeping, because work that comes at once is met sooner than a
+//! thread is woken. The only place in the crate that spins.
 //!
-//! Each spin ends after 20 µs, which is about what it takes to put a thread to sleep and wake it. So
-//! spinning first costs at most twice what the better of both ways would have cost.
+//! Each spin ends after 20 µs, which is about what it takes to put a thread to sleep and wake it.
+//! So spinning first costs at most twice what the better of both ways would have cost.
 
 #[cfg(not(all(test, gristmill_model)))]
 use std::time::Duration;
@@ -11,13 +11,14 @@ use std::time::Duration;
 #[cfg(not(all(test, gristmill_model)))]
 const LIMIT: Duration = Duration::from_micros(20);
 
-/// Checks `condition` again and again for at most 20 µs; `true` once it holds. On a single core, only
-/// once: whatever is to make it true needs that core.
+/// Checks `condition` again and again for at most 20 µs; `true` once it holds. On a single core,
+/// only once: whatever is to make it true needs that core.
 #[cfg(not(all(test, gristmill_model)))]
 pub(super) fn briefly(condition: impl Fn() -> bool) -> bool {
     /// Checks between two readings of the clock: about a microsecond.
     const CHECKS: u32 = 32;
-    /// Rounds of checks before the core is offered to other threads, which takes as long as a round.
+    /// Rounds of checks before the core is offered to other threads, which takes as long as a
+    /// round.
     const ROUNDS_ALONE: u32 = 5;
     if condition() {
         return true;
@@ -55,8 +56,8 @@ pub(super) fn cores() -> usize {
     *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
 }
 
-/// Whether spinning pays for one worker. After each spin in vain, twice as many of the next ones are
-/// skipped, until one succeeds.
+/// Whether spinning pays for one worker. After each spin in vain, twice as many of the next ones
+/// are skipped, until one succeeds.
 #[derive(Debug, Default)]
 pub(super) struct SpinBackoff {
     vain: u32,

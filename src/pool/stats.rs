@@ -1,4 +1,4 @@
-//! Counters and histograms of a pool, always on.
+//! A pool's counters and histograms. They are always on.
 
 use std::array;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,28 +17,28 @@ const SUBS: usize = 1 << SUB_BITS;
 /// The first `SUBS` values have a bucket each, then each power of two has `SUBS`.
 const BUCKETS: usize = (64 - SUB_BITS as usize + 1) * SUBS;
 
-/// What a pool did so far and does now.
+/// What a pool has done so far and is doing now.
 ///
-/// Counters are read one after the other while the pool works, so they may differ by the tasks
-/// that moved on in between.
+/// The counters are read one after the other while the pool works, so they may disagree by the
+/// tasks that moved on in between.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct PoolStats {
     /// The pool's name.
     pub name: String,
-    /// One entry a level, most urgent first.
+    /// One entry for each level, the most urgent first.
     pub levels: Vec<LevelStats>,
     /// The threads.
     pub workers: WorkerStats,
-    /// Tasks accepted and neither started nor cancelled: queued and delayed ones.
+    /// Tasks that are queued or delayed: accepted, and neither started nor cancelled.
     pub pending: u64,
     /// Tasks that were taken from another worker's queue.
     pub steals: u64,
-    /// Times a worker went to sleep for want of work.
+    /// How often a worker went to sleep because there was no work.
     pub parks: u64,
-    /// Tasks that a joining worker ran itself because they were still queued.
+    /// Tasks that a joining worker ran itself, because they were still queued.
     pub inlined: u64,
-    /// Times that one more CPU task was let run because those that run made no progress.
+    /// How often one more CPU task was let run because the running ones made no progress.
     pub stalls: u64,
 }
 
@@ -57,21 +57,22 @@ pub struct LevelStats {
     pub priority: Priority,
     /// Tasks accepted.
     pub submitted: u64,
-    /// Tasks that began to run.
+    /// Tasks that started to run.
     pub started: u64,
     /// Tasks that returned.
     pub done: u64,
     /// Tasks that panicked.
     pub panicked: u64,
-    /// Tasks cancelled before they started.
+    /// Tasks that were cancelled before they started.
     pub cancelled: u64,
-    /// Tasks refused because the pool was shut down.
+    /// Tasks that were not accepted, because the pool was shut down.
     pub rejected: u64,
-    /// Time from when a task could have started (submitted, or due if delayed) to its start. Of a
-    /// sample: the first 64 tasks of each submitting thread, then one in 64 and the first in each
-    /// tick of the system's coarse clock.
+    /// Time from the moment when a task could have started (when it was submitted, or due if it was
+    /// delayed) to its start, of a sample of tasks. Submitting threads are spread over eight
+    /// groups; the sample has the first 64 tasks of each group, then one in 64 and the first in
+    /// each tick of the system's coarse clock.
     pub queue_wait: Percentiles,
-    /// Time from start to end, of the same sample.
+    /// Time from the start of a task to its end, of the same sample.
     pub run_time: Percentiles,
 }
 
@@ -79,19 +80,19 @@ pub struct LevelStats {
 #[derive(Clone, Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct WorkerStats {
-    /// Workers alive.
+    /// Workers that exist.
     pub now: usize,
-    /// Workers asleep for want of work.
+    /// Workers that are asleep because there is no work.
     pub idle: usize,
-    /// Workers that there may be now: the maximum, lowered for half a second to what there is when
-    /// the operating system refuses a thread, and to the minimum under memory pressure. Workers that
-    /// wait in a join do not count.
+    /// How many workers there may be now, not counting those that wait in a join. This is the
+    /// maximum; under memory pressure the minimum; and for half a second after the operating system
+    /// refused a thread, no more than exist.
     pub limit: usize,
-    /// Most workers ever alive at a time.
+    /// The highest number of workers at a time so far.
     pub peak: usize,
     /// Workers ever started.
     pub started: u64,
-    /// Workers that ended because there was nothing to do for them.
+    /// Workers that ended because there was no work, or because there were too many.
     pub retired: u64,
     /// Threads that the operating system refused to create.
     pub failed_starts: u64,
@@ -122,15 +123,15 @@ fn as_seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok
     serializer.serialize_f64(duration.as_secs_f64())
 }
 
-/// How a task that did not start left the pool.
+/// Why a task left the pool without having started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
     Cancelled,
     Rejected,
 }
 
-/// What one worker counts. Only its own thread writes, so that counting is a read and a write of a
-/// word in its own cache; others sum them up.
+/// The counters of one worker. Only its own thread writes to them, so counting costs a load and a
+/// store in its own cache. Other threads sum them up.
 pub(super) struct Tally {
     levels: [CachePadded<LevelTally>; LEVELS],
     steals: modelled::AtomicU64,
@@ -144,8 +145,11 @@ struct LevelTally {
     panicked: modelled::AtomicU64,
 }
 
-/// Adds one. Release pairs with the Acquire in [`Tally::started`]: who reads a task's start has seen
-/// it counted in.
+/// Adds one to a counter of the calling worker.
+///
+/// Relaxed load: no other thread writes to it. Release pairs with the Acquire in [`Tally::started`]
+/// and [`Totals::add`]: a thread that reads a task's start also sees that the task was counted in,
+/// and a thread that reads its end also sees its start.
 #[inline]
 fn bump(counter: &modelled::AtomicU64) {
     counter.store(counter.load(modelled::Ordering::Relaxed) + 1, modelled::Ordering::Release);
@@ -191,13 +195,13 @@ impl Tally {
         bump(&self.inlined);
     }
 
-    /// Tasks that this worker started.
+    /// Tasks that this worker has started.
     pub(super) fn started(&self) -> u64 {
         self.levels.iter().map(|level| level.started.load(modelled::Ordering::Acquire)).sum()
     }
 }
 
-/// Sums over tallies.
+/// The sums of several tallies.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Totals {
     submitted: [u64; LEVELS],
@@ -213,7 +217,7 @@ impl Totals {
     pub(super) fn add(&mut self, tally: &Tally) {
         let read = |counter: &modelled::AtomicU64| counter.load(modelled::Ordering::Acquire);
         for (at, level) in tally.levels.iter().enumerate() {
-            // Ends before starts: a task that moves on meanwhile has not ended unstarted.
+            // Ends before starts, so that no task is seen to have ended but not started.
             self.done[at] += read(&level.done);
             self.panicked[at] += read(&level.panicked);
             self.started[at] += read(&level.started);
@@ -238,7 +242,7 @@ impl Totals {
     }
 }
 
-/// What is counted seldom, by whoever it happens to: statistics only, so relaxed.
+/// What is counted rarely, by any thread. Relaxed: statistics only.
 pub(super) struct Counters {
     levels: [LevelCounters; LEVELS],
     stalls: AtomicU64,

@@ -17,7 +17,9 @@ pub(crate) use checker::thread;
 /// Drops the `const` of the initialisers, which the checkers' macros do not accept.
 macro_rules! thread_state {
     ($($(#[$attribute:meta])* static $name:ident: $type:ty = const { $value:expr };)*) => {
-        $crate::sync::model::checker::thread_local! { $($(#[$attribute])* static $name: $type = $value;)* }
+        $crate::sync::model::checker::thread_local! {
+            $($(#[$attribute])* static $name: $type = $value;)*
+        }
     };
 }
 pub(crate) use thread_state;

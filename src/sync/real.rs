@@ -5,9 +5,9 @@ pub(crate) use std::{thread, thread_local as thread_state};
 
 pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
 
-/// Parks the thread that created it, with the token that the standard library keeps for each thread:
-/// one system call to sleep and one to wake. A task may use the same token, so wake-ups may be
-/// spurious.
+/// Parks the thread that created it, with the token that the standard library keeps for each
+/// thread: one system call to sleep and one to wake. A task may use the same token, so wake-ups may
+/// be spurious.
 pub(crate) struct Parker(Unparker);
 
 #[derive(Clone)]

@@ -51,15 +51,15 @@ impl PoolBuilder {
         }
     }
 
-    /// The pool's name, with which the names of its threads begin. Must hold no NUL character. Default
-    /// `"pool"`.
+    /// The pool's name, with which the names of its threads begin. Must hold no NUL character.
+    /// Default `"pool"`.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.settings.name = name.into();
         self
     }
 
-    /// The minimum number of workers, which are started at once and never retire; at least 1. Default
-    /// 1.
+    /// The minimum number of workers, which are started at once and never retire; at least 1.
+    /// Default 1.
     pub fn min(mut self, workers: usize) -> Self {
         self.settings.min = workers;
         self
@@ -74,8 +74,8 @@ impl PoolBuilder {
         self
     }
 
-    /// How many [`Kind::Cpu`](crate::pool::Kind::Cpu) tasks run at a time; at least 1. Default: the cores
-    /// that the process may use, control groups considered.
+    /// How many [`Kind::Cpu`](crate::pool::Kind::Cpu) tasks run at a time; at least 1. Default: the
+    /// cores that the process may use, control groups considered.
     pub fn cpu_permits(mut self, permits: usize) -> Self {
         self.cpu_permits = Some(permits);
         self
@@ -96,8 +96,8 @@ impl PoolBuilder {
         self
     }
 
-    /// How long a worker above `min` sleeps before it retires, lengthened by up to an eighth so that
-    /// workers do not all retire at once. Default 10 s.
+    /// How long a worker above `min` sleeps before it retires, lengthened by up to an eighth so
+    /// that workers do not all retire at once. Default 10 s.
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.settings.idle_timeout = timeout;
         self

@@ -81,8 +81,8 @@ impl Periodic {
     }
 
     /// Ends the series: no further run begins. If a run is under way, its token
-    /// ([`current_token`](crate::pool::current_token)) is cancelled, and the closure decides when to
-    /// return.
+    /// ([`current_token`](crate::pool::current_token)) is cancelled, and the closure decides when
+    /// to return.
     pub fn cancel(&self) {
         self.series.token.cancel();
     }
@@ -97,9 +97,9 @@ impl Periodic {
         self.series.progress.lock().error.is_some()
     }
 
-    /// Waits at most `timeout` until the series has ended and no run is under way, and returns why it
-    /// ended: [`TaskError::Cancelled`], also if the pool was shut down, or [`TaskError::Panicked`].
-    /// `None` if the series goes on.
+    /// Waits at most `timeout` until the series has ended and no run is under way, and returns why
+    /// it ended: [`TaskError::Cancelled`], also if the pool was shut down, or
+    /// [`TaskError::Panicked`]. `None` if the series goes on.
     pub fn join_timeout(&self, timeout: Duration) -> Option<TaskError> {
         let deadline = Instant::now().checked_add(timeout);
         blocking(|| {

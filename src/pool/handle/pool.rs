@@ -64,8 +64,8 @@ impl Pool {
     }
 
     /// Changes how many tasks of a level run at a time; see
-    /// [`PoolBuilder::level_cap`](crate::pool::PoolBuilder::level_cap). Tasks that are running go on,
-    /// and those that began while the level had no cap do not count.
+    /// [`PoolBuilder::level_cap`](crate::pool::PoolBuilder::level_cap). Tasks that are running go
+    /// on, and those that began while the level had no cap do not count.
     pub fn set_level_cap(&self, priority: Priority, tasks: usize) {
         self.scheduler().set_cap(priority, tasks);
     }
@@ -79,9 +79,9 @@ impl Pool {
     /// thread.
     ///
     /// Gives up after `deadline` with [`PoolError::ShutdownTimeout`]; the pool stays shut down. May
-    /// be called from any thread, repeatedly and concurrently, and a later call may turn `Drain` into
-    /// `Cancel`. On one of the pool's own threads it waits for the other threads only, and tasks that
-    /// only this thread can run are run after the current one.
+    /// be called from any thread, repeatedly and concurrently, and a later call may turn `Drain`
+    /// into `Cancel`. On one of the pool's own threads it waits for the other threads only, and
+    /// tasks that only this thread can run are run after the current one.
     pub fn shutdown(&self, mode: ShutdownMode, deadline: Duration) -> Result<(), PoolError> {
         self.scheduler().shutdown(mode, deadline)
     }
@@ -92,7 +92,7 @@ impl Drop for Owner {
         if belongs_to(&self.scheduler) {
             self.scheduler.seal(ShutdownMode::Drain);
         } else if let Err(error) = self.scheduler.shutdown(ShutdownMode::Drain, DROP_DEADLINE) {
-            tracing::warn!(%error, "the last handle to a pool was dropped while tasks were running");
+            tracing::warn!(%error, "a pool was dropped while tasks were running");
         }
     }
 }

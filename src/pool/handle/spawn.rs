@@ -32,8 +32,8 @@ impl Pool {
     }
 
     /// Queues a blocking task once `delay` has passed; it occupies no worker until then. Otherwise
-    /// as [`spawn`](Self::spawn). The task is also rejected if the pool's timekeeper thread cannot be
-    /// started.
+    /// as [`spawn`](Self::spawn). The task is also rejected if the pool's timekeeper thread cannot
+    /// be started.
     pub fn spawn_after<T, F>(&self, delay: Duration, priority: Priority, closure: F) -> Task<T>
     where
         T: Send + 'static,
@@ -96,10 +96,10 @@ impl<'a> TaskBuilder<'a> {
     /// Runs `closure` once every `period` (at least 1 ms), for the first time after the delay that
     /// was set.
     ///
-    /// The task occupies no worker between its runs, and no run begins before the last one has ended.
-    /// A late run does not move the later ones; runs that were missed are skipped. The series ends
-    /// when a run panics, when it is cancelled by [`Periodic::cancel`] or the token that was set, and
-    /// when the pool is shut down.
+    /// The task occupies no worker between its runs, and no run begins before the last one has
+    /// ended. A late run does not move the later ones; runs that were missed are skipped. The
+    /// series ends when a run panics, when it is cancelled by [`Periodic::cancel`] or the token
+    /// that was set, and when the pool is shut down.
     ///
     /// ```
     /// use std::sync::mpsc;

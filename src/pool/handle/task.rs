@@ -21,10 +21,10 @@ impl<T: Send + 'static> Task<T> {
 
     /// Waits until the task has ended and returns its result.
     ///
-    /// On a worker of the task's own pool, a task that is still queued is run by this call (a delayed
-    /// one when it is due). If it runs elsewhere, the pool may start another worker in place of the
-    /// waiting one. So joins cannot use up the workers that the joined tasks need. No other task is
-    /// run meanwhile.
+    /// On a worker of the task's own pool, a task that is still queued is run by this call (a
+    /// delayed one when it is due). If it runs elsewhere, the pool may start another worker in
+    /// place of the waiting one. So joins cannot use up the workers that the joined tasks need. No
+    /// other task is run meanwhile.
     pub fn join(self) -> Result<T, TaskError> {
         if is_pool_thread() {
             let task: TaskRef = Arc::clone(&self.record) as TaskRef;
@@ -52,14 +52,15 @@ impl<T: Send + 'static> Task<T> {
         blocking(|| self.record.wait(deadline))
     }
 
-    /// Whether the task has ended, or ends while this thread spins (as long as falling asleep takes).
+    /// Whether the task has ended, or ends while this thread spins (as long as falling asleep
+    /// takes).
     fn ends_soon(&self) -> bool {
         self.status().is_ended()
             || (!is_pool_thread() && spin::briefly(|| self.status().is_ended()))
     }
 
-    /// The result if the task has ended; otherwise `None`. After the result was returned once, later
-    /// calls return [`TaskError::Taken`].
+    /// The result if the task has ended; otherwise `None`. After the result was returned once,
+    /// later calls return [`TaskError::Taken`].
     pub fn try_join(&self) -> Option<Result<T, TaskError>> {
         if !self.status().is_ended() {
             return None;

@@ -7,9 +7,9 @@ const UNLIMITED: usize = usize::MAX;
 
 /// A cap at which no thread waits: a task whose gate is closed stays in its queue.
 ///
-/// All operations are `SeqCst`: they pair with the fences of the sleep protocol. A thread that opens
-/// a gate and then looks for sleepers must not miss a worker that found the gate closed and then went
-/// to sleep (README, "Why no wake-up is lost").
+/// All operations are `SeqCst`: they pair with the fences of the sleep protocol. A thread that
+/// opens a gate and then looks for sleepers must not miss a worker that found the gate closed and
+/// then went to sleep (README, "Why no wake-up is lost").
 pub(in crate::pool) struct Gate {
     cap: AtomicUsize,
     /// Permits beyond the cap, lent while tasks hold theirs without computing (`stall`).

@@ -31,8 +31,8 @@ impl ReadyInjectors {
 
     #[inline]
     fn raise(&self, bit: u64) {
-        // Relaxed: the lock that the caller holds orders this read after the last change of the bit.
-        // Writing only on a change keeps the word in the readers' caches.
+        // Relaxed: the lock that the caller holds orders this read after the last change of the
+        // bit. Writing only on a change keeps the word in the readers' caches.
         if self.0.load(Ordering::Relaxed) & bit == 0 {
             self.0.fetch_or(bit, Ordering::SeqCst);
         }
@@ -84,8 +84,8 @@ impl Injector {
         ready.raise(self.bit);
     }
 
-    /// Moves half of the front's tasks to `sink`, the oldest first: at least one if the queue is not
-    /// empty, at most `most`. The other half is left for other workers.
+    /// Moves half of the front's tasks to `sink`, the oldest first: at least one if the queue is
+    /// not empty, at most `most`. The other half is left for other workers.
     pub(in crate::pool) fn take(
         &self,
         most: usize,

@@ -17,9 +17,9 @@ const MAX_COUNT: u64 = (1 << ReadyLocals::BITS) - 1;
 
 /// How many local queues hold queued tasks of each level, in one word.
 ///
-/// A queue is counted before its first task leaves the place where it was, and counted out after its
-/// last task has left, so zero means none. `SeqCst`, paired with the fences of the sleep protocol as
-/// [`ReadyInjectors`](super::injector::ReadyInjectors) is.
+/// A queue is counted before its first task leaves the place where it was, and counted out after
+/// its last task has left, so zero means none. `SeqCst`, paired with the fences of the sleep
+/// protocol as [`ReadyInjectors`](super::injector::ReadyInjectors) is.
 pub(super) struct ReadyLocals(AtomicU64);
 
 /// A reading of [`ReadyLocals`].

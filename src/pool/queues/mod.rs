@@ -1,7 +1,8 @@
 //! Where queued tasks are, and how a worker finds the next one.
 //!
-//! Each level has injectors, which any thread fills, for tasks that block and for tasks that compute.
-//! Each worker has a local queue for each level, which it fills in batches and others steal from.
+//! Each level has injectors, which any thread fills, for tasks that block and for tasks that
+//! compute. Each worker has a local queue for each level, which it fills in batches and others
+//! steal from.
 //!
 //! # Invariants
 //! - A task that has not ended is in the timekeeper's heap, in an injector, or in a local queue as
@@ -9,8 +10,8 @@
 //!   was cancelled stays until a worker meets it, but its closure is gone.
 //! - Outside the locks involved, `ReadyInjectors` and `ReadyLocals` miss no queued task (README,
 //!   "Nothing hides").
-//! - A CPU task is never in a local queue: it may have to wait for a permit, and would be in the way
-//!   of the tasks behind it.
+//! - A CPU task is never in a local queue: it may have to wait for a permit, and would be in the
+//!   way of the tasks behind it.
 
 mod choose;
 mod gate;
@@ -44,8 +45,8 @@ use crate::sync::atomic::{AtomicU64, Ordering};
 const KINDS: usize = 2;
 /// Bits of [`ReadyInjectors`] that belong to one level.
 const LEVEL_BITS: usize = KINDS * STRIPES;
-/// Most tasks that a worker moves to its local queue at a time, by level. A task there waits for its
-/// worker or for one that steals it, so urgent tasks are taken one by one.
+/// Most tasks that a worker moves to its local queue at a time, by level. A task there waits for
+/// its worker or for one that steals it, so urgent tasks are taken one by one.
 const BATCH: [usize; LEVELS] = [1, 1, 16, 16];
 /// Once in this many picks a worker takes tasks from the injectors although its own queue has some,
 /// so that tasks that spawn tasks without end do not starve others of the same level.
@@ -102,8 +103,8 @@ impl Queues {
         WorkerLocal::new(queue, seed)
     }
 
-    /// Closes the local queue of a worker that ends and moves its tasks to the injectors. The caller
-    /// notifies the workers.
+    /// Closes the local queue of a worker that ends and moves its tasks to the injectors. The
+    /// caller notifies the workers.
     pub(super) fn remove(&self, local: &WorkerLocal) {
         let mut locals = self.locals.write();
         let mut tasks = local.queue.lock();
@@ -121,8 +122,8 @@ impl Queues {
         drop_quietly(ended);
     }
 
-    /// Queues a new task: in the local queue if it blocks and its submitter is a worker, otherwise in
-    /// an injector. The caller notifies the workers.
+    /// Queues a new task: in the local queue if it blocks and its submitter is a worker, otherwise
+    /// in an injector. The caller notifies the workers.
     #[inline]
     pub(super) fn push(
         &self,
@@ -173,9 +174,9 @@ impl Queues {
     /// Removes the task that `local`'s worker has ended and finds the next one, storing in `local`
     /// the gates at which it was counted in.
     ///
-    /// The flag tells that a gate was entered and left again without a task. Another worker may have
-    /// found it closed meanwhile and gone to sleep although a task was queued, so the caller notifies
-    /// the workers.
+    /// The flag tells that a gate was entered and left again without a task. Another worker may
+    /// have found it closed meanwhile and gone to sleep although a task was queued, so the caller
+    /// notifies the workers.
     #[inline]
     pub(super) fn next(
         &self,
@@ -245,8 +246,8 @@ impl Queues {
         *ready &= !(1 << level);
     }
 
-    /// Takes a task of the level from the local queue or an injector. `None` may also mean that it is
-    /// time to steal.
+    /// Takes a task of the level from the local queue or an injector. `None` may also mean that it
+    /// is time to steal.
     fn pick(
         &self,
         level: usize,
@@ -283,7 +284,8 @@ impl Queues {
         })
     }
 
-    /// The injectors of a level and kind that may have tasks, beginning with another stripe each time.
+    /// The injectors of a level and kind that may have tasks, beginning with another stripe each
+    /// time.
     fn stripes(&self, level: usize, kind: Kind, tick: u32) -> impl Iterator<Item = &Injector> {
         let bits = self.ready.bits();
         let first = tick as usize;
@@ -293,8 +295,8 @@ impl Queues {
             .map(move |stripe| &self.injectors[index(level, kind, stripe)])
     }
 
-    /// Takes a batch of blocking tasks from an injector: returns the first and moves the others to the
-    /// local queue.
+    /// Takes a batch of blocking tasks from an injector: returns the first and moves the others to
+    /// the local queue.
     fn take_batch(&self, level: usize, tick: u32, tasks: &mut LocalTasks) -> Option<TaskRef> {
         self.stripes(level, Kind::Blocking, tick).find_map(|injector| {
             let mut first = None;
@@ -353,8 +355,8 @@ impl Queues {
         Some(task)
     }
 
-    /// Visits every task that is queued or running. None is missed; a task that moves meanwhile may be
-    /// visited twice.
+    /// Visits every task that is queued or running. None is missed; a task that moves meanwhile may
+    /// be visited twice.
     pub(super) fn for_each(&self, mut see: impl FnMut(&TaskRef)) {
         let locals = self.locals.write();
         // In the direction in which tasks move: from the injectors to the local queues.

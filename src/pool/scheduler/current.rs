@@ -26,8 +26,8 @@ struct Current {
 
 /// The token of the task that runs on this thread, or `None` outside a pool's tasks.
 ///
-/// It is cancelled when the task is cancelled, or the token under which the task was spawned. A long
-/// task checks it from time to time and returns early.
+/// It is cancelled when the task is cancelled, or the token under which the task was spawned. A
+/// long task checks it from time to time and returns early.
 pub fn current_token() -> Option<CancelToken> {
     let (_, local) = current_worker()?;
     let running = local.queue.lock().running().cloned()?;

@@ -12,8 +12,8 @@ use crate::pool::task::TaskRef;
 use crate::sync::atomic::{Ordering, fence};
 
 impl Scheduler {
-    /// Makes sure that a worker looks for work if there is any. Called after everything that makes a
-    /// task eligible.
+    /// Makes sure that a worker looks for work if there is any. Called after everything that makes
+    /// a task eligible.
     pub(super) fn notify(&self) {
         self.notify_for(false);
     }

@@ -21,8 +21,8 @@ use crate::pool::stats::{Counters, PoolStats, Refusal};
 use crate::pool::task::{Host, PoolNumber, Runnable, TaskInfo, TaskRef, TaskStatus};
 use crate::time::{Clock, SharedClock};
 
-/// The live pools of this process, few enough to search. A task refers to its pool by number: with a
-/// reference, every task would change a count that all workers share.
+/// The live pools of this process, few enough to search. A task refers to its pool by number: with
+/// a reference, every task would change a count that all workers share.
 static POOLS: parking_lot::RwLock<Vec<(PoolNumber, Weak<Scheduler>)>> =
     parking_lot::RwLock::new(Vec::new());
 static NEXT_POOL: AtomicU32 = AtomicU32::new(1);

@@ -34,8 +34,8 @@ impl Timekeeper {
         Self { timers: Mutex::new(Timers::default()), changed: Condvar::new() }
     }
 
-    /// Keeps `task` until it is due. `start` starts the thread, on first use. `false` if the pool is
-    /// sealed or the thread cannot be started.
+    /// Keeps `task` until it is due. `start` starts the thread, on first use. `false` if the pool
+    /// is sealed or the thread cannot be started.
     pub(super) fn insert(&self, task: TaskRef, start: impl FnOnce() -> bool) -> bool {
         let mut timers = self.timers.lock();
         if !timers.is_ready(start) {
@@ -48,8 +48,8 @@ impl Timekeeper {
         true
     }
 
-    /// Looks again at `at`, or earlier if that was asked for before. If the thread cannot be started,
-    /// nothing happens, and what the look would have found waits for the next event.
+    /// Looks again at `at`, or earlier if that was asked for before. If the thread cannot be
+    /// started, nothing happens, and what the look would have found waits for the next event.
     pub(super) fn look_again_at(&self, at: Duration, start: impl FnOnce() -> bool) {
         let mut timers = self.timers.lock();
         if timers.look_at.is_some_and(|earlier| earlier <= at) || !timers.is_ready(start) {
@@ -82,8 +82,8 @@ impl Timekeeper {
         rest.entries.into_iter().map(|Reverse(entry)| entry.task).collect()
     }
 
-    /// The thread's loop, until `close`. `promote` queues a task that is due, or gives it back if it
-    /// was cancelled. `notify` is called after that, with `true` if it is time to look again.
+    /// The thread's loop, until `close`. `promote` queues a task that is due, or gives it back if
+    /// it was cancelled. `notify` is called after that, with `true` if it is time to look again.
     pub(super) fn run(
         &self,
         clock: &dyn Clock,
@@ -104,7 +104,8 @@ impl Timekeeper {
                 }
                 continue;
             }
-            // Under the lock, so that a thread that lists the tasks finds each here or in its queue.
+            // Under the lock, so that a thread that lists the tasks finds each here or in its
+            // queue.
             let dead: Vec<TaskRef> = due.into_iter().filter_map(&promote).collect();
             drop(timers);
             dead.into_iter().for_each(drop_quietly);

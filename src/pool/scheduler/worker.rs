@@ -91,8 +91,8 @@ impl Worker<'_> {
         self.searching = true;
     }
 
-    /// The last searcher that finds a task notifies: threads that pushed meanwhile saw it search and
-    /// woke nobody.
+    /// The last searcher that finds a task notifies: threads that pushed meanwhile saw it search
+    /// and woke nobody.
     fn stop_searching(&mut self) {
         if std::mem::take(&mut self.searching)
             && self.scheduler.workers.searching.fetch_sub(1, Ordering::SeqCst) == 1
@@ -121,7 +121,8 @@ impl Worker<'_> {
     /// does so. `true` if some came.
     fn spin(&mut self) -> bool {
         let workers = &self.scheduler.workers;
-        // Relaxed: only a reason not to spin, and the last look before sleeping does not rely on it.
+        // Relaxed: only a reason not to spin, and the last look before sleeping does not rely on
+        // it.
         if !std::mem::take(&mut self.worked)
             || workers.searching.load(Ordering::Relaxed) > 1
             || workers.awake() >= spin::cores()
@@ -136,8 +137,8 @@ impl Worker<'_> {
         let workers = &self.scheduler.workers;
         workers.fall_asleep(self.thread, self.parker.unparker().clone());
         self.searching = false;
-        // Pairs with the fence in `Scheduler::notify_for`: either the last look below sees the task,
-        // or the thread that pushed it sees this worker among the sleepers.
+        // Pairs with the fence in `Scheduler::notify_for`: either the last look below sees the
+        // task, or the thread that pushed it sees this worker among the sleepers.
         fence(Ordering::SeqCst);
         if self.scheduler.must_stay_awake() {
             return self.stay_awake();

@@ -24,8 +24,8 @@ pub(super) struct Workers {
     /// `may_recruit` relies on the fences in the README, "Why no wake-up is lost".
     pub(super) searching: AtomicUsize,
     /// Those of them that were woken or started and have not looked yet. Lowered before `searching`
-    /// and raised after it, so it exceeds it only for a moment. `SeqCst` as `searching`, to which it
-    /// is compared.
+    /// and raised after it, so it exceeds it only for a moment. `SeqCst` as `searching`, to which
+    /// it is compared.
     notified: AtomicUsize,
     /// A copy of `sleepers.len()`, written under the lock and read without it. `SeqCst` as
     /// `searching`.
@@ -33,13 +33,15 @@ pub(super) struct Workers {
     /// How many workers may be added (below zero: how many must end), written under the lock and
     /// read without it. `SeqCst` as `searching`.
     room: AtomicIsize,
-    /// Workers that are not asleep, written under the lock. Relaxed: it only decides about spinning.
+    /// Workers that are not asleep, written under the lock. Relaxed: it only decides about
+    /// spinning.
     awake: AtomicUsize,
 }
 
 #[derive(Default)]
 struct WorkerTable {
-    /// The most recently parked last. It is woken first, so that surplus workers reach their timeout.
+    /// The most recently parked last. It is woken first, so that surplus workers reach their
+    /// timeout.
     sleepers: Vec<Sleeper>,
     min: usize,
     max: usize,
@@ -64,7 +66,7 @@ struct Sleeper {
     unparker: Unparker,
 }
 
-/// Who is to look for a task.
+/// How a worker is found that looks for a task.
 pub(super) enum Recruit {
     Wake(Unparker),
     /// A worker was reserved under this number: its thread must be started, or abandoned.
@@ -158,9 +160,9 @@ impl Workers {
         self.awake.load(Ordering::Relaxed)
     }
 
-    /// Chooses a worker to look for a task and counts it as searching. Without `may_grow`, no worker
-    /// beyond the minimum is started. `finished` is asked under the lock: a finished pool starts no
-    /// thread.
+    /// Chooses a worker to look for a task and counts it as searching. Without `may_grow`, no
+    /// worker beyond the minimum is started. `finished` is asked under the lock: a finished pool
+    /// starts no thread.
     pub(super) fn recruit(
         &self,
         now: Duration,
@@ -238,8 +240,8 @@ impl Workers {
         });
     }
 
-    /// Takes a worker off the sleepers, unless a notification has done so; it counts as searching in
-    /// either case. `true` if it was notified.
+    /// Takes a worker off the sleepers, unless a notification has done so; it counts as searching
+    /// in either case. `true` if it was notified.
     pub(super) fn leave_sleepers(&self, thread: u64) -> bool {
         self.update(|table| {
             let at = table.sleepers.iter().position(|other| other.thread == thread);
@@ -251,8 +253,8 @@ impl Workers {
         })
     }
 
-    /// Decides about a parked worker that woke up. With `idle_too_long`, it retires if it is above the
-    /// minimum.
+    /// Decides about a parked worker that woke up. With `idle_too_long`, it retires if it is above
+    /// the minimum.
     pub(super) fn check(&self, thread: u64, idle_too_long: bool) -> WakeReason {
         self.update(|table| {
             let Some(at) = table.sleepers.iter().position(|other| other.thread == thread) else {
@@ -413,7 +415,8 @@ fn take_handles(table: &mut WorkerTable) -> Vec<ThreadHandle> {
 
 fn join_all(handles: Vec<ThreadHandle>) {
     for handle in handles {
-        // An error means that the thread panicked. `Registration` has reported its end all the same.
+        // An error means that the thread panicked. `Registration` has reported its end all the
+        // same.
         let _ = handle.join();
     }
 }

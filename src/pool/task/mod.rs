@@ -1,8 +1,8 @@
 //! A task: its closure, its state and its result.
 //!
-//! A task is one allocation, a `Record<F, T>` of its closure and result type. The pool's queues see it as
-//! a [`Runnable`], whatever it returns; the handle sees it as a [`Joinable`] of its result. Both are
-//! the same record.
+//! A task is one allocation, a `Record<F, T>` of its closure and result type. The pool's queues see
+//! it as a [`Runnable`], whatever it returns; the handle sees it as a [`Joinable`] of its result.
+//! Both are the same record.
 //!
 //! # States
 //! ```text
