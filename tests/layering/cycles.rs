@@ -1,5 +1,5 @@
 //! Files that import each other, directly or around a corner, can only be understood together.
-//! Each part has a limit for how many such files there may be in one cycle.
+//! There is a limit to how many of them may form one cycle.
 //!
 //! An import leads to the file that defines what is named, through the re-exports of other files.
 //! The face of a part (`store/mod.rs`) is left out: what it re-exports leads to the files behind it,
@@ -11,11 +11,8 @@ use super::assert_none;
 use super::source::{Import, Named, Token, from_root, imports, modules_of, paths, sources, tokens};
 use super::test_code::{tested_apart, without_tests};
 
-/// The largest cycle of files in a part, where it is not [`ANY_OTHER`].
-const LARGEST: &[(&str, usize)] = &[("engine", 6)];
-
-/// The largest cycle in all other parts.
-const ANY_OTHER: usize = 4;
+/// The largest cycle of files that a part may have.
+const LARGEST: usize = 4;
 
 /// How many re-exports are followed to where a name is defined.
 const REEXPORTS: usize = 8;
@@ -173,14 +170,13 @@ fn reached_from<'a>(
     reached
 }
 
-/// Circles that are larger than their part may have.
+/// Cycles that are larger than a part may have.
 fn violations(library: &Library) -> Vec<String> {
     let mut wrong = Vec::new();
     for part in library.parts() {
-        let limit =
-            LARGEST.iter().find(|(name, _)| *name == part).map_or(ANY_OTHER, |(_, limit)| *limit);
-        for cycle in library.cycles(&part).into_iter().filter(|cycle| cycle.len() > limit) {
-            wrong.push(format!("{part}: {} files in one cycle, {limit} are allowed", cycle.len()));
+        for cycle in library.cycles(&part).into_iter().filter(|cycle| cycle.len() > LARGEST) {
+            wrong
+                .push(format!("{part}: {} files in one cycle, {LARGEST} are allowed", cycle.len()));
             wrong.extend(cycle.iter().map(|(file, to)| {
                 let to: Vec<String> = to.iter().map(|file| file.join("::")).collect();
                 format!("    {} names {}", file.join("::"), to.join(", "))
