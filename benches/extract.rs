@@ -4,39 +4,23 @@
 //! `GRISTMILL_EXTRACT_DEV` names the folder of the pages; default: `../shared/extract-dev` beside
 //! the package.
 
-use std::collections::{BTreeMap, HashMap};
+#[path = "../tests/support/pages.rs"]
+#[expect(dead_code, reason = "the documentation is not measured")]
+mod pages;
+
+use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::io::Read;
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use flate2::read::MultiGzDecoder;
 use gristmill::extract::{extract, links};
 use gristmill::url::Url;
 
+use pages::{f1, marked_pages};
+
 /// Each page is timed this often; the fastest counts.
 const ROUNDS: usize = 3;
-
-fn words(text: &str) -> HashMap<String, usize> {
-    let mut counts = HashMap::new();
-    let lower = text.to_lowercase();
-    for word in
-        lower.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty())
-    {
-        *counts.entry(word.to_owned()).or_default() += 1;
-    }
-    counts
-}
-
-/// Word F1, the overlap of multisets: 2·common / (found + expected).
-#[expect(clippy::cast_precision_loss, reason = "counts of words are far below 2^52")]
-fn f1(found: &str, expected: &str) -> f64 {
-    let (found, expected) = (words(found), words(expected));
-    let common: usize =
-        expected.iter().map(|(word, n)| found.get(word).copied().unwrap_or(0).min(*n)).sum();
-    let all: usize = found.values().chain(expected.values()).sum();
-    if all == 0 { 1.0 } else { 2.0 * common as f64 / all as f64 }
-}
 
 fn fastest<T>(mut run: impl FnMut() -> T) -> (T, Duration) {
     let mut best: Option<(T, Duration)> = None;
@@ -52,8 +36,7 @@ fn fastest<T>(mut run: impl FnMut() -> T) -> (T, Duration) {
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/extract-dev");
-    let set = std::env::var_os("GRISTMILL_EXTRACT_DEV").map_or(default, PathBuf::from);
+    let set = marked_pages();
     let Ok(truths) = std::fs::read_dir(set.join("truth")) else {
         println!("skipped: no development pages at {}", set.display());
         return Ok(());

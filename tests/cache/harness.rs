@@ -1,46 +1,24 @@
-//! What the scenarios share: a watchdog, loads that are held until told how to end, and callers that
-//! wait for them.
+//! What the scenarios share: loads that are held until told how to end, and callers that wait for
+//! them.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use gristmill::cache::{Cache, CacheBuilder, LoadError};
 use gristmill::time::{ManualClock, Timestamp};
 
-/// Far above what any scenario takes; reached only by one that hangs.
-pub(crate) const LONG: Duration = Duration::from_mins(1);
+pub(crate) use crate::waiting::{LONG, eventually, watched};
+
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 /// A deadline that is meant to pass.
 pub(crate) const SHORT: Duration = Duration::from_millis(5);
 
-/// Runs `scenario` on a thread of its own and fails if it hangs.
-pub(crate) fn watched(scenario: impl FnOnce() + Send + 'static) {
-    let (sender, receiver) = mpsc::channel::<()>();
-    let thread = thread::spawn(move || {
-        let _ends = sender;
-        scenario();
-    });
-    match receiver.recv_timeout(2 * LONG) {
-        Err(mpsc::RecvTimeoutError::Timeout) => panic!("the scenario hangs"),
-        _ => join(thread),
-    }
-}
-
 /// The thread's result, or its panic.
 pub(crate) fn join<T>(thread: JoinHandle<T>) -> T {
     thread.join().unwrap_or_else(|payload| std::panic::resume_unwind(payload))
-}
-
-/// Waits until `condition` holds, looking again now and then; fails if it never does.
-pub(crate) fn eventually(what: &str, condition: impl Fn() -> bool) {
-    let deadline = Instant::now() + LONG;
-    while !condition() {
-        assert!(Instant::now() < deadline, "not reached: {what}");
-        thread::park_timeout(Duration::from_millis(1));
-    }
 }
 
 /// A cache of `capacity` entries.

@@ -1,6 +1,9 @@
 //! The cache, used as a program uses it. Scenarios of several threads run under a watchdog.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "../support/waiting.rs"]
+mod waiting;
+
 mod cancelling;
 mod expiring;
 mod expiring_during_loads;

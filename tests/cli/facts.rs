@@ -1,25 +1,13 @@
 //! A crawl of the bundled site finds the facts that are known to be in it.
 
-use serde_json::Value;
-
 use crate::program::Data;
+use crate::support::known_facts::{folded, known_facts, strings};
 use crate::support::server::Server;
 use crate::support::site::Site;
 
-const FACTS: &str = include_str!("../../examples/site/facts.json");
-
-/// White space does not count when a sentence is looked for.
-fn folded(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-fn strings(value: &Value) -> Vec<&str> {
-    value.as_array().unwrap().iter().map(|item| item.as_str().unwrap()).collect()
-}
-
 #[test]
 fn the_known_facts_of_the_site_come_out_with_their_pages() {
-    let facts: Value = serde_json::from_str(FACTS).unwrap();
+    let facts = known_facts();
     let focuses = facts["focuses"].as_array().unwrap();
     let server = Server::start(Site::new()).unwrap();
     let (data, url) = (Data::new(), server.url("/"));

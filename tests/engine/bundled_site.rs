@@ -4,25 +4,15 @@ use std::collections::BTreeSet;
 
 use gristmill::model::{Focus, Reason, Scope, TrapKind};
 use gristmill::{Engine, Job};
-use serde_json::Value;
 
+use crate::support::known_facts::{folded, known_facts, strings};
 use crate::support::server::Server;
 use crate::support::site::Site;
 use crate::workshop::{eager, infos, open, pages, readable, run, why};
 
-const FACTS: &str = include_str!("../../examples/site/facts.json");
-
-fn folded(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-fn strings(value: &Value) -> Vec<&str> {
-    value.as_array().unwrap().iter().map(|item| item.as_str().unwrap()).collect()
-}
-
 #[test]
 fn the_known_facts_come_out_where_they_stand_and_each_url_is_explained() {
-    let facts: Value = serde_json::from_str(FACTS).unwrap();
+    let facts = known_facts();
     let focuses = facts["focuses"].as_array().unwrap();
     let server = Server::start(Site::new()).unwrap();
     let dir = tempfile::tempdir().unwrap();

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 
 use crate::support::PATIENCE;
 use crate::support::server::{Request, Response, Server};
-use crate::workshop::{Tally, eager, infos, open, page, pages, run};
+use crate::workshop::{Tally, eager, infos, open, page, pages, run, toll_site};
 
 /// Panics at everything.
 #[derive(Debug)]
@@ -91,21 +91,7 @@ fn facts_of_a_text_that_was_replaced_meanwhile_are_not_stored() {
     let toll = Arc::new(Mutex::new("two pence"));
     let (price, slow) = (Arc::clone(&toll), Arc::new(Slow::default()));
     let (asked, release) = (slow.asked.clone(), slow.told.clone());
-    let server = Server::start(move |request: &Request| match request.path() {
-        "/toll" => {
-            let price = *price.lock();
-            assert!(price == "two pence" || asked.wait(1), "nobody asks about the old text");
-            let text = format!("The keeper says that the toll of the bridge is {price}.");
-            Response::html(&page("Toll", &text, []))
-        }
-        "/next" => {
-            // Exchanges come one after the other, so the new text of the first page is stored.
-            release.add(1);
-            Response::html(&page("Next", "Nothing is to be seen here.", []))
-        }
-        _ => Response::status(404),
-    })
-    .unwrap();
+    let server = toll_site(price, asked, release);
     let dir = tempfile::tempdir().unwrap();
     let mut config = eager();
     config.crawl.concurrency = 1;

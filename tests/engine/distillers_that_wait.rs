@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 
 use crate::support::PATIENCE;
 use crate::support::server::{Request, Response, Server};
-use crate::workshop::{Tally, eager, infos, open, page, run};
+use crate::workshop::{Tally, eager, infos, open, page, run, toll_site};
 
 const PAGES: usize = 3;
 /// The longest wait that is granted.
@@ -186,21 +186,7 @@ fn what_was_kept_of_a_text_that_was_replaced_is_not_gone_on_with() {
     let toll = Arc::new(Mutex::new("two pence"));
     let (price, asked, replaced) = (Arc::clone(&toll), Tally::default(), Tally::default());
     let (asking, release) = (asked.clone(), replaced.clone());
-    let server = Server::start(move |request: &Request| match request.path() {
-        "/toll" => {
-            let price = *price.lock();
-            assert!(price == "two pence" || asked.wait(1), "nobody asks about the old text");
-            let text = format!("The keeper says that the toll of the bridge is {price}.");
-            Response::html(&page("Toll", &text, []))
-        }
-        "/next" => {
-            // Exchanges come one after the other, so the new text of the first page is stored.
-            release.add(1);
-            Response::html(&page("Next", "Nothing is to be seen here.", []))
-        }
-        _ => Response::status(404),
-    })
-    .unwrap();
+    let server = toll_site(price, asked, release);
     let dir = tempfile::tempdir().unwrap();
     let (engine, visits) = engine(dir.path(), move |(text, kept)| {
         assert_eq!(kept, None, "{text}");

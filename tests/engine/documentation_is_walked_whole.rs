@@ -7,8 +7,8 @@ use gristmill::Job;
 use gristmill::url::{UrlKey, parse};
 
 use crate::support::directory::Directory;
+use crate::support::pages::toolchain_docs;
 use crate::support::server::Server;
-use crate::support::toolchain_docs;
 use crate::workshop::{eager, open, pages, run};
 
 /// The walk, over the files themselves: every page that links lead to, a queue and a set.

@@ -12,6 +12,7 @@ use gristmill::{Config, Engine, Job, Report};
 use parking_lot::{Condvar, Mutex};
 
 use crate::support::PATIENCE;
+use crate::support::server::{Request, Response, Server};
 
 /// No pause between requests, and loopback addresses allowed.
 pub(crate) fn eager() -> Config {
@@ -78,6 +79,26 @@ pub(crate) fn page(title: &str, text: &str, links: impl IntoIterator<Item = Stri
         "<!DOCTYPE html><html lang=\"en\"><head><title>{title}</title></head><body><main>\
          <h1>{title}</h1><p>{text}</p></main><ul>{links}</ul></body></html>"
     )
+}
+
+/// A site whose page `/toll` names the price. A new price is told when somebody has `asked` about
+/// the old one; `next` counts the requests for `/next`, which come after the new text is stored,
+/// provided that exchanges come one after the other.
+pub(crate) fn toll_site(price: Arc<Mutex<&'static str>>, asked: Tally, next: Tally) -> Server {
+    Server::start(move |request: &Request| match request.path() {
+        "/toll" => {
+            let price = *price.lock();
+            assert!(price == "two pence" || asked.wait(1), "nobody asks about the old text");
+            let text = format!("The keeper says that the toll of the bridge is {price}.");
+            Response::html(&page("Toll", &text, []))
+        }
+        "/next" => {
+            next.add(1);
+            Response::html(&page("Next", "Nothing is to be seen here.", []))
+        }
+        _ => Response::status(404),
+    })
+    .unwrap()
 }
 
 /// A count that can be waited for; clones share it.

@@ -2,6 +2,9 @@
 #![cfg(feature = "crawl")]
 #![expect(clippy::unwrap_used, reason = "what a test did not expect ends it")]
 
+#[path = "../support/pages.rs"]
+mod pages;
+
 mod blocks_cover_the_text;
 mod charsets;
 mod development_pages;

@@ -2,24 +2,15 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::path::PathBuf;
-use std::process::Command;
 
 use gristmill::extract::{extract, links};
 use gristmill::url::Url;
 use lol_html::{RewriteStrSettings, element, rewrite_str};
 
 use super::blocks_cover_the_text::check;
+use super::pages::toolchain_docs;
 
 const MAX_PAGES: usize = 200;
-
-/// The folder of the book in the toolchain's documentation, if it is installed.
-fn book() -> Option<PathBuf> {
-    let output = Command::new("rustc").args(["--print", "sysroot"]).output().ok()?;
-    let sysroot = String::from_utf8(output.stdout).ok()?;
-    let book = PathBuf::from(sysroot.trim()).join("share/doc/rust/html/book");
-    book.is_dir().then_some(book)
-}
 
 /// `a[href]` and `iframe[src]` as another parser sees them.
 fn independent(html: &str, url: &Url) -> BTreeSet<String> {
@@ -48,7 +39,8 @@ fn independent(html: &str, url: &Url) -> BTreeSet<String> {
 
 #[test]
 fn links_agree_with_an_independent_parser() {
-    let Some(book) = book() else {
+    let Some(book) = toolchain_docs().map(|docs| docs.join("book")).filter(|dir| dir.is_dir())
+    else {
         eprintln!("skipped: the toolchain's documentation is not installed");
         return;
     };

@@ -72,12 +72,7 @@ fn before_anything_is_sent() {
 
 #[test]
 fn while_waiting_for_a_connection() {
-    let (asked, is_asked) = mpsc::channel();
-    let server = Server::new(move |peer| {
-        peer.request();
-        asked.send(()).unwrap();
-        peer.hold();
-    });
+    let (server, is_asked) = Server::silent();
     let client = local().connections_per_host(1).build().unwrap();
     let (first, second) = (CancelToken::new(), CancelToken::new());
     let (done, is_done) = mpsc::channel();

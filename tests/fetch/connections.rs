@@ -108,12 +108,7 @@ fn idle_connections_are_bounded_in_number_and_age() {
 
 #[test]
 fn a_wait_for_a_connection_has_a_deadline() {
-    let (asked, is_asked) = mpsc::channel();
-    let server = Server::new(move |peer| {
-        peer.request();
-        asked.send(()).unwrap();
-        peer.hold();
-    });
+    let (server, is_asked) = Server::silent();
     let client = local().connections_per_host(1).build().unwrap();
     let token = CancelToken::new();
     std::thread::scope(|scope| {

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 
 use gristmill::cancel::CancelToken;
 use gristmill::http::{AddressPolicy, Client, ClientBuilder, HttpError, Request, Response};
@@ -55,6 +55,17 @@ impl Server {
             peer.request();
             peer.send(&answer);
         })
+    }
+
+    /// Tells that a request has come, and never answers it.
+    pub(crate) fn silent() -> (Self, mpsc::Receiver<()>) {
+        let (asked, is_asked) = mpsc::channel();
+        let server = Self::new(move |peer| {
+            peer.request();
+            asked.send(()).unwrap();
+            peer.hold();
+        });
+        (server, is_asked)
     }
 
     pub(crate) fn url(&self, path: &str) -> Url {

@@ -1,30 +1,10 @@
-//! What the scenarios share: a watchdog, and tasks that hold workers until told to let go.
+//! What the scenarios share: tasks that hold workers until told to let go.
 
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use gristmill::pool::{Pool, PoolBuilder, Priority, ShutdownMode, Task};
 
-/// Far above what any scenario takes; reached only by one that hangs.
-pub(crate) const LONG: Duration = Duration::from_mins(1);
-
-/// Runs `scenario` on a thread of its own and fails if it hangs.
-pub(crate) fn watched(scenario: impl FnOnce() + Send + 'static) {
-    let (sender, receiver) = mpsc::channel::<()>();
-    let thread = thread::spawn(move || {
-        let _ends = sender;
-        scenario();
-    });
-    match receiver.recv_timeout(2 * LONG) {
-        Err(mpsc::RecvTimeoutError::Timeout) => panic!("the scenario hangs"),
-        _ => {
-            if let Err(payload) = thread.join() {
-                std::panic::resume_unwind(payload);
-            }
-        }
-    }
-}
+pub(crate) use crate::waiting::{LONG, eventually, watched};
 
 pub(crate) fn pool(workers: usize) -> Pool {
     fixed(workers).build().unwrap()
@@ -73,14 +53,5 @@ pub(crate) fn holding(
     move || {
         let _ = started.send(());
         let _ = release.recv_timeout(2 * LONG);
-    }
-}
-
-/// Waits until `condition` holds, looking again now and then; fails if it never does.
-pub(crate) fn eventually(what: &str, condition: impl Fn() -> bool) {
-    let deadline = Instant::now() + LONG;
-    while !condition() {
-        assert!(Instant::now() < deadline, "not reached: {what}");
-        thread::park_timeout(Duration::from_millis(1));
     }
 }

@@ -1,6 +1,9 @@
 //! The pool, used as a program uses it. Each scenario runs under a watchdog.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "../support/waiting.rs"]
+mod waiting;
+
 mod cancelling;
 mod delays;
 mod harness;

@@ -3,6 +3,10 @@
 #![cfg(feature = "store")]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "test code fails by panicking")]
 
+#[path = "../support/waiting.rs"]
+#[expect(dead_code, reason = "no scenario of the store needs a watchdog")]
+mod waiting;
+
 mod background;
 mod backups;
 mod basics;
@@ -39,20 +43,9 @@ mod snapshots;
 mod workload;
 
 pub(crate) use sim::{Random, noise};
+pub(crate) use waiting::{LONG as MINUTE, eventually};
 
 use gristmill::store::{Keyspace, KeyspaceOptions, Store};
-
-/// Long enough for any machine.
-const MINUTE: std::time::Duration = std::time::Duration::from_mins(1);
-
-/// Waits until this is so.
-fn eventually(what: &str, condition: impl Fn() -> bool) {
-    let deadline = std::time::Instant::now() + MINUTE;
-    while !condition() {
-        assert!(std::time::Instant::now() < deadline, "not reached: {what}");
-        std::thread::park_timeout(std::time::Duration::from_millis(1));
-    }
-}
 
 /// The keyspace with this name and the default options.
 fn plain(store: &Store, name: &str) -> Keyspace {
