@@ -1,4 +1,4 @@
-//! Settings of a client.
+//! The client's settings.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,14 +11,14 @@ use super::cache::DurableTier;
 use super::client::{Client, Settings};
 use super::error::LlmError;
 use super::openai::OpenAiChat;
-use super::pause::{CondvarPause, Pause};
+use super::timer::{SystemTimer, Timer};
 use super::transport::Transport;
 use super::wire::Wire;
 use crate::retry::RetryPolicy;
 use crate::time::{SharedClock, SystemClock};
 
 /// Settings of a [`Client`].
-pub struct Builder {
+pub struct ClientBuilder {
     endpoint: String,
     model: String,
     api_key: Option<SecretString>,
@@ -35,12 +35,12 @@ pub struct Builder {
     cache_ttl: Duration,
     cache: Option<Arc<DurableTier>>,
     clock: Option<SharedClock>,
-    pause: Arc<dyn Pause>,
+    timer: Arc<dyn Timer>,
     seed: Option<u64>,
     namespace: String,
 }
 
-impl Default for Builder {
+impl Default for ClientBuilder {
     fn default() -> Self {
         Self {
             endpoint: String::new(),
@@ -59,14 +59,14 @@ impl Default for Builder {
             cache_ttl: Duration::ZERO,
             cache: None,
             clock: None,
-            pause: Arc::new(CondvarPause),
+            timer: Arc::new(SystemTimer),
             seed: None,
             namespace: String::new(),
         }
     }
 }
 
-impl Builder {
+impl ClientBuilder {
     /// Base URL of the server, for instance `http://127.0.0.1:8080/v1`. Required.
     #[must_use]
     pub fn endpoint(mut self, base_url: impl Into<String>) -> Self {
@@ -88,7 +88,7 @@ impl Builder {
         self
     }
 
-    /// What carries the requests. Required.
+    /// Carries the requests. Required.
     #[must_use]
     pub fn transport(mut self, transport: Arc<dyn Transport>) -> Self {
         self.transport = Some(transport);
@@ -102,67 +102,67 @@ impl Builder {
         self
     }
 
-    /// Most requests in flight at once; a call that pauses before a retry holds none. Default 8.
+    /// Maximum number of requests in flight. A call that waits for a retry does not count. Default 8.
     #[must_use]
     pub fn max_in_flight(mut self, most: usize) -> Self {
         self.max_in_flight = most;
         self
     }
 
-    /// Most tokens of an answer, for requests that do not say. Default 1024.
+    /// Token limit of an answer, for requests without one of their own. Default 1024.
     #[must_use]
     pub fn max_output_tokens(mut self, most: u32) -> Self {
         self.max_output_tokens = most;
         self
     }
 
-    /// Most bytes of all messages of a request. Default 256 KiB.
+    /// Size limit of a request's messages together, in bytes. Default 256 KiB.
     #[must_use]
     pub fn max_prompt_bytes(mut self, most: usize) -> Self {
         self.max_prompt_bytes = most;
         self
     }
 
-    /// Most bytes of an answer's body. Default 4 MiB.
+    /// Size limit of an answer's body, in bytes. Default 4 MiB.
     #[must_use]
     pub fn max_answer_bytes(mut self, most: usize) -> Self {
         self.max_answer_bytes = most;
         self
     }
 
-    /// When and how often requests are sent again. Default: [`RetryPolicy::model`].
+    /// When, and how often, a failed request is made again. Default: [`RetryPolicy::model`].
     #[must_use]
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.retry = policy;
         self
     }
 
-    /// Most time of a call: all attempts, pauses, re-asks and waits together. For a call that is put
-    /// off, see [`Client::complete_or_later`]. Default: [`RetryPolicy::total`], 3 minutes.
+    /// Time limit of a call: all attempts, corrections and waits together. For a deferred call, see
+    /// [`Client::complete_or_later`]. Default: [`RetryPolicy::total`] of the policy, 3 minutes.
     #[must_use]
     pub fn timeout(mut self, total: Duration) -> Self {
         self.timeout = Some(total);
         self
     }
 
-    /// Most time of one request. Default 120 s.
+    /// Time limit of one request. Default 2 minutes.
     #[must_use]
     pub fn attempt_timeout(mut self, most: Duration) -> Self {
         self.attempt_timeout = most;
         self
     }
 
-    /// Bytes of the memory tier of the response cache; 0 turns it off. An answer of more than an
-    /// eighth of it is left to the durable tier. Default 16 MiB.
+    /// Size of the response cache's memory tier, in bytes; 0 turns it off. An answer larger than an
+    /// eighth of it goes to the durable tier alone. Default 16 MiB.
     #[must_use]
     pub fn memory_cache(mut self, bytes: usize) -> Self {
         self.memory_cache = bytes;
         self
     }
 
-    /// How long an answer is used, from either tier, counted from when the model gave it; zero: for
-    /// ever. Answers that were stored before their time was noted (by version 0.1.0 and earlier)
-    /// are used only where this is zero. Default: zero.
+    /// How long an answer is used, from either tier, counted from when the model gave it; zero: with
+    /// no limit. Older stores hold answers without a time, which are used only where this is zero.
+    /// Default: zero.
     #[must_use]
     pub fn cache_ttl(mut self, ttl: Duration) -> Self {
         self.cache_ttl = ttl;
@@ -183,28 +183,28 @@ impl Builder {
         self
     }
 
-    /// How [`Client::complete`] waits between attempts. Default: [`CondvarPause`].
+    /// How [`Client::complete`] waits between attempts. Default: [`SystemTimer`].
     #[must_use]
-    pub fn pause(mut self, pause: Arc<dyn Pause>) -> Self {
-        self.pause = pause;
+    pub fn timer(mut self, timer: Arc<dyn Timer>) -> Self {
+        self.timer = timer;
         self
     }
 
-    /// Seed of the jitter. Default: from the system.
+    /// Seed of the jitter. Default: random.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
         self
     }
 
-    /// Separates cached answers of different uses. Default: empty.
+    /// Keeps the cached answers of different uses apart. Default: empty.
     #[must_use]
     pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
         self.namespace = namespace.into();
         self
     }
 
-    /// The client, if the settings make sense.
+    /// Builds the client; fails with [`LlmError::Config`] if a setting cannot be used.
     pub fn build(self) -> Result<Client, LlmError> {
         let wrong = |what, reason: &str| LlmError::Config { what, reason: reason.to_owned() };
         let base: Url = self
@@ -215,18 +215,18 @@ impl Builder {
             return Err(wrong("endpoint", "it must be an http or https URL"));
         }
         if !base.username().is_empty() || base.password().is_some() {
-            return Err(wrong("endpoint", "it must not hold credentials; use the API key"));
+            return Err(wrong("endpoint", "it must not hold credentials; set the API key instead"));
         }
         if self.model.is_empty() {
-            return Err(wrong("model", "it has no name"));
+            return Err(wrong("model", "its name is empty"));
         }
         let key = self.api_key.as_ref().map_or("", ExposeSecret::expose_secret);
         if key.bytes().any(|byte| !(0x21..0x7f).contains(&byte)) {
-            return Err(wrong("API key", "it holds characters that no header field may"));
+            return Err(wrong("API key", "it holds characters that a header field cannot"));
         }
         let total = self.timeout.unwrap_or(self.retry.total);
         let retry = RetryPolicy { total, ..self.retry };
-        let transport = self.transport.ok_or_else(|| wrong("transport", "there is none"))?;
+        let transport = self.transport.ok_or_else(|| wrong("transport", "it is not set"))?;
         for (what, zero) in [
             ("max_in_flight", self.max_in_flight == 0),
             ("max_output_tokens", self.max_output_tokens == 0),
@@ -234,7 +234,7 @@ impl Builder {
             ("timeout", retry.total.is_zero() || self.attempt_timeout.is_zero()),
         ] {
             if zero {
-                return Err(wrong(what, "it is zero"));
+                return Err(wrong(what, "it must not be zero"));
             }
         }
         let seed = self.seed.unwrap_or_else(|| fastrand::u64(..));
@@ -254,15 +254,15 @@ impl Builder {
             cache_ttl: self.cache_ttl,
             cache: self.cache,
             clock: self.clock.unwrap_or_else(SystemClock::shared),
-            pause: self.pause,
+            timer: self.timer,
             seed,
             namespace: self.namespace,
         }))
     }
 }
 
-impl fmt::Debug for Builder {
+impl fmt::Debug for ClientBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Builder").field("model", &self.model).finish_non_exhaustive()
+        f.debug_struct("ClientBuilder").field("model", &self.model).finish_non_exhaustive()
     }
 }

@@ -1,4 +1,4 @@
-//! The two tiers of the response cache.
+//! The response cache's two tiers, and the form of answers in the durable one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,34 +10,34 @@ use crate::time::{SharedClock, Timestamp};
 /// The durable tier: bytes under the key of the exact request.
 pub type DurableTier = dyn Tier<[u8; 32], Vec<u8>>;
 
-/// What an entry costs beside its texts, in bytes: key, map nodes, the structure itself.
+/// Bytes that an entry takes besides its texts: key, map nodes, the structure itself.
 const ENTRY_OVERHEAD: u64 = 512;
 
-/// First byte of a stored answer that has its time. Answers of the form before it are JSON alone,
-/// which begins with a brace, and have none.
+/// First byte of a stored answer that has its time. Older answers are JSON alone, which begins with
+/// a brace, and have no time.
 const WITH_TIME: u8 = 2;
 
 /// The memory tier, measured in bytes.
 #[derive(Debug)]
 pub(super) struct MemoryTier {
-    /// `None`: it holds nothing.
-    cache: Option<Cache<[u8; 32], Held>>,
+    /// `None` if the tier is off.
+    cache: Option<Cache<[u8; 32], CachedAnswer>>,
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Held {
+pub(super) struct CachedAnswer {
     answer: Arc<Completion>,
     bytes: u64,
 }
 
 impl MemoryTier {
-    /// A tier that holds at most `capacity` bytes, and none of its answers longer than `ttl`; 0
-    /// bytes: it holds nothing, a `ttl` of zero: for ever.
+    /// A tier of at most `capacity` bytes (0: off) that keeps answers for `ttl` (zero: with no
+    /// limit).
     pub(super) fn new(capacity: usize, ttl: Duration, clock: &SharedClock) -> Self {
         let cache = (capacity > 0).then(|| {
             let builder = Cache::builder()
                 .capacity(capacity as u64)
-                .weigher(|_, held: &Held| held.bytes)
+                .weigher(|_, held: &CachedAnswer| held.bytes)
                 .clock(Arc::clone(clock));
             let builder = if ttl.is_zero() { builder } else { builder.ttl(ttl) };
             builder.build().expect("invariant: the options go together")
@@ -49,7 +49,7 @@ impl MemoryTier {
         self.cache.as_ref()?.get(key).map(|held| held.answer)
     }
 
-    /// Holds an answer whose encoded form has `bytes` bytes, for `ttl` if that is less than ever.
+    /// Keeps an answer whose encoded form has `bytes` bytes, for `ttl` or the tier's own time.
     pub(super) fn put(
         &self,
         key: [u8; 32],
@@ -60,15 +60,15 @@ impl MemoryTier {
         let Some(cache) = &self.cache else { return };
         let bytes = (bytes as u64).saturating_add(ENTRY_OVERHEAD);
         let options = InsertOptions { ttl, ..InsertOptions::default() };
-        cache.insert_with(key, Held { answer, bytes }, options);
+        cache.insert_with(key, CachedAnswer { answer, bytes }, options);
     }
 
-    pub(super) fn cache(&self) -> Option<&Cache<[u8; 32], Held>> {
+    pub(super) fn cache(&self) -> Option<&Cache<[u8; 32], CachedAnswer>> {
         self.cache.as_ref()
     }
 }
 
-/// An answer as the durable tier has it: a byte for the form, the time in milliseconds since 1970
+/// An answer's form in the durable tier: a byte for the form, the time in milliseconds since 1970
 /// (8 bytes, little-endian), JSON.
 pub(super) fn encode(answer: &Completion, at: Timestamp) -> Result<Vec<u8>, serde_json::Error> {
     let mut bytes = vec![WITH_TIME];
@@ -77,7 +77,7 @@ pub(super) fn encode(answer: &Completion, at: Timestamp) -> Result<Vec<u8>, serd
     Ok(bytes)
 }
 
-/// Reads what [`encode`] wrote, or what earlier versions did, who did not note the time.
+/// Reads what [`encode`] wrote, or the form of earlier versions, which has no time.
 pub(super) fn decode(bytes: &[u8]) -> Result<(Completion, Option<Timestamp>), serde_json::Error> {
     let (at, json) = match bytes.split_first().map(|(form, rest)| (form, rest.split_at_checked(8)))
     {

@@ -1,4 +1,4 @@
-//! The state of a call: what one visit has, and what a call that was put off goes on with.
+//! The state of a call: what one visit has, and what a deferred call continues with.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,40 +8,40 @@ use super::request::{ChatRequest, Usage};
 use super::wire::Dialect;
 use crate::cancel::CancelToken;
 
-/// The standing of a call that is made with
-/// [`Client::complete_or_later`](super::Client::complete_or_later): how often its server was asked,
-/// how much of its time is used up, what was paid, and which question stands open.
+/// The state of a call made with
+/// [`Client::complete_or_later`](super::Client::complete_or_later): requests sent, time and tokens
+/// spent, and the question that is open.
 ///
-/// The default is a call that has not begun. One that was put off goes on from here, so its
-/// attempts, its backoff and its time are those of one call, however often it is put off; an answer
-/// that was paid for and is being corrected is not asked for again. It belongs to one request;
-/// used with another, it begins anew. When the call has ended it only tells what the call took.
+/// The default is a call that has not begun. A deferred call continues from here, so its attempts,
+/// backoff and time are those of one call, however often it is deferred, and an answer that is being
+/// corrected is not paid for twice. A continuation belongs to one request; with another it starts
+/// anew. After the call has ended it only tells what the call took.
 #[derive(Debug, Default)]
 pub struct Continuation {
     /// The request's key; `None` before the first visit.
     pub(super) key: Option<[u8; 32]>,
-    /// Time used up: that of the visits, and the waits as they were asked for.
+    /// Time spent: that of the visits, and the waits as they were asked for.
     pub(super) spent: Duration,
     pub(super) requests: u32,
     pub(super) usage: Usage,
-    pub(super) exchange: Standing,
+    pub(super) exchange: ExchangeProgress,
     /// Corrections that were asked for.
     pub(super) reasks: u32,
     /// The correction that is being asked for, in place of the request itself.
     pub(super) correction: Option<Arc<ChatRequest>>,
 }
 
-/// Where the exchange stands that a call is making.
+/// How far the current exchange has come.
 #[derive(Debug, Default)]
-pub(super) struct Standing {
-    /// Attempts that failed and are worth another.
+pub(super) struct ExchangeProgress {
+    /// Failed attempts after which another was worth making.
     pub(super) retries: u32,
-    /// Spellings that were tried after the first.
+    /// Dialects tried after the first.
     pub(super) adaptations: u32,
-    /// The spelling to use, where it is not the one known to the client.
+    /// The dialect to use, where it is not the client's.
     pub(super) dialect: Option<Dialect>,
     /// Why the next attempt is a retry: a status, or `transport`.
-    pub(super) due: Option<String>,
+    pub(super) retry_cause: Option<String>,
 }
 
 impl Continuation {
@@ -50,13 +50,13 @@ impl Continuation {
         self.requests
     }
 
-    /// Tokens paid so far; none for an answer of the cache or of an equal call.
+    /// Tokens spent so far; zero where the answer came from the cache or from an equal call.
     pub fn usage(&self) -> Usage {
         self.usage
     }
 
-    /// Makes this the standing of the call with that key. Gives whether the call begins now.
-    pub(super) fn take_up(&mut self, key: [u8; 32]) -> bool {
+    /// Starts the call with `key` anew unless it is the one under way. Returns whether it did.
+    pub(super) fn start_if_new(&mut self, key: [u8; 32]) -> bool {
         if self.key == Some(key) {
             return false;
         }
@@ -70,7 +70,7 @@ pub(super) struct Call<'a> {
     pub(super) cancel: &'a CancelToken,
     pub(super) deadline: Deadline,
     pub(super) max_tokens: u32,
-    /// Waits are sat out here; else the call is put off.
-    pub(super) pauses: bool,
-    pub(super) so_far: &'a mut Continuation,
+    /// The call waits for its retries itself; otherwise it is deferred.
+    pub(super) blocking: bool,
+    pub(super) continuation: &'a mut Continuation,
 }

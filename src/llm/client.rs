@@ -1,4 +1,4 @@
-//! The client: cache and single flight around the asking.
+//! The client: cache and single flight around the exchange with the server.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,18 +11,18 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use url::Url;
 
-use super::builder::Builder;
+use super::answers::{StoredAnswer, as_cached};
+use super::builder::ClientBuilder;
 use super::cache::{DurableTier, MemoryTier};
 use super::call::{Call, Continuation};
 use super::deadline::Deadline;
-use super::error::{LlmError, Served};
-use super::flight::{Flight, Flights, Landing, Leader, PutOff, Seat};
+use super::error::{LlmError, ResponseInfo};
+use super::flight::{Deferral, Flight, FlightOutcome, Flights, Leader, Participant};
 use super::key::{Scope, request_key};
-use super::pause::Pause;
 use super::request::{CacheTier, ChatRequest, Completion};
-use super::schema::SchemaBook;
+use super::schema::CompiledSchemas;
 use super::stats::{LlmStats, Recorder};
-use super::tiers::{Stored, from_cache};
+use super::timer::Timer;
 use super::transport::{SecretHeader, Transport};
 use super::wire::{Dialect, Wire};
 use crate::cache::Upkeep;
@@ -33,10 +33,10 @@ use crate::pool::Semaphore;
 use crate::retry::RetryPolicy;
 use crate::time::SharedClock;
 
-/// Most times that an answer is sent back because it does not satisfy the schema.
+/// How often an answer that does not satisfy the schema is sent back, at most.
 pub const MAX_REASKS: u32 = 2;
 
-/// Asks one model at one endpoint. Clones share everything.
+/// A client of one model at one endpoint. Clones share everything.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -65,7 +65,7 @@ pub struct Client {
     inner: Arc<Inner>,
 }
 
-/// What a builder hands over.
+/// The settings, checked.
 pub(super) struct Settings {
     pub(super) url: Url,
     pub(super) model: String,
@@ -82,7 +82,7 @@ pub(super) struct Settings {
     pub(super) cache_ttl: Duration,
     pub(super) cache: Option<Arc<DurableTier>>,
     pub(super) clock: SharedClock,
-    pub(super) pause: Arc<dyn Pause>,
+    pub(super) timer: Arc<dyn Timer>,
     pub(super) seed: u64,
     pub(super) namespace: String,
 }
@@ -98,15 +98,15 @@ pub(super) struct Inner {
     pub(super) permits: Semaphore,
     pub(super) random: Mutex<fastrand::Rng>,
     pub(super) stats: Recorder,
-    pub(super) schemas: SchemaBook,
+    pub(super) schemas: CompiledSchemas,
     pub(super) memory: MemoryTier,
     flights: Flights,
 }
 
 impl Client {
     /// Settings with their defaults.
-    pub fn builder() -> Builder {
-        Builder::default()
+    pub fn builder() -> ClientBuilder {
+        ClientBuilder::default()
     }
 
     pub(super) fn new(settings: Settings) -> Self {
@@ -125,7 +125,7 @@ impl Client {
             permits: Semaphore::new(settings.max_in_flight),
             random: Mutex::new(fastrand::Rng::with_seed(settings.seed)),
             stats: Recorder::new(),
-            schemas: SchemaBook::default(),
+            schemas: CompiledSchemas::default(),
             memory: MemoryTier::new(settings.memory_cache, settings.cache_ttl, &settings.clock),
             flights: Flights::default(),
             settings,
@@ -133,7 +133,7 @@ impl Client {
         Self { inner: Arc::new(inner) }
     }
 
-    /// Answers `request` from the cache or by the model. Pauses before retries; see
+    /// Answers `request` from the cache or by the model. Blocks while it waits for a retry; see
     /// [`RetryPolicy`].
     ///
     /// With a schema, [`Completion::value`] satisfies it.
@@ -142,21 +142,21 @@ impl Client {
         request: &ChatRequest,
         cancel: &CancelToken,
     ) -> Result<Completion, LlmError> {
-        self.go_on(request, &mut Continuation::default(), cancel, true)
+        self.proceed(request, &mut Continuation::default(), cancel, true)
     }
 
-    /// Like [`Client::complete`], but never pauses: where that would, this fails with
-    /// [`LlmError::Later`], which says how long to wait. Calling again with the same request and
-    /// `so_far` goes on with the call, so a caller may wait in whatever way costs it no thread.
+    /// Like [`Client::complete`], but returns [`LlmError::Later`] where that would wait for a retry.
+    /// Calling again after the wait, with the same request and `continuation`, continues the call.
+    /// So the caller can wait in a way that costs no thread.
     ///
-    /// Attempts, backoff and time are counted over all visits as if they were one call. Its time
-    /// ([`Builder::timeout`]) is that of the visits and of the waits as they were asked for: what
-    /// the caller comes too late does not count, as it is not the server's fault. A caller that
-    /// comes too early asks the server too early.
+    /// Attempts, backoff and time count over all visits, as if they were one call. Its time
+    /// ([`ClientBuilder::timeout`]) is that of the visits and of the waits as they were asked for. A
+    /// caller's delay beyond a wait does not count, as it says nothing about the server. A caller
+    /// that returns early makes the request early.
     ///
-    /// A call that joins an equal one under way is put off with it, and goes on with its backoff.
-    /// This still waits for answers, and for a permit while [`Builder::max_in_flight`] requests are
-    /// in flight.
+    /// A call that joined an equal one is deferred with it, and continues with its backoff. This
+    /// method still blocks for answers, and for a permit while [`ClientBuilder::max_in_flight`]
+    /// requests are in flight.
     ///
     /// ```
     /// use std::sync::Arc;
@@ -182,8 +182,8 @@ impl Client {
     ///     .model("small")
     ///     .transport(Arc::new(Busy))
     ///     .build()?;
-    /// let (request, mut so_far) = (ChatRequest::new().user("Why?"), Continuation::default());
-    /// let put_off = client.complete_or_later(&request, &mut so_far, &CancelToken::new());
+    /// let (request, mut continuation) = (ChatRequest::new().user("Why?"), Continuation::default());
+    /// let put_off = client.complete_or_later(&request, &mut continuation, &CancelToken::new());
     /// let Err(LlmError::Later { wait, attempts, .. }) = put_off else { panic!("{put_off:?}") };
     /// assert_eq!((wait, attempts), (Duration::from_secs(7), 1));
     /// # Ok::<(), LlmError>(())
@@ -191,43 +191,43 @@ impl Client {
     pub fn complete_or_later(
         &self,
         request: &ChatRequest,
-        so_far: &mut Continuation,
+        continuation: &mut Continuation,
         cancel: &CancelToken,
     ) -> Result<Completion, LlmError> {
-        self.go_on(request, so_far, cancel, false)
+        self.proceed(request, continuation, cancel, false)
     }
 
-    /// Goes on with a call until it ends or, unless it `pauses`, is put off.
-    pub(crate) fn go_on(
+    /// Continues a call until it ends or, unless it is `blocking`, is deferred.
+    pub(crate) fn proceed(
         &self,
         request: &ChatRequest,
-        so_far: &mut Continuation,
+        continuation: &mut Continuation,
         cancel: &CancelToken,
-        pauses: bool,
+        blocking: bool,
     ) -> Result<Completion, LlmError> {
         let inner = &*self.inner;
         let start = inner.clock().monotonic();
         let max_tokens = request.max_tokens.unwrap_or(inner.settings.max_output_tokens);
         let key = inner.key(request, max_tokens);
-        if key.as_ref().map_or(true, |key| so_far.take_up(*key)) {
+        if key.as_ref().map_or(true, |key| continuation.start_if_new(*key)) {
             inner.stats.count(|stats| stats.calls += 1);
         }
-        let left = inner.timeout().saturating_sub(so_far.spent);
+        let left = inner.timeout().saturating_sub(continuation.spent);
         let deadline = Deadline::after(inner.clock(), left);
-        let mut call = Call { cancel, deadline, max_tokens, pauses, so_far };
+        let mut call = Call { cancel, deadline, max_tokens, blocking, continuation };
         let result = key.and_then(|key| inner.answer(request, &key, &mut call));
         let elapsed = inner.clock().monotonic().saturating_sub(start);
-        so_far.spent = so_far.spent.saturating_add(elapsed);
+        continuation.spent = continuation.spent.saturating_add(elapsed);
         if let Err(LlmError::Later { wait, .. }) = &result {
-            so_far.spent = so_far.spent.saturating_add(*wait);
+            continuation.spent = continuation.spent.saturating_add(*wait);
             inner.stats.count(|stats| stats.put_off += 1);
         } else {
-            inner.stats.finished(result.as_ref().map_err(LlmError::kind), so_far.spent);
+            inner.stats.finished(result.as_ref().map_err(LlmError::kind), continuation.spent);
         }
         result
     }
 
-    /// Answers `request` with a value of `T`, whose JSON Schema takes the place of the request's.
+    /// Answers `request` with a value of `T`, whose JSON Schema replaces the request's own.
     pub fn complete_as<T: DeserializeOwned + JsonSchema>(
         &self,
         request: &ChatRequest,
@@ -245,33 +245,32 @@ impl Client {
             Err(error) => Err(LlmError::Invalid {
                 path: String::new(),
                 reason: error.to_string(),
-                served: Box::new(Served {
+                response: Box::new(ResponseInfo {
                     endpoint: self.inner.endpoint.clone(),
                     request_id: completion.request_id,
                     usage: completion.usage,
-                    ..Served::default()
+                    ..ResponseInfo::default()
                 }),
             }),
         }
     }
 
-    /// The model that is asked for.
+    /// The model that answers are requested from.
     pub fn model(&self) -> &str {
         self.inner.model()
     }
 
-    /// Most bytes of all messages of a request.
+    /// Size limit of a request's messages together, in bytes.
     pub fn max_prompt_bytes(&self) -> usize {
         self.inner.settings.max_prompt_bytes
     }
 
-    /// What the client has done so far.
+    /// Counters since the client was built.
     pub fn stats(&self) -> LlmStats {
         self.inner.stats.snapshot()
     }
 
-    /// The memory tier of the response cache, for its figures and its upkeep; `None` where it is
-    /// off.
+    /// The memory tier of the response cache, for its counters and upkeep; `None` if it is off.
     pub fn response_cache(&self) -> Option<Box<dyn Upkeep>> {
         let cache = self.inner.memory.cache()?;
         Some(Box::new(cache.clone()))
@@ -288,7 +287,7 @@ impl fmt::Debug for Client {
 }
 
 impl Inner {
-    /// The key of a request, which must not be too large.
+    /// The key of a request, unless the request is too large.
     fn key(&self, request: &ChatRequest, max_tokens: u32) -> Result<[u8; 32], LlmError> {
         let (bytes, limit) = (request.prompt_bytes(), self.settings.max_prompt_bytes);
         if bytes > limit {
@@ -309,63 +308,67 @@ impl Inner {
         key: &[u8; 32],
         call: &mut Call<'_>,
     ) -> Result<Completion, LlmError> {
-        // Each turn ends the call, leads a flight, or waits for one under the deadline.
+        // Each round ends the call, leads a flight, or waits for one under the deadline.
         loop {
             let ended = self.flights.ended();
-            if let Some(answer) = self.remembered(key) {
+            if let Some(answer) = self.from_memory(key) {
                 return Ok(answer);
             }
             match self.flights.join(*key) {
-                Seat::Leader(leader) => {
-                    // The flight before this one may have landed between the look and the join.
+                Participant::Leader(leader) => {
+                    // The flight before this one may have ended between the lookup and the join.
                     if self.flights.ended() != ended
-                        && let Some(answer) = self.remembered(key)
+                        && let Some(answer) = self.from_memory(key)
                     {
-                        drop(leader.land(Ok(Arc::new(answer.clone()))));
+                        drop(leader.finish(Ok(Arc::new(answer.clone()))));
                         return Ok(answer);
                     }
                     return self.lead(leader, key, request, call);
                 }
-                Seat::Follower(flight) => match self.landing(&flight, call)? {
-                    Landing::Answer(answer) => {
+                Participant::Follower(flight) => match self.outcome(&flight, call)? {
+                    FlightOutcome::Answer(answer) => {
                         self.stats.count(|stats| stats.joined += 1);
-                        return Ok(from_cache(&answer, CacheTier::Memory));
+                        return Ok(as_cached(&answer, CacheTier::Memory));
                     }
-                    Landing::Failure(error) => return Err(LlmError::Shared(error)),
-                    Landing::Later(put_off) => self.follow_put_off(put_off, call)?,
-                    Landing::Abandoned => {}
+                    FlightOutcome::Failure(error) => return Err(LlmError::Shared(error)),
+                    FlightOutcome::Deferred(deferral) => self.follow_deferral(deferral, call)?,
+                    FlightOutcome::Abandoned => {}
                 },
             }
         }
     }
 
-    /// Waits until the flight has landed; where the call may not pause, only until its leader does.
-    fn landing(&self, flight: &Waitable<Flight>, call: &Call<'_>) -> Result<Landing, LlmError> {
+    /// Waits until the flight has ended or, unless the call is blocking, until its leader waits.
+    fn outcome(
+        &self,
+        flight: &Waitable<Flight>,
+        call: &Call<'_>,
+    ) -> Result<FlightOutcome, LlmError> {
         let now = || self.clock().monotonic();
         let known = |flight: &mut Flight| {
-            let pause = || if call.pauses { None } else { flight.pause(now) };
-            flight.landing().or_else(pause)
+            let wait = || if call.blocking { None } else { flight.leaders_wait(now) };
+            flight.outcome().or_else(wait)
         };
         let deadline = call.deadline.instant();
         flight.wait(deadline, call.cancel, known).map_err(|error| self.gave_up(error, call))
     }
 
-    /// A follower is put off with its leader, and goes on with the leader's backoff: whoever of
-    /// them comes back first asks, and the others follow that one.
-    fn follow_put_off(&self, put_off: PutOff, call: &mut Call<'_>) -> Result<(), LlmError> {
-        let PutOff { until, retries, cause } = put_off;
-        let standing = &mut call.so_far.exchange;
-        standing.retries = standing.retries.max(retries);
+    /// A follower is deferred with its leader and takes over the leader's backoff. Whichever of them
+    /// returns first leads the next flight, so a chain of equal calls is as bounded as one.
+    fn follow_deferral(&self, deferral: Deferral, call: &mut Call<'_>) -> Result<(), LlmError> {
+        let Deferral { until, retries, cause } = deferral;
+        let progress = &mut call.continuation.exchange;
+        progress.retries = progress.retries.max(retries);
         let wait = until.saturating_sub(self.clock().monotonic());
         let decision = self.retry().accept(wait, call.deadline.left());
-        match self.later(decision, LlmError::Shared(cause), call) {
-            LlmError::Later { wait, .. } if call.pauses => self.sit_out(wait, call),
+        match self.apply(decision, LlmError::Shared(cause), call) {
+            LlmError::Later { wait, .. } if call.blocking => self.wait_out(wait, call),
             error => Err(error),
         }
     }
 
-    fn sit_out(&self, wait: Duration, call: &Call<'_>) -> Result<(), LlmError> {
-        self.settings.pause.pause(wait, call.cancel).map_err(|_| LlmError::Cancelled)
+    fn wait_out(&self, wait: Duration, call: &Call<'_>) -> Result<(), LlmError> {
+        self.settings.timer.wait(wait, call.cancel).map_err(|_| LlmError::Cancelled)
     }
 
     fn lead(
@@ -375,36 +378,36 @@ impl Inner {
         request: &ChatRequest,
         call: &mut Call<'_>,
     ) -> Result<Completion, LlmError> {
-        if let Some(Stored { answer, bytes, ttl }) = self.stored(key) {
+        if let Some(StoredAnswer { answer, bytes, ttl }) = self.from_durable(key) {
             let answer = Arc::new(answer);
             self.memory.put(*key, Arc::clone(&answer), bytes, ttl);
             self.stats.count(|stats| stats.disk_hits += 1);
-            let answer = leader.land(Ok(answer))?;
-            return Ok(from_cache(&answer, CacheTier::Disk));
+            let answer = leader.finish(Ok(answer))?;
+            return Ok(as_cached(&answer, CacheTier::Disk));
         }
         let fresh = loop {
-            let (wait, attempts, put_off) = match self.ask(request, call) {
+            let (wait, attempts, deferral) = match self.converse(request, call) {
                 Err(LlmError::Later { wait, attempts, source }) => {
                     let until = self.clock().monotonic().saturating_add(wait);
-                    let retries = call.so_far.exchange.retries;
-                    (wait, attempts, PutOff { until, retries, cause: Arc::new(*source) })
+                    let retries = call.continuation.exchange.retries;
+                    (wait, attempts, Deferral { until, retries, cause: Arc::new(*source) })
                 }
                 ended => break ended.map(Arc::new),
             };
-            if !call.pauses {
-                let source = Box::new(leader.put_off(put_off));
+            if !call.blocking {
+                let source = Box::new(leader.defer(deferral));
                 return Err(LlmError::Later { wait, attempts, source });
             }
-            leader.pause(Some(put_off));
-            if let Err(cancelled) = self.sit_out(wait, call) {
+            leader.announce(Some(deferral));
+            if let Err(cancelled) = self.wait_out(wait, call) {
                 break Err(cancelled);
             }
-            leader.pause(None);
+            leader.announce(None);
         };
         if let Ok(answer) = &fresh {
-            self.remember(key, answer);
+            self.keep(key, answer);
         }
-        leader.land(fresh).map(|answer| (*answer).clone())
+        leader.finish(fresh).map(|answer| (*answer).clone())
     }
 
     pub(super) fn url(&self) -> &Url {

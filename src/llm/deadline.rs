@@ -1,4 +1,4 @@
-//! When a call must have ended.
+//! The deadline of a call.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

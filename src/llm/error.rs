@@ -1,4 +1,4 @@
-//! What can go wrong when a model is asked.
+//! Errors of the client.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,41 +8,41 @@ use super::transport::TransportError;
 use crate::model::Headers;
 use crate::retry::RetryPolicy;
 
-/// What is known of an answer that led to an error.
+/// What is known of a response that led to an error.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Served {
-    /// The URL that was asked, without credentials and query.
+pub struct ResponseInfo {
+    /// The URL of the request, without credentials and query.
     pub endpoint: String,
-    /// Status of the answer.
+    /// Status of the response.
     pub status: u16,
-    /// Header fields of the answer.
+    /// Header fields of the response.
     pub headers: Headers,
-    /// The server's id of the request.
+    /// The server's identifier of the request.
     pub request_id: Option<String>,
     /// Requests sent, this one included.
     pub attempts: u32,
-    /// Tokens spent without a result.
+    /// Tokens spent by the call so far.
     pub usage: Usage,
 }
 
-/// What can go wrong when a model is asked. No variant holds the API key.
+/// Why a call failed. No variant holds the API key.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LlmError {
-    /// The client cannot be built so.
-    #[error("the LLM client's {what} cannot be used: {reason}")]
+    /// A setting of the client cannot be used.
+    #[error("invalid setting of the LLM client: {what}: {reason}")]
     Config {
         /// Which setting.
         what: &'static str,
         /// Why.
         reason: String,
     },
-    /// The prompt is larger than the client sends.
-    #[error("the prompt has {bytes} bytes, the limit is {limit}")]
+    /// The prompt exceeds the client's size limit.
+    #[error("the prompt has {bytes} bytes, more than the limit of {limit}")]
     PromptTooLarge {
-        /// Bytes of all messages.
+        /// Size of all messages, in bytes.
         bytes: usize,
-        /// The limit.
+        /// The limit, in bytes.
         limit: usize,
     },
     /// The JSON Schema of the request cannot be used.
@@ -54,34 +54,33 @@ pub enum LlmError {
     /// The token was cancelled.
     #[error("cancelled")]
     Cancelled,
-    /// The time for all attempts ran out.
-    #[error("no answer within {limit:?} and {attempts} attempts")]
+    /// The time limit of the call passed.
+    #[error("no answer within {limit:?} ({attempts} attempts)")]
     Deadline {
-        /// The time there was.
+        /// The time limit of the call.
         limit: Duration,
         /// Requests sent.
         attempts: u32,
-        /// What the last attempt ran into.
+        /// Why the last attempt failed.
         #[source]
         source: Option<Box<LlmError>>,
     },
-    /// The call is put off: the same call is to be made again after a wait. Only calls that do not
-    /// pause themselves end so; see
-    /// [`Client::complete_or_later`](super::Client::complete_or_later).
-    #[error("the model is to be asked again in {wait:?} ({attempts} attempts so far)")]
+    /// The call is deferred: it is to be continued after a wait. Only
+    /// [`Client::complete_or_later`](super::Client::complete_or_later) returns this.
+    #[error("the request can be made again in {wait:?} ({attempts} attempts so far)")]
     Later {
-        /// How long to wait: what the server asked for, else the backoff of the policy.
+        /// How long to wait: as long as the server asked for, otherwise the policy's backoff.
         wait: Duration,
         /// Requests sent so far.
         attempts: u32,
-        /// What the last attempt ran into.
+        /// Why the last attempt failed.
         #[source]
         source: Box<LlmError>,
     },
     /// The server could not be reached, or the connection broke.
     #[error("{endpoint} did not answer ({attempts} attempts)")]
     Transport {
-        /// The URL that was asked, without credentials and query.
+        /// The URL of the request, without credentials and query.
         endpoint: String,
         /// Requests sent.
         attempts: u32,
@@ -89,94 +88,94 @@ pub enum LlmError {
         #[source]
         source: TransportError,
     },
-    /// The server answered with an error.
-    #[error("{} answered {} ({} attempts): {message}", served.endpoint, served.status, served.attempts)]
+    /// The server answered with an error status.
+    #[error("{} answered {} ({} attempts): {message}", response.endpoint, response.status, response.attempts)]
     Http {
-        /// The server's own code.
+        /// The server's error code.
         code: Option<String>,
-        /// The server's own words.
+        /// The server's message.
         message: String,
-        /// The answer.
-        served: Box<Served>,
+        /// The response.
+        response: Box<ResponseInfo>,
     },
-    /// The account has nothing left to spend.
-    #[error("{} refuses, the quota is used up: {message}", served.endpoint)]
+    /// The account's quota is exhausted.
+    #[error("{} refused the request, the quota is exhausted: {message}", response.endpoint)]
     Quota {
-        /// The server's own words.
+        /// The server's message.
         message: String,
-        /// The answer.
-        served: Box<Served>,
+        /// The response.
+        response: Box<ResponseInfo>,
     },
-    /// The server asks to wait longer than the policy allows.
-    #[error("the server asks to wait {wait:?}, the limit is {limit:?}")]
+    /// The server asks for a longer wait than the policy accepts.
+    #[error("the server asks for a wait of {wait:?}, more than the limit of {limit:?}")]
     RetryAfter {
-        /// How long it asks to wait.
+        /// The wait that it asks for.
         wait: Duration,
-        /// The longest wait.
+        /// The longest wait that is accepted.
         limit: Duration,
-        /// The answer that asked for it.
+        /// The failed attempt.
         #[source]
         source: Box<LlmError>,
     },
-    /// The prompt has more tokens than the model takes.
+    /// The prompt exceeds the model's context length.
     #[error("the prompt is too long for the model: {message}")]
     ContextLength {
-        /// The server's own words.
+        /// The server's message.
         message: String,
-        /// The answer.
-        served: Box<Served>,
+        /// The response.
+        response: Box<ResponseInfo>,
     },
-    /// The answer is not what the wire format says.
-    #[error("{} gave an answer that cannot be read: {reason}", served.endpoint)]
+    /// The response is not in the wire format.
+    #[error("{} sent a malformed response: {reason}", response.endpoint)]
     Malformed {
         /// What is wrong with it.
         reason: String,
-        /// The answer.
-        served: Box<Served>,
+        /// The response.
+        response: Box<ResponseInfo>,
     },
-    /// The answer reached the most tokens before it was complete.
-    #[error("the answer was cut at the most tokens")]
+    /// The answer reached the token limit before it was complete.
+    #[error("the answer stopped at the token limit")]
     Truncated {
-        /// The answer.
-        served: Box<Served>,
+        /// The response.
+        response: Box<ResponseInfo>,
     },
-    /// A filter withheld the answer.
+    /// A content filter withheld the answer.
     #[error("the answer was withheld by a content filter")]
     Filtered {
-        /// The answer.
-        served: Box<Served>,
+        /// The response.
+        response: Box<ResponseInfo>,
     },
     /// The model refused.
     #[error("the model refused: {text}")]
     Refused {
-        /// Its words.
+        /// What it said.
         text: String,
-        /// The answer.
-        served: Box<Served>,
+        /// The response.
+        response: Box<ResponseInfo>,
     },
-    /// The answer has no text.
+    /// The answer contains no text.
     #[error("the answer is empty")]
     Empty {
-        /// The answer.
-        served: Box<Served>,
+        /// The response.
+        response: Box<ResponseInfo>,
     },
-    /// The answer does not satisfy the schema, and asking again did not help.
-    #[error("the answer does not satisfy the schema at '{path}': {reason}")]
+    /// The answer violates the schema, and its corrections did too.
+    #[error("the answer violates the schema at '{path}': {reason}")]
     Invalid {
-        /// JSON Pointer to the place.
+        /// Where, as a JSON Pointer.
         path: String,
-        /// What is wrong there.
+        /// The violation.
         reason: String,
-        /// The last answer; its usage is that of all requests of this call.
-        served: Box<Served>,
+        /// The last response, with the usage of the whole call.
+        response: Box<ResponseInfo>,
     },
-    /// The equal request that this one waited for failed.
+    /// The equal call that this one waited for failed.
     #[error(transparent)]
     Shared(Arc<LlmError>),
 }
 
 impl LlmError {
-    /// One word for the kind of failure, as statistics use it.
+    /// The kind of failure in one word, as in [`LlmStats::failures`](super::LlmStats::failures).
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Config { .. } => "config",
@@ -200,40 +199,39 @@ impl LlmError {
         }
     }
 
-    /// The answer that led to the error, where there was one.
-    pub fn served(&self) -> Option<&Served> {
+    /// The response that led to the error, if there was one.
+    pub fn response(&self) -> Option<&ResponseInfo> {
         match self {
-            Self::Http { served, .. }
-            | Self::Quota { served, .. }
-            | Self::ContextLength { served, .. }
-            | Self::Malformed { served, .. }
-            | Self::Truncated { served }
-            | Self::Filtered { served }
-            | Self::Refused { served, .. }
-            | Self::Empty { served }
-            | Self::Invalid { served, .. } => Some(served),
+            Self::Http { response, .. }
+            | Self::Quota { response, .. }
+            | Self::ContextLength { response, .. }
+            | Self::Malformed { response, .. }
+            | Self::Truncated { response }
+            | Self::Filtered { response }
+            | Self::Refused { response, .. }
+            | Self::Empty { response }
+            | Self::Invalid { response, .. } => Some(response),
             Self::Deadline { source: Some(source), .. }
             | Self::Later { source, .. }
-            | Self::RetryAfter { source, .. } => source.served(),
-            Self::Shared(shared) => shared.served(),
+            | Self::RetryAfter { source, .. } => source.response(),
+            Self::Shared(shared) => shared.response(),
             _ => None,
         }
     }
 
-    /// Tokens that were spent without a result. Zero for [`LlmError::Shared`]: the call that was
-    /// waited for accounts for them. What a call that was put off has spent is told by its
-    /// [`Continuation`](super::Continuation).
+    /// Tokens spent without a result. Zero for [`LlmError::Shared`], as the other call accounts for
+    /// them. For a deferred call, see [`Continuation::usage`](super::Continuation::usage).
     pub fn usage(&self) -> Usage {
         match self {
             Self::Shared(_) => Usage::default(),
             Self::Deadline { source: Some(source), .. }
             | Self::Later { source, .. }
             | Self::RetryAfter { source, .. } => source.usage(),
-            other => other.served().map(|served| served.usage).unwrap_or_default(),
+            other => other.response().map(|response| response.usage).unwrap_or_default(),
         }
     }
 
-    /// The model answered, but its answer cannot be used; asking the same again will not help.
+    /// Whether the model gave an answer that cannot be used. The same request would fail again.
     pub fn is_unusable_answer(&self) -> bool {
         match self {
             Self::Truncated { .. }
@@ -246,7 +244,7 @@ impl LlmError {
         }
     }
 
-    /// The same call may succeed later.
+    /// Whether the same call may succeed later.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Deadline { .. }
@@ -254,7 +252,7 @@ impl LlmError {
             | Self::RetryAfter { .. }
             | Self::Cancelled => true,
             Self::Transport { source, .. } => source.retryable,
-            Self::Http { served, .. } => RetryPolicy::model().retries_status(served.status),
+            Self::Http { response, .. } => RetryPolicy::model().retries_status(response.status),
             Self::Shared(shared) => shared.is_transient(),
             _ => false,
         }

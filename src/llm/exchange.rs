@@ -1,13 +1,13 @@
-//! One exchange with the server: attempts and adaptations until there is an answer, a failure, or a
-//! wait before the next attempt.
+//! One exchange with the server: attempts in one dialect or another, until there is an answer, a
+//! failure, or a wait before the next attempt.
 
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
 
-use super::call::{Call, Standing};
+use super::call::{Call, ExchangeProgress};
 use super::client::Inner;
-use super::error::{LlmError, Served};
+use super::error::{LlmError, ResponseInfo};
 use super::request::{ChatRequest, Usage, estimate_tokens};
 use super::transport::{HttpReply, HttpRequest, TransportError};
 use super::wire::{Answer, Dialect, ServerError};
@@ -16,10 +16,10 @@ use crate::model::Headers;
 use crate::pool::{Permit, Priority, SemaphoreError};
 use crate::retry::{GiveUp, Retry, RetryPolicy, parse_retry_after};
 
-/// Spellings that are tried in one exchange: as many as the ladders of a [`Dialect`] have steps.
+/// Changes of dialect in one exchange: as many as the steps that a [`Dialect`] has.
 const MAX_ADAPTATIONS: u32 = 6;
 
-/// Words by which servers tell that an account has nothing left.
+/// Phrases by which servers report an exhausted quota.
 const QUOTA_WORDS: [&str; 6] = [
     "insufficient_quota",
     "exceeded your current quota",
@@ -29,7 +29,7 @@ const QUOTA_WORDS: [&str; 6] = [
     "insufficient balance",
 ];
 
-/// Words by which servers tell that a prompt has too many tokens.
+/// Phrases by which servers report that a prompt has too many tokens.
 const CONTEXT_WORDS: [&str; 7] = [
     "context_length_exceeded",
     "context length",
@@ -40,10 +40,10 @@ const CONTEXT_WORDS: [&str; 7] = [
     "prompt is too long",
 ];
 
-/// An answer with what is known of the reply that brought it.
-pub(super) struct Answered {
+/// An answer, and what is known of the response that it came in.
+pub(super) struct DecodedReply {
     pub(super) answer: Answer,
-    pub(super) served: Box<Served>,
+    pub(super) response: Box<ResponseInfo>,
 }
 
 /// A failed attempt.
@@ -53,43 +53,43 @@ enum Failure {
 }
 
 impl Inner {
-    /// Sends the request until it is answered, is not worth another attempt, or has to wait for it
-    /// ([`LlmError::Later`]); begins where the call stands.
+    /// Makes the request until it is answered, fails for good, or has to wait for its next attempt
+    /// ([`LlmError::Later`]). Continues from where the call stands.
     pub(super) fn exchange(
         &self,
         request: &ChatRequest,
         call: &mut Call<'_>,
-    ) -> Result<Answered, LlmError> {
-        if let Some(cause) = call.so_far.exchange.due.take() {
+    ) -> Result<DecodedReply, LlmError> {
+        if let Some(cause) = call.continuation.exchange.retry_cause.take() {
             self.stats.count(|stats| *stats.retries.entry(cause).or_default() += 1);
         }
         let known: Dialect = *self.dialect.lock();
         loop {
-            let dialect = call.so_far.exchange.dialect.unwrap_or(known);
+            let dialect = call.continuation.exchange.dialect.unwrap_or(known);
             let failure = match self.attempt(request, dialect, call)? {
-                Ok(answered) => {
+                Ok(decoded) => {
                     if dialect != known {
                         *self.dialect.lock() = dialect;
                     }
-                    call.so_far.exchange = Standing::default();
-                    return Ok(answered);
+                    call.continuation.exchange = ExchangeProgress::default();
+                    return Ok(decoded);
                 }
                 Err(failure) => failure,
             };
-            let standing = &mut call.so_far.exchange;
+            let progress = &mut call.continuation.exchange;
             let next = match &failure {
-                Failure::Server(error, _) if standing.adaptations < MAX_ADAPTATIONS => {
+                Failure::Server(error, _) if progress.adaptations < MAX_ADAPTATIONS => {
                     self.wire().adapt(error, request, dialect).filter(|next| *next != dialect)
                 }
                 _ => None,
             };
             let Some(next) = next else { return Err(self.failed(failure, request, call)) };
-            (standing.dialect, standing.adaptations) = (Some(next), standing.adaptations + 1);
+            (progress.dialect, progress.adaptations) = (Some(next), progress.adaptations + 1);
             self.stats.count(|stats| stats.adaptations += 1);
         }
     }
 
-    /// What a failed attempt comes to: the call's end, or a wait before the next attempt.
+    /// What a failed attempt leads to: the end of the call, or a wait before the next attempt.
     fn failed(&self, failure: Failure, request: &ChatRequest, call: &mut Call<'_>) -> LlmError {
         let asked = self.is_retryable(&failure).then(|| self.asked_wait(&failure));
         let cause = match &failure {
@@ -98,24 +98,24 @@ impl Inner {
         };
         let error = self.error_of(failure, request, call);
         let Some(asked) = asked else { return error };
-        let attempt = call.so_far.exchange.retries.saturating_add(1);
+        let attempt = call.continuation.exchange.retries.saturating_add(1);
         let unit = || self.random.lock().f64();
         let decision = self.retry().next(attempt, asked, call.deadline.left(), unit);
-        let error = self.later(decision, error, call);
+        let error = self.apply(decision, error, call);
         if let LlmError::Later { .. } = error {
-            let standing = &mut call.so_far.exchange;
-            (standing.due, standing.retries) = (Some(cause), attempt);
+            let progress = &mut call.continuation.exchange;
+            (progress.retry_cause, progress.retries) = (Some(cause), attempt);
         }
         error
     }
 
-    /// One request under a permit. The outer result ends the call.
+    /// Makes one request under a permit. The outer result ends the call.
     fn attempt(
         &self,
         request: &ChatRequest,
         dialect: Dialect,
         call: &mut Call<'_>,
-    ) -> Result<Result<Answered, Failure>, LlmError> {
+    ) -> Result<Result<DecodedReply, Failure>, LlmError> {
         let body = self.wire().encode(self.model(), request, call.max_tokens, dialect);
         let _permit = self.permit(call)?;
         let left = call.deadline.left();
@@ -125,7 +125,7 @@ impl Inner {
         if left.is_zero() {
             return Err(self.gave_up(WaitError::TimedOut, call));
         }
-        call.so_far.requests += 1;
+        call.continuation.requests += 1;
         self.stats.count(|stats| stats.requests += 1);
         let sent = self.transport().post(
             &HttpRequest {
@@ -148,17 +148,17 @@ impl Inner {
         Ok(match self.wire().decode(&reply) {
             Ok(answer) => {
                 let usage = answer.usage.unwrap_or_else(|| estimated(request, &answer));
-                call.so_far.usage = call.so_far.usage.plus(usage);
+                call.continuation.usage = call.continuation.usage.plus(usage);
                 self.stats.answered(usage);
                 let id = answer.id.clone();
-                let served = Box::new(self.served(reply.headers, reply.status, id, call));
-                Ok(Answered { answer, served })
+                let response = Box::new(self.response(reply.headers, reply.status, id, call));
+                Ok(DecodedReply { answer, response })
             }
             Err(error) => Err(Failure::Server(error, reply)),
         })
     }
 
-    /// Waits until one more request may be in flight.
+    /// Waits until another request may be in flight.
     fn permit(&self, call: &Call<'_>) -> Result<Permit, LlmError> {
         // The clock is read only where there is something to wait for.
         if let Some(permit) = self.permits.try_acquire() {
@@ -175,7 +175,7 @@ impl Inner {
     fn is_retryable(&self, failure: &Failure) -> bool {
         match failure {
             Failure::Transport(error) => error.retryable,
-            // Nothing was read of an answer that is nothing but white space.
+            // Some servers answer with white space alone when they are overloaded.
             Failure::Server(error, _) if error.malformed => error.body.trim().is_empty(),
             Failure::Server(error, reply) => {
                 !is_quota(error) && should_retry(self.retry(), error.status, &reply.headers)
@@ -193,12 +193,12 @@ impl Inner {
         }
     }
 
-    /// The failure that a decision of the policy makes of `error`.
-    pub(super) fn later(&self, decision: Retry, error: LlmError, call: &Call<'_>) -> LlmError {
-        let (attempts, source) = (call.so_far.requests, Box::new(error));
+    /// Turns a failed attempt into what the policy decided about it.
+    pub(super) fn apply(&self, decision: Retry, error: LlmError, call: &Call<'_>) -> LlmError {
+        let (attempts, source) = (call.continuation.requests, Box::new(error));
         match decision {
             Retry::After(wait) => {
-                tracing::debug!(error = %source, attempts, ?wait, "the model is to be asked again");
+                tracing::debug!(error = %source, attempts, ?wait, "the request will be made again");
                 LlmError::Later { wait, attempts, source }
             }
             Retry::GiveUp(GiveUp::TooLong { wait }) => {
@@ -216,13 +216,13 @@ impl Inner {
             Failure::Transport(source) => {
                 return LlmError::Transport {
                     endpoint: self.endpoint.clone(),
-                    attempts: call.so_far.requests,
+                    attempts: call.continuation.requests,
                     source,
                 };
             }
             Failure::Server(error, reply) => (error, reply),
         };
-        let served = Box::new(self.served(reply.headers, error.status, None, call));
+        let response = Box::new(self.response(reply.headers, error.status, None, call));
         let message = self.redacted(&error.message);
         if error.malformed {
             let reason = if error.body.trim().is_empty() {
@@ -230,28 +230,28 @@ impl Inner {
             } else {
                 format!("no choices in: {message}")
             };
-            return LlmError::Malformed { reason, served };
+            return LlmError::Malformed { reason, response };
         }
         if is_quota(&error) {
-            return LlmError::Quota { message, served };
+            return LlmError::Quota { message, response };
         }
         let too_long = matches!(error.status, 400 | 413 | 422 | 500)
             && error.mentions(&CONTEXT_WORDS)
             && !request.messages.is_empty();
         if too_long {
-            return LlmError::ContextLength { message, served };
+            return LlmError::ContextLength { message, response };
         }
-        LlmError::Http { code: error.code.map(|code| self.redacted(&code)), message, served }
+        LlmError::Http { code: error.code.map(|code| self.redacted(&code)), message, response }
     }
 
-    /// What is known of a reply, with the API key taken out wherever the server repeats it.
-    fn served(
+    /// What is known of a response. Servers may echo the API key, so it is removed.
+    fn response(
         &self,
         mut headers: Headers,
         status: u16,
         id: Option<String>,
         call: &Call<'_>,
-    ) -> Served {
+    ) -> ResponseInfo {
         for header in &mut headers.0 {
             header.value = self.redacted(&header.value);
         }
@@ -260,17 +260,17 @@ impl Inner {
             .find_map(|name| headers.get(name))
             .map(str::to_owned)
             .or(id);
-        Served {
+        ResponseInfo {
             endpoint: self.endpoint.clone(),
             status,
             headers,
             request_id,
-            attempts: call.so_far.requests,
-            usage: call.so_far.usage,
+            attempts: call.continuation.requests,
+            usage: call.continuation.usage,
         }
     }
 
-    /// The text with the API key taken out.
+    /// The text without the API key.
     pub(super) fn redacted(&self, text: &str) -> String {
         match self.api_key().map(ExposeSecret::expose_secret) {
             Some(key) if !key.is_empty() => text.replace(key, "[key]"),
@@ -283,7 +283,7 @@ impl Inner {
             WaitError::Cancelled => LlmError::Cancelled,
             WaitError::TimedOut => LlmError::Deadline {
                 limit: self.timeout(),
-                attempts: call.so_far.requests,
+                attempts: call.continuation.requests,
                 source: None,
             },
         }
@@ -292,7 +292,8 @@ impl Inner {
 
 /// Whether an error answer is worth another attempt.
 ///
-/// `x-should-retry` decides, except that a request at fault, or an account, stays so.
+/// `x-should-retry` overrides the policy, except that an invalid request or a refused account is
+/// never retried: nothing about it would change.
 fn should_retry(policy: &RetryPolicy, status: u16, headers: &Headers) -> bool {
     let at_fault = matches!(status, 400..=404 | 422);
     match headers.get("x-should-retry").map(str::trim) {

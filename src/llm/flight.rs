@@ -1,11 +1,12 @@
-//! Single flight: equal requests that are under way are asked once.
+//! Single flight: equal requests under way at the same time are made once.
 //!
-//! The first to join a key leads; the others wait for what it lands. A leader that is cancelled,
-//! runs out of time or unwinds abandons the flight, and its followers try again on their own.
+//! The first call with a key leads; the others follow it and wait for its outcome. A leader that is
+//! cancelled, runs out of time or panics abandons the flight, and its followers start over.
 //!
-//! Before a retry there is a wait. A leader that is put off lands the wait, and all who follow are
-//! put off with it; who comes back first leads. A leader that pauses keeps its flight, but hangs
-//! the wait out, so that followers that may not pause leave.
+//! A leader that has to wait before a retry does one of two things. If its caller wants the wait
+//! back, the flight ends with it: all followers are deferred too, and whichever call returns first
+//! leads the next flight. If the leader waits itself, it keeps the flight and announces the wait,
+//! so that followers whose callers do not want to wait can leave.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,147 +23,148 @@ type Key = [u8; 32];
 
 #[derive(Debug, Default)]
 pub(super) struct Flights {
-    flying: Mutex<HashMap<Key, Flying>>,
+    open: Mutex<HashMap<Key, OpenFlight>>,
     /// Counts the flights that have ended.
     ended: AtomicU64,
 }
 
 /// A flight that can be joined.
 #[derive(Debug)]
-struct Flying {
+struct OpenFlight {
     flight: Waitable<Flight>,
     followers: u32,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Flight {
-    landing: Option<Landing>,
-    /// The wait that the leader sits out.
-    pause: Option<PutOff>,
+    outcome: Option<FlightOutcome>,
+    /// The wait that the leader is in.
+    wait: Option<Deferral>,
 }
 
 /// How a flight ended.
 #[derive(Clone, Debug)]
-pub(super) enum Landing {
+pub(super) enum FlightOutcome {
     Answer(Arc<Completion>),
     Failure(Arc<LlmError>),
-    /// The question is to be asked again, later.
-    Later(PutOff),
+    /// The request is to be made again after a wait.
+    Deferred(Deferral),
     Abandoned,
 }
 
 /// A wait before a retry.
 #[derive(Clone, Debug)]
-pub(super) struct PutOff {
+pub(super) struct Deferral {
     /// Monotonic time of its end.
     pub(super) until: Duration,
     /// Attempts that failed before it.
     pub(super) retries: u32,
-    /// What the last of them ran into.
+    /// Why the last of them failed.
     pub(super) cause: Arc<LlmError>,
 }
 
 impl Flight {
-    pub(super) fn landing(&self) -> Option<Landing> {
-        self.landing.clone()
+    pub(super) fn outcome(&self) -> Option<FlightOutcome> {
+        self.outcome.clone()
     }
 
-    /// The wait that the leader sits out, unless it is over: the leader is about to go on then.
-    pub(super) fn pause(&self, now: impl FnOnce() -> Duration) -> Option<Landing> {
-        let pause = self.pause.as_ref()?;
-        (pause.until > now()).then(|| Landing::Later(pause.clone()))
+    /// The wait that the leader is in. One that is over does not count: the leader is about to go
+    /// on.
+    pub(super) fn leaders_wait(&self, now: impl FnOnce() -> Duration) -> Option<FlightOutcome> {
+        let wait = self.wait.as_ref()?;
+        (wait.until > now()).then(|| FlightOutcome::Deferred(wait.clone()))
     }
 }
 
-/// What a request is in a flight.
+/// The part of a call in a flight.
 #[derive(Debug)]
-pub(super) enum Seat<'a> {
+pub(super) enum Participant<'a> {
     Leader(Leader<'a>),
     Follower(Waitable<Flight>),
 }
 
-/// The duty to land a flight; dropping it abandons the flight.
+/// The call that makes the request. Dropping it abandons the flight.
 #[derive(Debug)]
 pub(super) struct Leader<'a> {
     flights: &'a Flights,
     key: Key,
     flight: Waitable<Flight>,
-    landed: bool,
+    closed: bool,
 }
 
 impl Flights {
-    /// How many flights have ended. If it is the same before a look into memory and after joining,
-    /// no flight has brought an answer in between.
+    /// How many flights have ended. If the number is the same before a lookup in memory and after
+    /// joining, no flight has brought an answer in between.
     pub(super) fn ended(&self) -> u64 {
-        // Acquire pairs with the Release in `close`: who sees a flight ended sees its answer in
-        // memory. A flight that ends before this one is joined is seen by the lock of `join`.
+        // Acquire pairs with the Release in `close`: a reader of the new number finds the flight's
+        // answer in memory. A flight that ends later is seen by `join`, which takes the lock.
         self.ended.load(Ordering::Acquire)
     }
 
-    pub(super) fn join(&self, key: Key) -> Seat<'_> {
-        let mut flying = self.flying.lock();
-        if let Some(known) = flying.get_mut(&key) {
+    pub(super) fn join(&self, key: Key) -> Participant<'_> {
+        let mut open = self.open.lock();
+        if let Some(known) = open.get_mut(&key) {
             known.followers += 1;
-            return Seat::Follower(known.flight.clone());
+            return Participant::Follower(known.flight.clone());
         }
         let flight = Waitable::new(Flight::default());
-        flying.insert(key, Flying { flight: flight.clone(), followers: 0 });
-        Seat::Leader(Leader { flights: self, key, flight, landed: false })
+        open.insert(key, OpenFlight { flight: flight.clone(), followers: 0 });
+        Participant::Leader(Leader { flights: self, key, flight, closed: false })
     }
 }
 
 impl Leader<'_> {
-    /// Hands the result to all followers and gives it back.
-    pub(super) fn land(
+    /// Ends the flight with a result, and returns the leader's own.
+    pub(super) fn finish(
         mut self,
         result: Result<Arc<Completion>, LlmError>,
     ) -> Result<Arc<Completion>, LlmError> {
         let followed = self.close();
-        let (landing, result) = match result {
-            Ok(answer) => (Landing::Answer(Arc::clone(&answer)), Ok(answer)),
+        let (outcome, result) = match result {
+            Ok(answer) => (FlightOutcome::Answer(Arc::clone(&answer)), Ok(answer)),
             Err(error @ (LlmError::Cancelled | LlmError::Deadline { .. })) => {
-                (Landing::Abandoned, Err(error))
+                (FlightOutcome::Abandoned, Err(error))
             }
             Err(error) if followed => {
                 let shared = Arc::new(error);
-                (Landing::Failure(Arc::clone(&shared)), Err(LlmError::Shared(shared)))
+                (FlightOutcome::Failure(Arc::clone(&shared)), Err(LlmError::Shared(shared)))
             }
-            Err(error) => (Landing::Abandoned, Err(error)),
+            Err(error) => (FlightOutcome::Abandoned, Err(error)),
         };
-        self.flight.update(|flight| flight.landing = Some(landing));
+        self.flight.update(|flight| flight.outcome = Some(outcome));
         result
     }
 
-    /// Puts all followers off and gives the cause back.
-    pub(super) fn put_off(mut self, put_off: PutOff) -> LlmError {
+    /// Ends the flight with a wait, and returns its cause.
+    pub(super) fn defer(mut self, deferral: Deferral) -> LlmError {
         if !self.close() {
-            return Arc::try_unwrap(put_off.cause).unwrap_or_else(LlmError::Shared);
+            return Arc::try_unwrap(deferral.cause).unwrap_or_else(LlmError::Shared);
         }
-        let cause = Arc::clone(&put_off.cause);
-        self.flight.update(|flight| flight.landing = Some(Landing::Later(put_off)));
+        let cause = Arc::clone(&deferral.cause);
+        self.flight.update(|flight| flight.outcome = Some(FlightOutcome::Deferred(deferral)));
         LlmError::Shared(cause)
     }
 
-    /// Hangs the wait out that this leader is about to sit out, or takes it in.
-    pub(super) fn pause(&self, pause: Option<PutOff>) {
-        self.flight.update(|flight| flight.pause = pause);
+    /// Announces that the leader begins a wait, or that it has ended it.
+    pub(super) fn announce(&self, wait: Option<Deferral>) {
+        self.flight.update(|flight| flight.wait = wait);
     }
 
-    /// Takes the flight out under the lock of `join`: from here on nobody can follow. Gives whether
-    /// somebody does.
+    /// Takes the flight out under the lock of `join`, so that no call can follow any more. Returns
+    /// whether one does.
     fn close(&mut self) -> bool {
-        self.landed = true;
-        let mut flying = self.flights.flying.lock();
+        self.closed = true;
+        let mut open = self.flights.open.lock();
         self.flights.ended.fetch_add(1, Ordering::Release);
-        flying.remove(&self.key).is_some_and(|flown| flown.followers > 0)
+        open.remove(&self.key).is_some_and(|closed| closed.followers > 0)
     }
 }
 
 impl Drop for Leader<'_> {
     fn drop(&mut self) {
-        if !self.landed {
+        if !self.closed {
             self.close();
-            self.flight.update(|flight| flight.landing = Some(Landing::Abandoned));
+            self.flight.update(|flight| flight.outcome = Some(FlightOutcome::Abandoned));
         }
     }
 }

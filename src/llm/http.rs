@@ -8,9 +8,9 @@ use crate::http::{Client, Request, Timeouts};
 
 /// Sends requests to model servers through an HTTP [`Client`].
 ///
-/// The client decides which addresses may be contacted: a server on this machine or in the own
-/// network needs [`AddressPolicy::AllowPrivate`](crate::http::AddressPolicy). Its connections to a
-/// host must be as many as calls may be in flight.
+/// The client's settings apply. A server on this machine or in a private network needs
+/// [`AddressPolicy::AllowPrivate`](crate::http::AddressPolicy), and the connections to a host should
+/// be as many as requests may be in flight.
 ///
 /// ```
 /// use std::sync::Arc;

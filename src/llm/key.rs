@@ -4,10 +4,10 @@ use serde_json::Value;
 
 use super::request::ChatRequest;
 
-/// Changes when what is hashed changes its form; stored answers tell theirs themselves.
+/// Version of what is hashed. The form of stored answers has a version of its own.
 const FORMAT_VERSION: u8 = 1;
 
-/// What beside the request decides an answer.
+/// What an answer depends on besides the request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Scope<'a> {
     pub(super) endpoint: &'a str,
@@ -16,8 +16,8 @@ pub(super) struct Scope<'a> {
     pub(super) namespace: &'a str,
 }
 
-/// BLAKE3 over the length-prefixed parts of the request and of its scope. How the request is
-/// spelled for one server (its dialect) is not part of it, nor is the API key.
+/// BLAKE3 over the length-prefixed parts of the request and of its scope. The dialect is not part of
+/// it, as it does not change the meaning of a request; nor is the API key.
 pub(super) fn request_key(scope: Scope<'_>, request: &ChatRequest, max_tokens: u32) -> [u8; 32] {
     let mut hasher = blake3::Hasher::new();
     let mut part = |bytes: &[u8]| {
@@ -49,7 +49,7 @@ pub(super) fn request_key(scope: Scope<'_>, request: &ChatRequest, max_tokens: u
     *hasher.finalize().as_bytes()
 }
 
-/// JSON with the members of each object in the order of their names.
+/// JSON with the members of each object sorted by name.
 fn write_canonical(value: &Value, out: &mut String) {
     match value {
         Value::Object(members) => {

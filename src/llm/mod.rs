@@ -1,26 +1,29 @@
-//! Asking language models: blocking calls that are bounded, cached, validated and accounted for.
+//! A client for language models: blocking calls that are bounded, cached, validated and counted.
 //!
 //! A [`Client`] speaks one [`Wire`] format to one endpoint through a [`Transport`]. One call of
 //! [`Client::complete`] goes through these steps:
 //!
-//! 1. The prompt is held against its size limit; the key of the request is computed.
-//! 2. The memory tier of the response cache is asked. Equal requests that are under way are joined
-//!    (single flight); the first of them asks the durable tier ([`DurableTier`]).
-//! 3. The exchange: a permit is taken, the request sent, the answer decoded. What is worth a retry
-//!    is retried after a pause during which no permit is held. All attempts share one deadline.
-//!    [`Client::complete_or_later`] does not pause: it gives the wait back, and goes on when it is
+//! 1. The prompt's size is checked, and the key of the request is computed.
+//! 2. The memory tier of the response cache is looked up. Equal requests under way at the same time
+//!    are made once (single flight); the first of them looks up the durable tier ([`DurableTier`]).
+//! 3. The exchange: take a permit, send the request, decode the answer. A failure that may pass is
+//!    retried after a wait, during which no permit is held. All attempts share one deadline.
+//!    [`Client::complete_or_later`] does not wait: it returns the wait, and continues when it is
 //!    called again.
-//! 4. How the answer ended is looked at before its text is: truncated, filtered and refused
-//!    answers are errors, never material for repair.
-//! 5. With a schema, the text is parsed (repaired locally where fences, trailing text or unclosed
-//!    brackets stand in the way) and validated. What is invalid is sent back at most
-//!    [`MAX_REASKS`] times with nothing but the schema, the value and the error.
-//! 6. Good answers are stored under the key; all others never are.
+//! 4. The reason why the model stopped is checked before the text is read: truncated, filtered and
+//!    refused answers are errors, and are never repaired.
+//! 5. With a schema, the text is parsed and validated. Fences, trailing text and unclosed brackets
+//!    are repaired locally. An invalid value is sent back at most [`MAX_REASKS`] times, with nothing
+//!    but the schema, the value and the error.
+//! 6. An accepted answer is stored under the key.
 //!
-//! Invariants: an API key is in no `Debug` output, log line or error; an answer that was not
-//! accepted is never in the cache; a call never outlives its deadline by more than one transport
-//! timeout (the deadline of a call that is put off stands still while the caller is late); no wait
-//! polls.
+//! Invariants:
+//!
+//! - No `Debug` output, log line or error holds an API key.
+//! - The cache holds accepted answers only.
+//! - A call outlives its deadline by one transport timeout at most. The deadline of a deferred call
+//!   stands still while its caller is late.
+//! - No wait polls.
 //!
 //! An answer as a Rust type:
 //!
@@ -50,11 +53,12 @@
 //! # }
 //! ```
 
-mod ask;
+mod answers;
 mod builder;
 mod cache;
 mod call;
 mod client;
+mod conversation;
 mod deadline;
 mod error;
 mod exchange;
@@ -62,28 +66,27 @@ mod flight;
 mod http;
 mod key;
 mod openai;
-mod pause;
 mod repair;
 mod request;
 mod schema;
 mod stats;
-mod tiers;
+mod timer;
 mod transport;
 mod wire;
 
 pub use crate::retry::RetryPolicy;
-pub use builder::Builder;
+pub use builder::ClientBuilder;
 pub use cache::DurableTier;
 pub use call::Continuation;
 pub use client::{Client, MAX_REASKS};
-pub use error::{LlmError, Served};
+pub use error::{LlmError, ResponseInfo};
 pub use http::HttpTransport;
 pub use openai::OpenAiChat;
-pub use pause::{Cancelled, CondvarPause, ManualPause, Pause};
 pub use request::{
     CacheTier, ChatRequest, Completion, FinishReason, Message, Role, Usage, estimate_tokens,
 };
 pub use secrecy::SecretString;
 pub use stats::{Latency, LlmStats};
+pub use timer::{Cancelled, ManualTimer, SystemTimer, Timer};
 pub use transport::{HttpReply, HttpRequest, SecretHeader, Transport, TransportError};
 pub use wire::{Answer, Dialect, ServerError, StructuredMode, TokenField, Wire};

@@ -1,4 +1,4 @@
-//! The wire format of OpenAI chat completions, as the many servers that speak it do.
+//! The wire format of OpenAI chat completions, as its many servers speak it.
 
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
@@ -11,9 +11,9 @@ use super::wire::{
     Answer, Dialect, ServerError, StructuredMode, TokenField, Wire, clipped, text_or_number,
 };
 
-/// Bytes of a server's words that are kept.
+/// Bytes of a server's message that are kept.
 const MAX_MESSAGE: usize = 500;
-/// Bytes of an error's body that are searched for words.
+/// Bytes of an error's body that are searched for phrases.
 const MAX_SEARCHED: usize = 64 * 1024;
 
 /// `POST …/chat/completions`.
@@ -25,8 +25,7 @@ impl Wire for OpenAiChat {
         "openai-chat"
     }
 
-    /// A base without a path is taken to mean `/v1`; a base that names the method is used as it
-    /// is.
+    /// A base URL without a path gets `/v1`. One that already ends in the method is used as it is.
     fn url(&self, base: &Url) -> Url {
         let mut url = base.clone();
         let path = base.path().trim_end_matches('/');
@@ -152,7 +151,7 @@ fn response_format(request: &ChatRequest, mode: StructuredMode) -> Option<Value>
     }
 }
 
-/// `None` where the body reports an error or has no choice.
+/// `None` if the body reports an error or has no choice.
 fn read_answer(body: &Value) -> Option<Answer> {
     if body.get("error").is_some_and(|error| !error.is_null()) {
         return None;
@@ -213,7 +212,7 @@ fn usage(value: &Value) -> Option<Usage> {
 }
 
 /// Reads `{"error": {…}}`, `{"error": "text"}`, `{"detail": …}`, flat errors, lists of them, and
-/// bodies that are no JSON at all.
+/// bodies that are not JSON.
 fn read_error(reply: &HttpReply, body: Option<&Value>) -> ServerError {
     let raw = String::from_utf8_lossy(reply.body.get(..MAX_SEARCHED).unwrap_or(&reply.body));
     let ok = (200..300).contains(&reply.status);
@@ -240,7 +239,7 @@ fn read_error(reply: &HttpReply, body: Option<&Value>) -> ServerError {
     let status = if ok { in_band.unwrap_or(reply.status) } else { reply.status };
     let reported = error.is_some_and(|error| !error.is_null());
     ServerError {
-        // An error in the body of a 200 without a status of its own is a failure of the server.
+        // An error inside a 200 that names no status is the server's failure, and may pass.
         status: if ok && reported && in_band.is_none() { 500 } else { status },
         code,
         message: clipped(&message, MAX_MESSAGE).to_owned(),
@@ -249,7 +248,7 @@ fn read_error(reply: &HttpReply, body: Option<&Value>) -> ServerError {
     }
 }
 
-/// The `detail` of servers built on `FastAPI`: words, or a list of `{"loc", "msg"}`.
+/// The `detail` of servers built on `FastAPI`: a text, or a list of `{"loc", "msg"}`.
 fn detail(detail: &Value) -> String {
     match detail {
         Value::String(text) => text.clone(),

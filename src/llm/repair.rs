@@ -1,15 +1,15 @@
-//! Reading JSON out of what models write around it.
+//! Reading JSON from the text that models put around it.
 
 use serde_json::Value;
 
-/// Most of what a text may open without closing and still be repaired. `serde_json` reads no
-/// deeper than 128.
+/// Deepest nesting that is repaired: `serde_json` reads no deeper.
 const MAX_DEPTH: usize = 128;
 
-/// The JSON value in `text`, and whether it took a repair to read it: white space and byte order
-/// marks, a leading block of reasoning, code fences, text before and after, commas before a
-/// closing bracket, missing closing brackets at the end. A string that is not closed is never
-/// repaired: what it was to say is unknown.
+/// The JSON value in `text`, and whether it was repaired.
+///
+/// White space and byte order marks around it need no repair. Reasoning before it, code fences,
+/// other text around it, trailing commas and missing closing brackets do. An unclosed string is
+/// never repaired, as the rest of it is unknown.
 pub(super) fn read_json(text: &str) -> Option<(Value, bool)> {
     let bare = text.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
     if let Ok(value) = serde_json::from_str(bare) {
@@ -20,24 +20,24 @@ pub(super) fn read_json(text: &str) -> Option<(Value, bool)> {
     candidates.into_iter().find_map(read_candidate).map(|value| (value, true))
 }
 
-/// What stands inside the first code fence.
+/// The inside of the first code fence.
 fn fenced(text: &str) -> Option<&str> {
     let (_, rest) = text.split_once("```")?;
     let (_language, body) = rest.split_once('\n')?;
     Some(body.split_once("```").map_or(body, |(inside, _)| inside))
 }
 
-/// The value that begins at the first bracket from which one can be read.
+/// The value at the first opening bracket from which one can be read.
 fn read_candidate(text: &str) -> Option<Value> {
-    /// Brackets that are tried before the text is given up.
+    /// Opening brackets that are tried. Each costs a pass over the rest of the text.
     const MAX_STARTS: usize = 8;
     text.match_indices(['{', '['])
         .take(MAX_STARTS)
         .find_map(|(at, _)| serde_json::from_str(&balanced(text.get(at..)?)?).ok())
 }
 
-/// The text from its opening bracket to the one that closes it, without commas before closing
-/// brackets; brackets still open at the end of the text are closed.
+/// The text from its opening bracket to the matching closing one, without trailing commas. Brackets
+/// that are open at the end of the text are closed.
 fn balanced(text: &str) -> Option<String> {
     let mut out = String::with_capacity(text.len());
     let mut open = Vec::new();

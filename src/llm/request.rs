@@ -1,21 +1,20 @@
-//! What is asked and what comes back.
+//! Requests and answers.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// A conversation that a model is to continue.
+/// A conversation for a model to continue.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ChatRequest {
     /// The messages so far.
     pub messages: Vec<Message>,
-    /// JSON Schema that the answer must satisfy; `None`: any text.
+    /// JSON Schema of the answer; `None`: any text.
     pub schema: Option<Value>,
-    /// The messages state the schema already, so that it need not be added for servers that do
-    /// not take one.
+    /// The messages contain the schema, so it is not added for servers that do not take one.
     pub schema_in_prompt: bool,
     /// Sampling temperature; `None`: the server's default.
     pub temperature: Option<f32>,
-    /// Most tokens of the answer; `None`: the client's limit.
+    /// Token limit of the answer; `None`: the client's.
     pub max_tokens: Option<u32>,
 }
 
@@ -31,7 +30,7 @@ impl ChatRequest {
         self.message(Role::System, content)
     }
 
-    /// Adds what the user says.
+    /// Adds a message of the user.
     #[must_use]
     pub fn user(self, content: impl Into<String>) -> Self {
         self.message(Role::User, content)
@@ -58,14 +57,14 @@ impl ChatRequest {
         self
     }
 
-    /// Sets the most tokens of the answer.
+    /// Sets the token limit of the answer.
     #[must_use]
     pub fn max_tokens(mut self, most: u32) -> Self {
         self.max_tokens = Some(most);
         self
     }
 
-    /// Bytes of all message texts.
+    /// Size of all messages, in bytes.
     pub fn prompt_bytes(&self) -> usize {
         self.messages.iter().map(|message| message.content.len()).sum()
     }
@@ -74,19 +73,19 @@ impl ChatRequest {
 /// One message of a conversation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
-    /// Who speaks.
+    /// Its author.
     pub role: Role,
-    /// What is said.
+    /// Its text.
     pub content: String,
 }
 
-/// Who speaks.
+/// The author of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// The instructions.
+    /// The program, giving instructions.
     System,
-    /// The one who asks.
+    /// The user.
     User,
     /// The model.
     Assistant,
@@ -97,21 +96,21 @@ pub enum Role {
 pub struct Completion {
     /// The text as the model wrote it.
     pub text: String,
-    /// The value that satisfies the schema, if one was asked for.
+    /// The value that satisfies the schema, if there is one.
     pub value: Option<Value>,
-    /// The model that answered, as the server named it; the one asked for where it named none.
+    /// The model that answered, by the server's name for it, or by the client's if it gave none.
     pub model: String,
-    /// The server's id of the request.
+    /// The server's identifier of the request.
     pub request_id: Option<String>,
-    /// Tokens spent on this answer, re-asks included. For a cached answer: what it cost then.
+    /// Tokens spent on this answer, corrections included. For a cached answer: when it was made.
     pub usage: Usage,
     /// Where the answer came from.
     pub cache: CacheTier,
     /// Why the model stopped.
     pub finish_reason: FinishReason,
-    /// Requests that were answered on the way to this one; 0 for a cached answer.
+    /// Requests sent for this answer; 0 for a cached one.
     pub requests: u32,
-    /// The text had to be repaired before it could be parsed.
+    /// Whether the text was repaired before it could be parsed.
     pub repaired: bool,
 }
 
@@ -119,11 +118,11 @@ pub struct Completion {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CacheTier {
-    /// The server was asked.
+    /// The server.
     Miss,
-    /// The memory tier had it, or an equal request was under way.
+    /// The memory tier, or an equal call that was under way.
     Memory,
-    /// The durable tier had it.
+    /// The durable tier.
     Disk,
 }
 
@@ -132,17 +131,17 @@ pub enum CacheTier {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum FinishReason {
-    /// It had said everything.
+    /// The answer was complete.
     Stop,
-    /// It reached the most tokens.
+    /// It reached the token limit.
     Length,
-    /// A filter cut the answer.
+    /// A content filter stopped it.
     ContentFilter,
-    /// It wants to call a tool, which it is never given.
+    /// It called a tool, although it was given none.
     ToolCalls,
-    /// The server did not say.
+    /// The server gave no reason.
     Missing,
-    /// Something else, in the server's word.
+    /// Another reason, as the server put it.
     Other(String),
 }
 
@@ -153,12 +152,12 @@ pub struct Usage {
     pub input: u64,
     /// Tokens of the answer.
     pub output: u64,
-    /// The server gave no figures, and these are estimates from the texts.
+    /// Whether these are estimates from the texts, as the server gave no figures.
     pub estimated: bool,
 }
 
 impl Usage {
-    /// Both together.
+    /// The sum of both.
     pub const fn total(self) -> u64 {
         self.input.saturating_add(self.output)
     }
@@ -174,8 +173,8 @@ impl Usage {
     }
 }
 
-/// About how many tokens a text has: four Latin letters, or two letters of another alphabet, or
-/// one ideograph, make a token. Vocabularies differ; the figure is meant for sizing, not billing.
+/// Estimates the number of tokens in a text: four Latin letters, two letters of another alphabet,
+/// or one ideograph make a token. Vocabularies differ, so this is for sizing, not for billing.
 pub fn estimate_tokens(text: &str) -> u64 {
     let quarters: u64 = text
         .chars()

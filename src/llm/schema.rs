@@ -10,15 +10,15 @@ use serde_json::Value;
 
 use super::error::LlmError;
 
-/// Compiled schemas that are kept; when there are more, all are forgotten.
+/// Compiled schemas that are kept. Programs use a handful; beyond this, all are dropped.
 const MAX_COMPILED: usize = 256;
 
-/// Where the schema pretends to stand. Nothing is ever loaded from there.
+/// The schema's location for the compiler. Nothing is loaded from it.
 const LOCATION: &str = "urn:gristmill:answer";
 
 /// Compiles each schema once.
 #[derive(Default)]
-pub(super) struct SchemaBook {
+pub(super) struct CompiledSchemas {
     compiled: Mutex<HashMap<String, Arc<Compiled>>>,
 }
 
@@ -27,14 +27,14 @@ pub(super) struct Compiled {
     index: SchemaIndex,
 }
 
-/// Where and why a value does not satisfy a schema.
+/// Where and how a value violates a schema.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Violation {
     pub(super) path: String,
     pub(super) reason: String,
 }
 
-impl SchemaBook {
+impl CompiledSchemas {
     pub(super) fn compiled(&self, schema: &Value) -> Result<Arc<Compiled>, LlmError> {
         let text = schema.to_string();
         if let Some(known) = self.compiled.lock().get(&text) {
@@ -61,7 +61,7 @@ impl Compiled {
         Ok(Self { schemas, index })
     }
 
-    /// The deepest first violation of `value`.
+    /// Checks `value`. Of several violations, the deepest of the first one counts: it says most.
     pub(super) fn check(&self, value: &Value) -> Result<(), Violation> {
         self.schemas.validate(value, self.index).map_err(|error| {
             let leaf = deepest(&error);
@@ -78,17 +78,17 @@ fn deepest<'a, 's, 'v>(error: &'a ValidationError<'s, 'v>) -> &'a ValidationErro
     leaf
 }
 
-/// Refuses: a schema reaches neither files nor the network.
+/// Refuses everything: a schema reaches neither files nor the network.
 struct NoLoader;
 
 impl UrlLoader for NoLoader {
     fn load(&self, url: &str) -> Result<Value, Box<dyn Error>> {
-        Err(format!("references to other documents are not followed ({url})").into())
+        Err(format!("references to other documents are not followed: {url}").into())
     }
 }
 
-/// Whether the schema keeps to the subset that servers accept in strict mode: each object lists
-/// all its members as required and allows no others.
+/// Whether the schema is in the subset that servers accept in strict mode: every object requires
+/// all its members and allows no others.
 pub(super) fn is_strict(schema: &Value) -> bool {
     match schema {
         Value::Object(members) => {
@@ -122,7 +122,7 @@ mod tests {
     fn violations_name_their_place() {
         let schema = json!({"type": "object", "required": ["infos"], "properties": {"infos":
             {"type": "array", "items": {"type": "object", "required": ["fact"]}}}});
-        let book = SchemaBook::default();
+        let book = CompiledSchemas::default();
         let compiled = book.compiled(&schema).unwrap();
         assert!(Arc::ptr_eq(&compiled, &book.compiled(&schema).unwrap()));
         assert_eq!(compiled.check(&json!({"infos": []})), Ok(()));
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn schemas_reach_neither_files_nor_network() {
-        let book = SchemaBook::default();
+        let book = CompiledSchemas::default();
         for url in ["file:///etc/hostname", "http://127.0.0.1:9/schema.json"] {
             assert!(matches!(book.compiled(&json!({ "$ref": url })), Err(LlmError::Schema { .. })));
         }

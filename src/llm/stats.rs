@@ -1,4 +1,4 @@
-//! What a client has done so far.
+//! The client's counters.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,42 +8,41 @@ use serde::Serialize;
 
 use super::request::{CacheTier, Completion, Usage};
 
-/// Counts since the client was built.
+/// Counters since the client was built.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct LlmStats {
-    /// Calls, cached ones included; one that was put off counts once.
+    /// Calls, cached ones included. A deferred call counts once.
     pub calls: u64,
-    /// Requests that went to the server.
+    /// Requests sent to the server.
     pub requests: u64,
     /// Calls answered from the memory tier.
     pub memory_hits: u64,
     /// Calls answered from the durable tier.
     pub disk_hits: u64,
-    /// Calls answered by an equal one that was under way.
+    /// Calls answered by an equal call that was under way.
     pub joined: u64,
-    /// Calls answered without a request of their own: the three above together.
+    /// Calls answered without a request of their own: the sum of the three above.
     pub cache_hits: u64,
-    /// Reads and writes of the durable tier that failed; the calls went on without it.
+    /// Failed reads and writes of the durable tier. The calls continued without it.
     pub cache_failures: u64,
-    /// Times that a call was put off until a retry, by
-    /// [`Client::complete_or_later`](super::Client::complete_or_later).
+    /// How often [`Client::complete_or_later`](super::Client::complete_or_later) deferred a call.
     pub put_off: u64,
-    /// Requests sent again, by cause: a status, or `transport`.
+    /// Retries by cause: a status, or `transport`.
     pub retries: BTreeMap<String, u64>,
-    /// Requests sent again in another spelling because the server did not take the first.
+    /// Requests made again in another dialect, as the server did not take the first.
     pub adaptations: u64,
-    /// Calls that failed, by kind.
+    /// Failed calls by kind; see [`LlmError::kind`](super::LlmError::kind).
     pub failures: BTreeMap<String, u64>,
     /// Answers that were repaired before they could be parsed.
     pub repairs: u64,
-    /// Answers that were sent back because they did not satisfy the schema.
+    /// Answers that were sent back because they violated the schema.
     pub reasks: u64,
     /// Tokens of prompts.
     pub tokens_in: u64,
     /// Tokens of answers.
     pub tokens_out: u64,
-    /// How long the calls took that asked the server, waits before retries included.
+    /// Durations of the calls that reached the server, waits for retries included.
     pub latency: Latency,
 }
 

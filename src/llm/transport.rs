@@ -1,4 +1,4 @@
-//! The seam to HTTP: one POST, one reply.
+//! The seam to HTTP: one POST, one response.
 
 use std::error::Error;
 use std::fmt;
@@ -10,12 +10,12 @@ use url::Url;
 use crate::cancel::CancelToken;
 use crate::model::Headers;
 
-/// Carries a request to a server and brings its answer, whatever its status.
+/// Sends a request to a server and returns the response, whatever its status.
 ///
 /// An implementation does not retry, does not follow redirects and reads at most
 /// [`HttpRequest::max_body`] bytes.
 pub trait Transport: Send + Sync {
-    /// Posts the request; returns early when `cancel` is cancelled, where it can.
+    /// Posts the request. Should return early when `cancel` is cancelled.
     fn post(
         &self,
         request: &HttpRequest<'_>,
@@ -26,17 +26,17 @@ pub trait Transport: Send + Sync {
 /// A request to a model server.
 #[derive(Clone, Debug)]
 pub struct HttpRequest<'a> {
-    /// Where it goes.
+    /// The URL that it is posted to.
     pub url: &'a Url,
     /// Header fields without secrets.
     pub headers: &'a Headers,
-    /// Header fields that authenticate. Their `Debug` form hides the value.
+    /// Header fields for authentication. Their `Debug` output hides the value.
     pub secret_headers: &'a [SecretHeader],
     /// The body, JSON.
     pub body: &'a [u8],
-    /// Most time for the whole exchange.
+    /// Time limit of the whole exchange.
     pub timeout: Duration,
-    /// Most bytes of the answer's body; more is an error.
+    /// Size limit of the response's body, in bytes; more is an error.
     pub max_body: usize,
 }
 
@@ -49,43 +49,43 @@ pub struct SecretHeader {
     pub value: SecretString,
 }
 
-/// What a server answered.
+/// A response.
 #[derive(Clone, Debug)]
 pub struct HttpReply {
     /// Status.
     pub status: u16,
     /// Header fields.
     pub headers: Headers,
-    /// Body after content decoding.
+    /// Body, after content decoding.
     pub body: Vec<u8>,
 }
 
-/// An exchange that brought no answer.
+/// An exchange without a response.
 #[derive(Debug)]
 pub struct TransportError {
     message: String,
-    /// Another attempt may succeed: the connection could not be made, or broke before the first
-    /// byte of the answer.
+    /// Whether another attempt may succeed, and costs nothing: the connection failed, or broke
+    /// before the first byte of the response.
     pub retryable: bool,
-    /// The request may have reached the server.
+    /// Whether the request may have reached the server.
     pub sent: bool,
     source: Option<Box<dyn Error + Send + Sync>>,
 }
 
 impl TransportError {
-    /// A failure that no retry heals, before anything was sent.
+    /// A permanent failure before anything was sent.
     pub fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), retryable: false, sent: false, source: None }
     }
 
-    /// Marks it as worth another attempt.
+    /// Sets whether another attempt may succeed.
     #[must_use]
     pub fn retryable(mut self, retryable: bool) -> Self {
         self.retryable = retryable;
         self
     }
 
-    /// Says whether the request may have reached the server.
+    /// Sets whether the request may have reached the server.
     #[must_use]
     pub fn sent(mut self, sent: bool) -> Self {
         self.sent = sent;

@@ -219,7 +219,7 @@ fn equal_requests_under_way_are_asked_once() {
             for result in results {
                 let failed = result.unwrap_err();
                 assert!(matches!(failed, LlmError::Shared(_)) && failed.kind() == "http");
-                assert_eq!(failed.served().unwrap().status, 400);
+                assert_eq!(failed.response().unwrap().status, 400);
             }
         } else {
             assert!(results.iter().all(Result::is_ok));

@@ -199,7 +199,7 @@ fn a_page_that_was_put_off_goes_on_where_it_stopped() {
     let steps =
         [found, finishes("[]", "content_filter"), says("{}"), error(503, "{}"), Step::Reset];
     let bench = Bench::with_default(steps, |_| says(r#"{"infos":[]}"#));
-    let (script, pause) = (bench.script.clone(), bench.pause.clone());
+    let (script, timer) = (bench.script.clone(), bench.timer.clone());
     let client = bench.builder.memory_cache(0).build().unwrap();
     let options = LlmDistillerOptions { max_prompt_bytes: 3000, ..LlmDistillerOptions::default() };
     let (asker, cancel) = (LlmDistiller::new(client, options), CancelToken::new());
@@ -220,7 +220,7 @@ fn a_page_that_was_put_off_goes_on_where_it_stopped() {
     assert_eq!(distilled.infos[0].created_at, Timestamp(9));
     let filtered = |rejected: &RejectedWhy| matches!(rejected, RejectedWhy::Answer { kind, .. } if kind == "filtered");
     assert!(distilled.rejected.len() == 1 && filtered(&distilled.rejected[0].why));
-    assert_eq!((script.count(), pause.taken().len()), (6, 0));
+    assert_eq!((script.count(), timer.waits().len()), (6, 0));
     // A state of another kind is as good as none.
     let other = Some(gristmill::engine::distil::Resumption::new("another's"));
     assert!(asker.distil_or_later(&request(9), other, &cancel).unwrap().infos.is_empty());

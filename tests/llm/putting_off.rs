@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use gristmill::cancel::CancelToken;
 use gristmill::llm::{
-    Cancelled, ChatRequest, Client, Completion, Continuation, LlmError, Pause, RetryPolicy,
+    Cancelled, ChatRequest, Client, Completion, Continuation, LlmError, RetryPolicy, Timer,
 };
 
 use crate::caching::{CountingClock, READS};
@@ -50,7 +50,7 @@ fn troubles() -> [Step; 4] {
 
 #[test]
 fn waits_and_attempts_are_those_of_a_call_that_pauses() {
-    let (pausing, _, pause) = Bench::new(troubles()).client();
+    let (pausing, _, timer) = Bench::new(troubles()).client();
     let paused = pausing.complete(&ask(), &CancelToken::new()).unwrap();
     let (client, script, unused) = Bench::new(troubles()).client();
     let (waits, so_far, ended) = visits(&client, &ask());
@@ -58,8 +58,8 @@ fn waits_and_attempts_are_those_of_a_call_that_pauses() {
     assert_eq!((answer.text.as_str(), answer.requests, script.count()), ("fine", 5, 5));
     assert_eq!((answer.usage, so_far.usage()), (paused.usage, paused.usage));
     assert_eq!((waits.len(), waits[1]), (4, Duration::from_secs(7)));
-    assert_eq!(waits, pause.taken());
-    assert!(unused.taken().is_empty(), "nothing was waited for");
+    assert_eq!(waits, timer.waits());
+    assert!(unused.waits().is_empty(), "nothing was waited for");
     let (stats, same) = (client.stats(), pausing.stats());
     assert_eq!((stats.calls, stats.put_off), (1, 4));
     assert_eq!((stats.requests, &stats.retries), (same.requests, &same.retries));
@@ -75,7 +75,7 @@ fn attempts_are_bounded_over_all_visits() {
     let client = bench.builder.retry(policy).build().unwrap();
     let (waits, _, ended) = visits(&client, &ask());
     let failed = ended.unwrap_err();
-    assert_eq!((failed.kind(), failed.served().unwrap().attempts), ("http", 3));
+    assert_eq!((failed.kind(), failed.response().unwrap().attempts), ("http", 3));
     assert_eq!((script.count(), waits.len()), (3, 2));
     assert_eq!((client.stats().failures["http"], client.stats().calls), (1, 1));
     // A call that has not begun knows nothing of that one.
@@ -108,17 +108,17 @@ fn visits_and_waits_use_up_one_time_and_lateness_does_not() {
     let slow =
         || Step::Slow(Duration::from_secs(25), Box::new(error_with(503, "retry-after", "9")));
     let bench = Bench::with_default([], move |_| slow());
-    let (script, pause) = (bench.script.clone(), bench.pause.clone());
+    let (script, timer) = (bench.script.clone(), bench.timer.clone());
     let client = bench.builder.timeout(Duration::from_mins(1)).build().unwrap();
     let mut so_far = Continuation::default();
     let first = client.complete_or_later(&ask(), &mut so_far, &CancelToken::new());
     assert_eq!(later(first), (Duration::from_secs(9), 1));
     // The caller had better things to do.
-    pause.pause(Duration::from_hours(1), &CancelToken::new()).unwrap();
+    timer.wait(Duration::from_hours(1), &CancelToken::new()).unwrap();
     // 25 + 9 + 25 seconds are used up then, and another wait would be too long.
     let second = client.complete_or_later(&ask(), &mut so_far, &CancelToken::new()).unwrap_err();
     assert_eq!((second.kind(), script.count()), ("deadline", 2));
-    assert_eq!(second.served().unwrap().status, 503);
+    assert_eq!(second.response().unwrap().status, 503);
 }
 
 #[test]
@@ -184,7 +184,7 @@ fn who_joined_a_call_is_put_off_with_it_and_goes_on_with_its_backoff() {
 fn a_pausing_call_that_joined_sits_the_wait_out() {
     let bench = Bench::new([error_with(503, "retry-after", "7")]);
     let (script, clock) = (bench.script.clone(), Arc::new(CountingClock::default()));
-    let pause = bench.pause.clone();
+    let timer = bench.timer.clone();
     let client = bench.builder.memory_cache(0).clock(clock.clone()).build().unwrap();
     script.close();
     let leader = {
@@ -203,15 +203,15 @@ fn a_pausing_call_that_joined_sits_the_wait_out() {
     assert_eq!(later(leader.join().unwrap()).0, Duration::from_secs(7));
     let answer = follower.join().unwrap().unwrap();
     assert_eq!((answer.text.as_str(), answer.requests, script.count()), ("fine", 1, 2));
-    assert_eq!(pause.taken(), [Duration::from_secs(7)]);
+    assert_eq!(timer.waits(), [Duration::from_secs(7)]);
 }
 
 /// Pauses until the test lets it go on.
 #[derive(Debug)]
 struct Held(Mutex<(Sender<()>, Receiver<()>)>);
 
-impl Pause for Held {
-    fn pause(&self, _: Duration, _: &CancelToken) -> Result<(), Cancelled> {
+impl Timer for Held {
+    fn wait(&self, _: Duration, _: &CancelToken) -> Result<(), Cancelled> {
         let ends = self.0.lock().unwrap();
         ends.0.send(()).unwrap();
         ends.1.recv_timeout(Duration::from_mins(1)).unwrap();
@@ -225,8 +225,8 @@ fn nobody_waits_for_the_pause_of_another() {
     let (go, going) = channel();
     let bench = Bench::new([error_with(503, "retry-after", "7")]);
     let script = bench.script.clone();
-    let pause = Arc::new(Held(Mutex::new((paused, going))));
-    let client = bench.builder.pause(pause).build().unwrap();
+    let timer = Arc::new(Held(Mutex::new((paused, going))));
+    let client = bench.builder.timer(timer).build().unwrap();
     let leader = {
         let client = client.clone();
         std::thread::spawn(move || client.complete(&ask(), &CancelToken::new()).unwrap())

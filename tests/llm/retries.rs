@@ -13,7 +13,7 @@ fn ask() -> ChatRequest {
 
 #[test]
 fn what_passes_is_tried_again_until_it_does() {
-    let (client, script, pause) = Bench::new([
+    let (client, script, timer) = Bench::new([
         error(503, r#"{"error":{"message":"Loading model","code":503}}"#),
         error(529, r#"{"type":"error","error":{"type":"overloaded_error","message":"m"}}"#),
         Step::Reset,
@@ -22,9 +22,9 @@ fn what_passes_is_tried_again_until_it_does() {
     .client();
     let answer = client.complete(&ask(), &CancelToken::new()).unwrap();
     assert_eq!((answer.text.as_str(), answer.requests, script.count()), ("fine", 5, 5));
-    assert_eq!(pause.taken().len(), 4);
+    assert_eq!(timer.waits().len(), 4);
     let bounds = [500, 1000, 2000, 4000].map(Duration::from_millis);
-    assert!(pause.taken().iter().zip(bounds).all(|(taken, bound)| *taken <= bound));
+    assert!(timer.waits().iter().zip(bounds).all(|(taken, bound)| *taken <= bound));
     let stats = client.stats();
     assert_eq!(stats.retries.values().sum::<u64>(), 4);
     assert_eq!(stats.retries["transport"], 1);
@@ -34,11 +34,11 @@ fn what_passes_is_tried_again_until_it_does() {
 #[test]
 fn the_waits_are_drawn_from_nothing_to_a_bound_that_doubles_to_20_seconds() {
     let bench = Bench::with_default([], |_| error(500, "{}"));
-    let (pause, policy) =
-        (bench.pause.clone(), RetryPolicy { max_attempts: 11, ..RetryPolicy::model() });
+    let (timer, policy) =
+        (bench.timer.clone(), RetryPolicy { max_attempts: 11, ..RetryPolicy::model() });
     let client = bench.builder.retry(policy).timeout(Duration::from_hours(1)).build().unwrap();
     assert!(client.complete(&ask(), &CancelToken::new()).is_err());
-    let taken: Vec<_> = pause.taken().iter().map(Duration::as_micros).collect();
+    let taken: Vec<_> = timer.waits().iter().map(Duration::as_micros).collect();
     let wanted = [
         386_690, 222_485, 1_436_580, 1_924_507, 931_844, 2_648_589, 15_832_590, 1_851_018,
         2_774_380, 8_884_368,
@@ -54,10 +54,10 @@ fn five_attempts_are_made_and_a_minute_is_the_longest_wait_that_is_obeyed() {
     assert!(client.complete(&ask(), &CancelToken::new()).is_err());
     assert_eq!(script.count(), 5);
     for (asked, wanted) in [("60", "fine"), ("60.001", "retry_after")] {
-        let (client, _, pause) = Bench::new([error_with(503, "retry-after", asked)]).client();
+        let (client, _, timer) = Bench::new([error_with(503, "retry-after", asked)]).client();
         match client.complete(&ask(), &CancelToken::new()) {
-            Ok(answer) => assert_eq!((answer.text.as_str(), pause.taken().len()), (wanted, 1)),
-            Err(failed) => assert_eq!((failed.kind(), pause.taken().len()), (wanted, 0)),
+            Ok(answer) => assert_eq!((answer.text.as_str(), timer.waits().len()), (wanted, 1)),
+            Err(failed) => assert_eq!((failed.kind(), timer.waits().len()), (wanted, 0)),
         }
     }
 }
@@ -90,20 +90,20 @@ fn each_form_of_retry_after_is_obeyed() {
         ("retry-after", "Sun, 06 Nov 1994 08:49:41 GMT", 4000),
         ("retry-after-ms", "250", 250),
     ] {
-        let (client, _, pause) = Bench::new([error_with(429, name, value)]).client();
+        let (client, _, timer) = Bench::new([error_with(429, name, value)]).client();
         client.complete(&ask(), &CancelToken::new()).unwrap();
-        assert_eq!(pause.taken(), [Duration::from_millis(wanted)], "{name}: {value}");
+        assert_eq!(timer.waits(), [Duration::from_millis(wanted)], "{name}: {value}");
     }
 }
 
 #[test]
 fn too_long_a_wait_fails_at_once_with_its_reason() {
-    let (client, script, pause) = Bench::new([error_with(429, "retry-after", "3600")]).client();
+    let (client, script, timer) = Bench::new([error_with(429, "retry-after", "3600")]).client();
     let failed = client.complete(&ask(), &CancelToken::new()).unwrap_err();
     let LlmError::RetryAfter { wait, .. } = &failed else { panic!("{failed:?}") };
     assert_eq!(*wait, Duration::from_hours(1));
-    assert_eq!((script.count(), pause.taken().len()), (1, 0));
-    assert_eq!(failed.served().unwrap().status, 429);
+    assert_eq!((script.count(), timer.waits().len()), (1, 0));
+    assert_eq!(failed.response().unwrap().status, 429);
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn what_cannot_pass_is_asked_once() {
         let (client, script, _) = Bench::new([error(status, body)]).client();
         let failed = client.complete(&ask(), &CancelToken::new()).unwrap_err();
         assert_eq!((failed.kind(), script.count()), (kind, 1), "{body}: {failed:?}");
-        assert_eq!(failed.served().unwrap().request_id.as_deref(), Some("req-e"));
+        assert_eq!(failed.response().unwrap().request_id.as_deref(), Some("req-e"));
         assert_eq!(client.stats().failures[kind], 1);
     }
     let (client, script, _) = Bench::new([error_with(500, "x-should-retry", "false")]).client();
@@ -139,7 +139,7 @@ fn attempts_are_bounded() {
     let failed = client.complete(&ask(), &CancelToken::new()).unwrap_err();
     assert_eq!((failed.kind(), script.count()), ("http", 3));
     assert!(failed.is_transient());
-    assert_eq!(failed.served().unwrap().attempts, 3);
+    assert_eq!(failed.response().unwrap().attempts, 3);
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn one_deadline_holds_for_all_attempts() {
     let client = bench.builder.timeout(Duration::from_mins(1)).build().unwrap();
     let failed = client.complete(&ask(), &CancelToken::new()).unwrap_err();
     assert_eq!(failed.kind(), "deadline");
-    assert_eq!(failed.served().unwrap().status, 503);
+    assert_eq!(failed.response().unwrap().status, 503);
     assert!(script.count() <= 3, "{}", script.count());
 }
 
@@ -171,8 +171,8 @@ fn a_pausing_call_holds_no_permit() {
     /// Pauses until the test lets it go on.
     #[derive(Debug)]
     struct Held(Mutex<(Sender<()>, Receiver<()>)>);
-    impl gristmill::llm::Pause for Held {
-        fn pause(&self, _: Duration, _: &CancelToken) -> Result<(), gristmill::llm::Cancelled> {
+    impl gristmill::llm::Timer for Held {
+        fn wait(&self, _: Duration, _: &CancelToken) -> Result<(), gristmill::llm::Cancelled> {
             let ends = self.0.lock().unwrap();
             ends.0.send(()).unwrap();
             ends.1.recv_timeout(Duration::from_mins(1)).unwrap();
@@ -183,8 +183,8 @@ fn a_pausing_call_holds_no_permit() {
     let (paused, is_paused) = channel();
     let (go, going) = channel();
     let bench = Bench::new([error(503, "{}"), says("second"), says("first")]);
-    let pause = Arc::new(Held(Mutex::new((paused, going))));
-    let client = bench.builder.max_in_flight(1).pause(pause).build().unwrap();
+    let timer = Arc::new(Held(Mutex::new((paused, going))));
+    let client = bench.builder.max_in_flight(1).timer(timer).build().unwrap();
     let first = {
         let client = client.clone();
         std::thread::spawn(move || client.complete(&ask(), &CancelToken::new()).unwrap().text)

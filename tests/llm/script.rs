@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use gristmill::cancel::CancelToken;
 use gristmill::llm::{
-    Builder, Client, HttpReply, HttpRequest, ManualPause, Transport, TransportError,
+    Client, ClientBuilder, HttpReply, HttpRequest, ManualTimer, Transport, TransportError,
 };
 use gristmill::model::Headers;
 use gristmill::time::{ManualClock, Timestamp};
@@ -118,8 +118,8 @@ impl Transport for Script {
 /// A client before its script, with clocks that move only when told to.
 pub(crate) struct Bench {
     pub(crate) script: Arc<Script>,
-    pub(crate) pause: Arc<ManualPause>,
-    pub(crate) builder: Builder,
+    pub(crate) timer: Arc<ManualTimer>,
+    pub(crate) builder: ClientBuilder,
 }
 
 impl Bench {
@@ -140,19 +140,19 @@ impl Bench {
             gate: Mutex::default(),
             moved: Condvar::new(),
         });
-        let pause = ManualPause::new(Arc::clone(&clock));
+        let timer = ManualTimer::new(Arc::clone(&clock));
         let builder = Client::builder()
             .endpoint("http://127.0.0.1:9/v1")
             .model("asked")
             .seed(7)
             .clock(clock.clone())
-            .pause(pause.clone())
+            .timer(timer.clone())
             .transport(script.clone());
-        Self { script, pause, builder }
+        Self { script, timer, builder }
     }
 
-    pub(crate) fn client(self) -> (Client, Arc<Script>, Arc<ManualPause>) {
-        (self.builder.build().unwrap(), self.script, self.pause)
+    pub(crate) fn client(self) -> (Client, Arc<Script>, Arc<ManualTimer>) {
+        (self.builder.build().unwrap(), self.script, self.timer)
     }
 }
 

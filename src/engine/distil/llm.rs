@@ -231,7 +231,7 @@ impl LlmDistiller {
         })?;
         prompt.max_tokens = self.options.max_answer_tokens;
         let so_far = &mut question.call;
-        let answer = self.client.go_on(&prompt, so_far, page.cancel, page.pauses);
+        let answer = self.client.proceed(&prompt, so_far, page.cancel, page.pauses);
         let (paid, counted) = (so_far.usage(), question.counted);
         usage.tokens_in += paid.input.saturating_sub(counted.input);
         usage.tokens_out += paid.output.saturating_sub(counted.output);
