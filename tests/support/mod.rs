@@ -1,5 +1,8 @@
-//! Real sockets and real files for the integration tests: the demo's server and site, a server of
-//! a directory, and scripted answers.
+//! Real sockets and real files for the integration tests.
+//!
+//! The server and the bundled site are the demo's. Beside them stand handlers for it, of scripted
+//! responses and of a directory, and what several tests know of pages and facts. `many_hosts` and
+//! `waiting` are included by the test programs that need them.
 #![expect(dead_code, reason = "each test binary uses the part of it that it needs")]
 
 pub(crate) mod directory;

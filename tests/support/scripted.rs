@@ -1,4 +1,4 @@
-//! Answers written down in the test.
+//! Responses scripted by a test.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -7,20 +7,20 @@ use parking_lot::Mutex;
 
 use super::server::{Handler, Request, Response};
 
-/// Answers each target (path and query) with its list of responses in turn; the last one stays.
-/// What has no list gets 404.
+/// Gives each target (path and query) its responses in turn and then repeats the last. A target
+/// without responses gets 404.
 #[derive(Clone, Default)]
 pub(crate) struct Scripted {
     answers: Arc<Mutex<HashMap<String, VecDeque<Response>>>>,
 }
 
 impl Scripted {
-    /// A script without answers.
+    /// A script without responses.
     pub(crate) fn new() -> Self {
         Self::default()
     }
 
-    /// Adds an answer for `target`, after those that it has.
+    /// Adds a response for `target`, after those that it has.
     pub(crate) fn on(self, target: &str, response: Response) -> Self {
         self.add(target, response);
         self
@@ -31,7 +31,7 @@ impl Scripted {
         self.answers.lock().entry(target.to_owned()).or_default().push_back(response);
     }
 
-    /// Forgets the answers of `target` and gives it this one.
+    /// Replaces the responses of `target` by this one.
     pub(crate) fn replace(&self, target: &str, response: Response) {
         self.answers.lock().insert(target.to_owned(), VecDeque::from([response]));
     }

@@ -45,7 +45,7 @@ fn document(plan: &Plan, site: &Site, host: usize, path: &str) -> (u16, &'static
     if let ("/robots.txt", Some(rules)) = (path, plan.robots(host)) {
         return (200, "text/plain", rules.to_owned());
     }
-    let pages = plan.hosts[host].temper.pages;
+    let pages = plan.hosts[host].settings.pages;
     match site::number(path).filter(|page| *page < pages) {
         Some(page) => (200, "text/html; charset=utf-8", site.page(plan, host, page)),
         None => (404, "text/plain", "there is nothing here\n".to_owned()),

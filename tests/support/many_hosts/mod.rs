@@ -1,7 +1,7 @@
-//! Many hosts in one process: each with a name, a loopback address, a site, a temper and a log.
+//! Many hosts in one process: each with a name, a loopback address, a site, a behaviour and a log.
 //!
-//! For what cannot be shown on one host: politeness under concurrency, hosts that are slow, refuse
-//! or break, delays that adapt, and the rate of a whole crawl.
+//! It shows what one host cannot: politeness under concurrency, hosts that are slow, refuse or
+//! break, delays that adapt, and the rate of a whole crawl.
 //!
 //! ```ignore
 //! let server = ManyHosts::builder()
@@ -23,19 +23,18 @@
 //! - **Sites.** `/` and `/page/N`: a tree, so that every page is reached from `/`, with further
 //!   links between pages of the host and, if wanted, to pages of other hosts. Pages are made when
 //!   they are asked for, in a few microseconds, and are the same for the same seed.
-//! - **Temper.** How late an answer is and what is wrong with it follows from the seed, the host,
-//!   the path and how often that path (or the host) was asked before: never from the time or from
-//!   chance. So a crawl that asks the same meets the same. [`Host::min_gap`] alone looks at the
-//!   clock. [`ManyHosts::fault`] tells beforehand what a request will meet.
-//! - **Log.** One line an exchange, all on one clock; [`Log`] answers for gaps, concurrency and
-//!   rates. Times are taken so that what a test must not see too small is never too small: a
-//!   request begins after its bytes were read, and an answer ends before its last byte is handed to
+//! - **Behaviour.** The delay of a response and its fault follow from the seed, the host,
+//!   the path and the number of earlier requests for that path (or host), never from the time or
+//!   from chance. The same crawl meets the same responses. [`Host::min_gap`] alone looks at the
+//!   clock. [`ManyHosts::fault`] predicts what a request will meet.
+//! - **Log.** One line per exchange, all on one clock; [`Log`] computes gaps, concurrency and
+//!   rates. Times err on the safe side: a request begins after its bytes were read, and an answer ends before its last byte is handed to
 //!   the socket. So a gap in the log is at least what the client kept, and two exchanges overlap in
 //!   the log only if they did at the client.
 //! - **Cost.** One thread, an event loop over epoll and a heap of timers. An exchange that waits
 //!   out its latency costs its place in the heap.
 //!
-//! Dropping the handle closes every socket and joins the thread, which never waits for a client.
+//! Dropping the handle closes every socket and joins the thread, which never blocks on a client.
 
 mod answer;
 mod connection;
@@ -64,13 +63,13 @@ pub(crate) struct ManyHosts {
     plan: Arc<Plan>,
     written: Arc<server::Log<Exchange>>,
     names: Arc<Names>,
-    /// Closed to end the thread, which listens on the other end.
-    leash: Option<UnixStream>,
+    /// Dropped to end the thread, which watches the other end.
+    stop_signal: Option<UnixStream>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl ManyHosts {
-    /// A server to be set up, without hosts.
+    /// Starts to set up a server; it has no hosts yet.
     pub(crate) fn builder() -> Builder {
         Builder::default()
     }
@@ -79,15 +78,15 @@ impl ManyHosts {
         service::allow_files(plan.hosts.len());
         let listeners = service::listen(&mut plan)?;
         let (plan, written) = (Arc::new(plan), Arc::default());
-        let (leash, collar) = UnixStream::pair()?;
+        let (stop_signal, stopped) = UnixStream::pair()?;
         let service =
-            service::Service::open(Arc::clone(&plan), Arc::clone(&written), collar, listeners)?;
-        let known = plan.hosts.iter().filter(|host| host.temper.known);
+            service::Service::open(Arc::clone(&plan), Arc::clone(&written), stopped, listeners)?;
+        let known = plan.hosts.iter().filter(|host| host.settings.known);
         let names = Names::new(known.map(|host| (Arc::clone(&host.name), host.address)));
         let thread =
             std::thread::Builder::new().name("many-hosts".to_owned()).spawn(|| service.run())?;
-        let (leash, thread) = (Some(leash), Some(thread));
-        Ok(Self { plan, written, names: Arc::new(names), leash, thread })
+        let (stop_signal, thread) = (Some(stop_signal), Some(thread));
+        Ok(Self { plan, written, names: Arc::new(names), stop_signal, thread })
     }
 
     /// The resolver that knows the hosts, except those that are [`Host::unknown`].
@@ -118,7 +117,7 @@ impl ManyHosts {
 
     /// The paths of all pages of a host, `/` first.
     pub(crate) fn pages(&self, host: &str) -> impl Iterator<Item = String> + use<> {
-        (0..self.plan.hosts[self.plan.index(host)].temper.pages).map(site::path)
+        (0..self.plan.hosts[self.plan.index(host)].settings.pages).map(site::path)
     }
 
     /// What the request number `attempt` (from 0) for this path will meet. Rules for the numbers of
@@ -144,7 +143,7 @@ impl ManyHosts {
     }
 
     fn halt(&mut self) {
-        drop(self.leash.take());
+        drop(self.stop_signal.take());
         if let Some(thread) = self.thread.take() {
             // A panic of the thread was printed, and shows in what the test finds missing.
             let _ = thread.join();

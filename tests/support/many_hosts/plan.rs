@@ -1,4 +1,4 @@
-//! What the hosts are like, and what each request meets: decided by the seed, without a clock.
+//! How the hosts behave, and what each request meets: decided by the seed, without a clock.
 
 use std::hash::{Hash, Hasher as _};
 use std::io;
@@ -20,7 +20,7 @@ pub(crate) struct Builder {
 }
 
 impl Builder {
-    /// From which everything follows that looks like chance.
+    /// The seed of everything that looks random.
     pub(crate) fn seed(self, seed: u64) -> Self {
         Self { seed, ..self }
     }
@@ -40,16 +40,16 @@ impl Builder {
 
     /// Starts the server on a free port.
     pub(crate) fn start(self) -> io::Result<ManyHosts> {
-        let hosts = self.hosts.into_iter().enumerate().map(|(number, (name, temper))| Placed {
+        let hosts = self.hosts.into_iter().enumerate().map(|(number, (name, settings))| Placed {
             name: name.into(),
             address: names::address(number),
-            temper,
+            settings,
         });
         ManyHosts::start(Plan { seed: self.seed, hosts: hosts.collect(), port: 0 })
     }
 }
 
-/// One host: its site and its temper. By default ten pages of 4 KiB, answered at once and always,
+/// One host: its site and its behaviour. By default ten pages of 4 KiB, answered at once and always,
 /// no links to other hosts, and no robots.txt.
 #[derive(Clone, Debug)]
 pub(crate) struct Host {
@@ -210,7 +210,7 @@ impl Host {
 pub(super) struct Placed {
     pub(super) name: Arc<str>,
     pub(super) address: Ipv4Addr,
-    pub(super) temper: Host,
+    pub(super) settings: Host,
 }
 
 /// All that is decided before the first request.
@@ -237,7 +237,7 @@ impl Plan {
         place.expect("only hosts that were planned are asked about")
     }
 
-    /// What is answered to a request that is not for this host, or no GET.
+    /// The response to a request that is for another host or is not a GET.
     pub(super) fn refusal(&self, host: usize, request: &Request) -> Option<Fault> {
         let host_field = request.header("host").unwrap_or_default();
         let name = host_field.rsplit_once(':').map_or(host_field, |(name, _)| name);
@@ -250,22 +250,22 @@ impl Plan {
         }
     }
 
-    /// How late the answer is.
+    /// The delay of the response.
     pub(super) fn delay(&self, asked: &Asked<'_>) -> Duration {
         let Asked { host, path, attempt, number, .. } = *asked;
-        let temper = &self.hosts[host].temper;
+        let settings = &self.hosts[host].settings;
         let drawn = self.draw((host, path, attempt, "jitter"));
-        let slow = temper.slow.iter().enumerate().filter(|(rule, (which, _))| {
+        let slow = settings.slow.iter().enumerate().filter(|(rule, (which, _))| {
             self.applies(which, (host, path, attempt), Some(number), ("slow", *rule))
         });
         let slow: Duration = slow.map(|(_, (_, by))| *by).sum();
-        temper.latency + temper.jitter.mul_f64(drawn) + slow
+        settings.latency + settings.jitter.mul_f64(drawn) + slow
     }
 
     /// What is wrong with the answer.
     pub(super) fn answer(&self, asked: &Asked<'_>) -> Option<Fault> {
         let Asked { host, path, attempt, number, gap } = *asked;
-        let early = gap.is_some_and(|gap| gap < self.hosts[host].temper.min_gap);
+        let early = gap.is_some_and(|gap| gap < self.hosts[host].settings.min_gap);
         let fault = self.fault(host, path, attempt, Some(number));
         fault.or(early.then_some(Fault::status(429)))
     }
@@ -278,7 +278,7 @@ impl Plan {
         attempt: u32,
         number: Option<u64>,
     ) -> Option<Fault> {
-        let rules = self.hosts[host].temper.faults.iter().enumerate();
+        let rules = self.hosts[host].settings.faults.iter().enumerate();
         let mut applying = rules.filter(|(rule, (which, _))| {
             self.applies(which, (host, path, attempt), number, ("fault", *rule))
         });
@@ -309,7 +309,7 @@ impl Plan {
 
     /// The robots.txt of a host that has one.
     pub(super) fn robots(&self, host: usize) -> Option<&str> {
-        match &self.hosts[host].temper.robots {
+        match &self.hosts[host].settings.robots {
             Robots::Missing => None,
             Robots::Text(text) => Some(text),
         }

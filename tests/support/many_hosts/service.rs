@@ -30,10 +30,10 @@ const EVENTS: usize = 256;
 const ANSWERS: usize = 4;
 /// Ports tried until one is free at all addresses.
 const PORTS: usize = 50;
-/// Files that a process needs beside the sockets of this server.
+/// Files that a process needs besides the sockets of this server.
 const OTHER_FILES: u64 = 1024;
-/// Marks the event of the leash.
-const LEASH: u64 = u64::MAX;
+/// Marks the event of the stop signal.
+const STOP: u64 = u64::MAX;
 /// Set in the mark of a listener, beside the host's place.
 const LISTENER: u64 = 1 << 63;
 
@@ -44,7 +44,7 @@ pub(super) fn listen(plan: &mut Plan) -> io::Result<Vec<Option<TcpListener>>> {
         plan.port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
         let bound = plan.hosts.iter().map(|host| {
             let listener = || TcpListener::bind((host.address, plan.port));
-            host.temper.listens.then(listener).transpose()
+            host.settings.listens.then(listener).transpose()
         });
         match bound.collect() {
             Ok(listeners) => return Ok(listeners),
@@ -54,7 +54,8 @@ pub(super) fn listen(plan: &mut Plan) -> io::Result<Vec<Option<TcpListener>>> {
     Err(last)
 }
 
-/// Each host needs a listener and, at the client and here, some connections.
+/// Raises the limit of open files: each host needs a listener, and some connections here and at
+/// the client.
 pub(super) fn allow_files(hosts: usize) {
     let mut limit = getrlimit(Resource::Nofile);
     let wanted = 4 * hosts as u64 + OTHER_FILES;
@@ -65,7 +66,7 @@ pub(super) fn allow_files(hosts: usize) {
     }
 }
 
-/// What a host was asked so far.
+/// Requests of a host so far.
 #[derive(Default)]
 struct Tally {
     requests: u64,
@@ -73,10 +74,10 @@ struct Tally {
     quiet_since: Option<Duration>,
 }
 
-/// A place for connections, one after another.
+/// A slot that connections take one after another.
 #[derive(Default)]
 struct Slot {
-    /// Grows with each connection, so that what was meant for an earlier one is known.
+    /// Grows with each connection, so that events of an earlier one are recognized.
     generation: u32,
     connection: Option<Connection>,
 }
@@ -91,7 +92,7 @@ pub(super) struct Service {
     site: Site,
     started: Instant,
     epoll: OwnedFd,
-    leash: UnixStream,
+    stop_signal: UnixStream,
     listeners: Vec<Option<TcpListener>>,
     tallies: Vec<Tally>,
     slots: Vec<Slot>,
@@ -104,11 +105,11 @@ impl Service {
     pub(super) fn open(
         plan: Arc<Plan>,
         written: Arc<server::Log<Exchange>>,
-        leash: UnixStream,
+        stop_signal: UnixStream,
         listeners: Vec<Option<TcpListener>>,
     ) -> io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        epoll::add(&epoll, &leash, EventData::new_u64(LEASH), EventFlags::IN)?;
+        epoll::add(&epoll, &stop_signal, EventData::new_u64(STOP), EventFlags::IN)?;
         for (host, listener) in listeners.iter().enumerate() {
             let Some(listener) = listener else { continue };
             listener.set_nonblocking(true)?;
@@ -122,7 +123,7 @@ impl Service {
             written,
             started: Instant::now(),
             epoll,
-            leash,
+            stop_signal,
             listeners,
             slots: Vec::new(),
             free: Vec::new(),
@@ -131,7 +132,7 @@ impl Service {
         })
     }
 
-    /// Serves until the other end of the leash is let go.
+    /// Serves until the other end of the stop signal is dropped.
     pub(super) fn run(mut self) {
         let mut events = Vec::with_capacity(EVENTS);
         loop {
@@ -145,7 +146,7 @@ impl Service {
             }
             for event in &events {
                 let mark = event.data.u64();
-                if mark == LEASH {
+                if mark == STOP {
                     return self.end();
                 } else if mark & LISTENER != 0 {
                     self.accept(usize::try_from(mark & !LISTENER).expect("a host's place"));
@@ -181,7 +182,7 @@ impl Service {
         }
     }
 
-    /// Takes up what has happened to a connection.
+    /// Handles an event of a connection.
     fn ready(&mut self, mark: u64) {
         let slot = usize::try_from(mark & u64::from(u32::MAX)).expect("a slot's place");
         let place = &mut self.slots[slot];
@@ -199,7 +200,7 @@ impl Service {
         }
     }
 
-    /// Begins the exchange of the next request, if one was read.
+    /// Begins the exchange of the next request, if its head is there.
     fn begin(&mut self, slot: usize) {
         let place = &mut self.slots[slot];
         let Some(connection) = &mut place.connection else { return };
@@ -219,8 +220,8 @@ impl Service {
         self.due.push(Reverse((started + delay, slot, place.generation)));
     }
 
-    /// Answers what is due, so many at the most: requests that came meanwhile are not to wait for
-    /// all of them before their time begins to count.
+    /// Answers what is due, [`ANSWERS`] at most: the clock of a request that came meanwhile starts
+    /// only when its event is handled.
     fn answer_due(&mut self) {
         for _ in 0..ANSWERS {
             let Some(Reverse((at, slot, generation))) = self.due.peek().copied() else { return };
@@ -301,7 +302,7 @@ impl Service {
         }
     }
 
-    /// Closes a connection and writes down the exchange that this ends.
+    /// Closes a connection and logs the exchange that this ends.
     fn close(&mut self, slot: usize, answer: Option<Answer>) {
         let Some(connection) = self.slots[slot].connection.take() else { return };
         self.free.push(slot);

@@ -72,8 +72,8 @@ impl Site {
     pub(super) fn page(&self, plan: &Plan, host: usize, page: u32) -> String {
         let place = (host as u64) << 32 | u64::from(page);
         let mut chance = Chance(plan.seed ^ place.wrapping_mul(0x2545_f491_4f6c_dd1d));
-        let (name, temper) = (&plan.hosts[host].name, &plan.hosts[host].temper);
-        let mut html = String::with_capacity(temper.page_bytes + HEAD);
+        let (name, settings) = (&plan.hosts[host].name, &plan.hosts[host].settings);
+        let mut html = String::with_capacity(settings.page_bytes + HEAD);
         let title = format!("Page {page} of {name}");
         let _ = write!(
             html,
@@ -83,27 +83,27 @@ impl Site {
         let branches =
             (1..=BRANCHES).map(|branch| u64::from(page) * u64::from(BRANCHES) + u64::from(branch));
         let branches =
-            branches.filter_map(|to| u32::try_from(to).ok()).filter(|to| *to < temper.pages);
+            branches.filter_map(|to| u32::try_from(to).ok()).filter(|to| *to < settings.pages);
         for to in branches {
             link(&mut html, "", &path(to));
         }
         for _ in 0..CROSS_LINKS {
-            link(&mut html, "", &path(chance.below(temper.pages)));
+            link(&mut html, "", &path(chance.below(settings.pages)));
         }
         let others = u32::try_from(plan.hosts.len()).unwrap_or(u32::MAX);
-        for _ in 0..temper.links_out {
+        for _ in 0..settings.links_out {
             let other = &plan.hosts[chance.below(others) as usize];
             let origin = format!("http://{}:{}", other.name, plan.port);
-            link(&mut html, &origin, &path(chance.below(other.temper.pages)));
+            link(&mut html, &origin, &path(chance.below(other.settings.pages)));
         }
         let _ = write!(
             html,
             "</ul></nav>\n<main><h1>{title}</h1>\n<p>This is page {page} of the {} that the host \
              {name} has.</p>\n",
-            temper.pages
+            settings.pages
         );
         let mut next = chance.below(u32::MAX) as usize;
-        while html.len() < temper.page_bytes {
+        while html.len() < settings.page_bytes {
             html.push_str(&self.paragraphs[next % PARAGRAPHS]);
             next = next.wrapping_add(1);
         }
