@@ -2,15 +2,24 @@
 
 use std::ops::RangeBounds;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::store::batch::Batch;
 use crate::store::core::Core;
 use crate::store::error::StoreError;
 use crate::store::handle::Handle;
 use crate::store::index::row_key;
-use crate::store::options::{Direction, KeyspaceOptions, PutOptions};
-use crate::store::read::rows::{Keys, Rows};
+use crate::store::options::{KeyspaceOptions, PutOptions};
+use crate::store::read::rows::Rows;
 use crate::store::read::value::Value;
+
+/// Bytes and entries of the batches of a bulk load.
+const BULK_BYTES: usize = 4 << 20;
+const BULK_ENTRIES: usize = 10_000;
+/// Batches of a bulk load under way.
+const BULK_AHEAD: usize = 4;
+/// How long a bulk load waits for one of its batches.
+const BULK_DEADLINE: Duration = Duration::from_mins(5);
 
 /// A named map from byte strings to byte strings, ordered by key. Cheap to clone; keeps the store
 /// open.
@@ -44,21 +53,21 @@ impl Keyspace {
 
     /// The value stored under `key`.
     pub fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Value>, StoreError> {
-        let core = self.shared();
+        let core = self.core();
         core.counters.read(1);
         with_row_key(self.id(), key.as_ref(), |row_key| core.get_newest(row_key))
     }
 
     /// Whether there is a value under `key`; the value is not touched.
     pub fn contains(&self, key: impl AsRef<[u8]>) -> Result<bool, StoreError> {
-        let core = self.shared();
+        let core = self.core();
         let view = core.view()?;
         core.contains(&view, &self.row_key(key.as_ref()))
     }
 
     /// The values under several keys, in the order of the keys, all of one state of the store.
     pub fn get_many<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<Vec<Option<Value>>, StoreError> {
-        let core = self.shared();
+        let core = self.core();
         core.counters.read(keys.len());
         let view = core.view()?;
         keys.iter().map(|key| core.get(&view, &self.row_key(key.as_ref()))).collect()
@@ -104,54 +113,87 @@ impl Keyspace {
         batch.commit()
     }
 
-    /// Keys and values in a range of keys, as of now: later writes do not show.
+    /// Puts many values, in batches that are written while the next is filled. Durable and visible
+    /// on return. Not atomic: readers see it grow, and after an error a part of it stays. Gives the
+    /// number of values.
     ///
     /// ```
-    /// # use gristmill::store::{Direction, KeyspaceOptions, Store};
+    /// # use gristmill::store::{KeyspaceOptions, Store};
     /// # let dir = tempfile::tempdir()?;
-    /// let store = Store::open(dir.path())?;
+    /// # let store = Store::open(dir.path())?;
+    /// let squares = store.keyspace("squares", KeyspaceOptions::default())?;
+    /// let entries = (0..1000_u32).map(|n| (n.to_be_bytes(), (n * n).to_string()));
+    /// assert_eq!(squares.bulk_load(entries)?, 1000);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn bulk_load<K: AsRef<[u8]>, V: AsRef<[u8]>>(
+        &self,
+        entries: impl IntoIterator<Item = (K, V)>,
+    ) -> Result<u64, StoreError> {
+        let new_batch = || Batch::new(Arc::clone(&self.inner.handle));
+        let (mut batch, mut count, mut tickets) = (new_batch(), 0, Vec::new());
+        for (key, value) in entries {
+            batch.put(self, key, value);
+            count += 1;
+            if batch.encoded_len() >= BULK_BYTES || batch.len() >= BULK_ENTRIES {
+                let full = std::mem::replace(&mut batch, new_batch());
+                tickets.push(full.commit_buffered()?);
+                // All but the newest few are written: an error ends the load early.
+                if let Some(ticket) = tickets.len().checked_sub(BULK_AHEAD) {
+                    tickets.drain(..=ticket).try_for_each(|ticket| ticket.wait(BULK_DEADLINE))?;
+                }
+            }
+        }
+        tickets.push(batch.commit_buffered()?);
+        tickets.iter().try_for_each(|ticket| ticket.wait(BULK_DEADLINE))?;
+        Ok(count)
+    }
+
+    /// All keys and values in the order of the keys, as of now.
+    pub fn iter(&self) -> Rows {
+        self.range::<&[u8]>(..)
+    }
+
+    /// The keys and values in a range of keys, as of now.
+    ///
+    /// ```
+    /// # use gristmill::store::{KeyspaceOptions, Store};
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = Store::open(dir.path())?;
     /// let days = store.keyspace("days", KeyspaceOptions::default())?;
     /// for day in ["mon", "tue", "wed"] {
     ///     days.put(day, day.to_uppercase())?;
     /// }
-    /// let (key, value) = days.range("a".."tz", Direction::Backward).next().unwrap()?;
+    /// let (key, value) = days.range("a".."tz").next_back().unwrap()?;
     /// assert_eq!((key.as_slice(), &*value), (&b"tue"[..], &b"TUE"[..]));
+    /// let keys: Vec<_> = days.iter().keys().rev().collect::<Result<_, _>>()?;
+    /// assert_eq!(keys, [b"wed", b"tue", b"mon"]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn range<K: AsRef<[u8]>>(&self, bounds: impl RangeBounds<K>, direction: Direction) -> Rows {
-        Rows::range(&self.inner.handle, self.shared().view(), self.id(), &bounds, direction)
+    pub fn range<K: AsRef<[u8]>>(&self, bounds: impl RangeBounds<K>) -> Rows {
+        Rows::range(&self.inner.handle, self.core().view(), self.id(), &bounds)
     }
 
-    /// Keys and values whose keys begin with `prefix`, ascending, as of now.
+    /// The keys and values whose keys begin with `prefix`, as of now.
     pub fn prefix(&self, prefix: impl AsRef<[u8]>) -> Rows {
-        self.prefix_in(prefix, Direction::Forward)
+        Rows::prefix(&self.inner.handle, self.core().view(), self.id(), prefix.as_ref())
     }
 
-    /// [`prefix`](Self::prefix) in the direction given.
-    pub fn prefix_in(&self, prefix: impl AsRef<[u8]>, direction: Direction) -> Rows {
-        let (handle, view) = (&self.inner.handle, self.shared().view());
-        Rows::prefix(handle, view, self.id(), prefix.as_ref(), direction)
+    /// The smallest key and its value.
+    pub fn first(&self) -> Result<Option<(Vec<u8>, Value)>, StoreError> {
+        self.iter().next().transpose()
     }
 
-    /// [`range`](Self::range) without the values, which are not touched.
-    pub fn range_keys<K: AsRef<[u8]>>(
-        &self,
-        bounds: impl RangeBounds<K>,
-        direction: Direction,
-    ) -> Keys {
-        Keys::new(self.range(bounds, direction))
-    }
-
-    /// [`prefix`](Self::prefix) without the values, which are not touched.
-    pub fn keys_prefix(&self, prefix: impl AsRef<[u8]>) -> Keys {
-        Keys::new(self.prefix(prefix))
+    /// The largest key and its value.
+    pub fn last(&self) -> Result<Option<(Vec<u8>, Value)>, StoreError> {
+        self.iter().next_back().transpose()
     }
 
     /// Number of keys. Counted as they are written: this takes no time, unless there are keys that
     /// expire; then those that have, and are not yet removed, are counted now.
     pub fn len(&self) -> Result<u64, StoreError> {
-        let view = self.shared().view()?;
-        self.shared().count(&view, self.id())
+        let view = self.core().view()?;
+        self.core().count(&view, self.id())
     }
 
     /// Whether there is no key.
@@ -168,7 +210,7 @@ impl Keyspace {
     /// [`Snapshot::generation`](super::Snapshot::generation)) is what stands there now if the
     /// number is still the same, but for keys that have expired since. Deletions of keys that were not there count too. Costs no read.
     pub fn generation(&self) -> Result<u64, StoreError> {
-        Ok(self.shared().view()?.figures.keyspace(self.id()).changed)
+        Ok(self.core().view()?.figures.keyspace(self.id()).changed)
     }
 
     pub(super) fn id(&self) -> u32 {
@@ -187,8 +229,17 @@ impl Keyspace {
         row_key(self.id(), key)
     }
 
-    fn shared(&self) -> &Core {
+    fn core(&self) -> &Core {
         &self.inner.handle.core
+    }
+}
+
+impl IntoIterator for &Keyspace {
+    type Item = <Rows as Iterator>::Item;
+    type IntoIter = Rows;
+
+    fn into_iter(self) -> Rows {
+        self.iter()
     }
 }
 

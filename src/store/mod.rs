@@ -108,9 +108,7 @@ use std::time::Duration;
 pub use batch::{Batch, Ticket};
 pub use error::{Holder, StoreError};
 pub use keyspace::Keyspace;
-pub use options::{
-    Compression, Direction, KeyspaceOptions, PutOptions, ReadMode, StoreBuilder, Verification,
-};
+pub use options::{Compression, KeyspaceOptions, PutOptions, ReadMode, StoreBuilder, Verification};
 pub use read::rows::{Keys, Rows};
 pub use read::value::Value;
 pub use snapshot::Snapshot;
@@ -123,14 +121,6 @@ use handle::Handle;
 use limits::MAX_NAME_BYTES;
 use upkeep::{backup, check, reclaim};
 use vfs::{RealVfs, Vfs as _};
-
-/// Bytes and entries of the batches of a bulk load.
-const BULK_BYTES: usize = 4 << 20;
-const BULK_ENTRIES: usize = 10_000;
-/// Batches of a bulk load under way.
-const BULK_AHEAD: usize = 4;
-/// How long a bulk load waits for one of its batches.
-const BULK_DEADLINE: Duration = Duration::from_mins(5);
 
 /// An open store. Cheap to clone; all clones, and the keyspaces, batches and iterators made from
 /// them, share it. The last one dropped closes it.
@@ -206,32 +196,6 @@ impl Store {
     /// Figures of the store; after a close, those at its end.
     pub fn stats(&self) -> StoreStats {
         self.handle.core.stats()
-    }
-
-    /// Puts many values, in batches that are written while the next is filled. Durable and visible
-    /// on return. Not atomic: readers see it grow, and after an error a part of it stays. Gives the
-    /// number of values.
-    pub fn bulk_load<K: AsRef<[u8]>, V: AsRef<[u8]>>(
-        &self,
-        keyspace: &Keyspace,
-        entries: impl IntoIterator<Item = (K, V)>,
-    ) -> Result<u64, StoreError> {
-        let (mut batch, mut count, mut tickets) = (self.batch(), 0, Vec::new());
-        for (key, value) in entries {
-            batch.put(keyspace, key, value);
-            count += 1;
-            if batch.encoded_len() >= BULK_BYTES || batch.len() >= BULK_ENTRIES {
-                let full = std::mem::replace(&mut batch, self.batch());
-                tickets.push(full.commit_buffered()?);
-                // Those before are answered, nearly: an error ends the load early.
-                if let Some(ticket) = tickets.len().checked_sub(BULK_AHEAD) {
-                    tickets.drain(..=ticket).try_for_each(|ticket| ticket.wait(BULK_DEADLINE))?;
-                }
-            }
-        }
-        tickets.push(batch.commit_buffered()?);
-        tickets.iter().try_for_each(|ticket| ticket.wait(BULK_DEADLINE))?;
-        Ok(count)
     }
 
     /// Reads every record and follows every pointer, as of now; the store may be written

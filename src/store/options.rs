@@ -120,16 +120,6 @@ pub enum Verification {
     Never,
 }
 
-/// The direction in which a range is walked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Direction {
-    /// From the smallest key up, in byte order.
-    #[default]
-    Forward,
-    /// From the largest key down.
-    Backward,
-}
-
 /// Settings of a [`Store`](super::Store); made by [`Store::builder`](super::Store::builder).
 #[derive(Debug, Clone)]
 #[must_use = "a builder does nothing until `open` is called"]

@@ -7,8 +7,7 @@ use crate::store::error::StoreError;
 use crate::store::handle::Handle;
 use crate::store::index::View;
 use crate::store::keyspace::Keyspace;
-use crate::store::options::Direction;
-use crate::store::read::rows::{Keys, Rows};
+use crate::store::read::rows::Rows;
 use crate::store::read::value::Value;
 
 /// The store as it was when the snapshot was taken; later writes do not show. Cheap to take and to
@@ -56,36 +55,29 @@ impl Snapshot {
         keys.iter().map(get).collect()
     }
 
-    /// Keys and values in a range of keys.
-    pub fn range<K: AsRef<[u8]>>(
-        &self,
-        keyspace: &Keyspace,
-        bounds: impl RangeBounds<K>,
-        direction: Direction,
-    ) -> Rows {
-        let view = self.admit(keyspace);
-        Rows::range(&self.handle, view, keyspace.id(), &bounds, direction)
+    /// All keys and values in the order of the keys.
+    pub fn iter(&self, keyspace: &Keyspace) -> Rows {
+        self.range::<&[u8]>(keyspace, ..)
     }
 
-    /// Keys and values whose keys begin with `prefix`, ascending.
+    /// The keys and values in a range of keys.
+    pub fn range<K: AsRef<[u8]>>(&self, keyspace: &Keyspace, bounds: impl RangeBounds<K>) -> Rows {
+        Rows::range(&self.handle, self.admit(keyspace), keyspace.id(), &bounds)
+    }
+
+    /// The keys and values whose keys begin with `prefix`.
     pub fn prefix(&self, keyspace: &Keyspace, prefix: impl AsRef<[u8]>) -> Rows {
-        self.prefix_in(keyspace, prefix, Direction::Forward)
+        Rows::prefix(&self.handle, self.admit(keyspace), keyspace.id(), prefix.as_ref())
     }
 
-    /// [`prefix`](Self::prefix) in the direction given.
-    pub fn prefix_in(
-        &self,
-        keyspace: &Keyspace,
-        prefix: impl AsRef<[u8]>,
-        direction: Direction,
-    ) -> Rows {
-        let view = self.admit(keyspace);
-        Rows::prefix(&self.handle, view, keyspace.id(), prefix.as_ref(), direction)
+    /// The smallest key and its value.
+    pub fn first(&self, keyspace: &Keyspace) -> Result<Option<(Vec<u8>, Value)>, StoreError> {
+        self.iter(keyspace).next().transpose()
     }
 
-    /// [`prefix`](Self::prefix) without the values, which are not touched.
-    pub fn keys_prefix(&self, keyspace: &Keyspace, prefix: impl AsRef<[u8]>) -> Keys {
-        Keys::new(self.prefix(keyspace, prefix))
+    /// The largest key and its value.
+    pub fn last(&self, keyspace: &Keyspace) -> Result<Option<(Vec<u8>, Value)>, StoreError> {
+        self.iter(keyspace).next_back().transpose()
     }
 
     /// Number of keys.
@@ -102,16 +94,6 @@ impl Snapshot {
     /// The [generation](Keyspace::generation) of the keyspace in this state.
     pub fn generation(&self, keyspace: &Keyspace) -> Result<u64, StoreError> {
         Ok(self.admit(keyspace)?.figures.keyspace(keyspace.id()).changed)
-    }
-
-    /// Keys in a range of keys; the values are not touched.
-    pub fn range_keys<K: AsRef<[u8]>>(
-        &self,
-        keyspace: &Keyspace,
-        bounds: impl RangeBounds<K>,
-        direction: Direction,
-    ) -> Keys {
-        Keys::new(self.range(keyspace, bounds, direction))
     }
 
     fn admit(&self, keyspace: &Keyspace) -> Result<View, StoreError> {

@@ -1,7 +1,7 @@
 //! What is written is read back: small, large, compressed, in order, after reopening.
 
 use gristmill::store::{
-    Compression, Direction, Keyspace, KeyspaceOptions, PutOptions, ReadMode, Store, StoreError,
+    Compression, Keyspace, KeyspaceOptions, PutOptions, ReadMode, Store, StoreError,
 };
 
 use crate::{MINUTE, noise, plain};
@@ -113,18 +113,18 @@ fn ranges_walk_both_ways_and_stay_in_their_keyspace() {
     batch.put(&middle, [0xff, 0xff], "last");
     batch.commit().unwrap();
     let keys = |rows: gristmill::store::Keys| rows.map(Result::unwrap).collect::<Vec<_>>();
-    assert_eq!(middle.range::<&str>(.., Direction::Forward).count(), 7);
-    let all = keys(middle.range_keys::<&str>(.., Direction::Forward));
-    let mut reversed = keys(middle.range_keys::<&str>(.., Direction::Backward));
+    assert_eq!(middle.iter().count(), 7);
+    let all = keys(middle.iter().keys());
+    let mut reversed = middle.iter().keys().rev().map(Result::unwrap).collect::<Vec<_>>();
     reversed.reverse();
     assert_eq!(all, reversed);
     assert!(all.is_sorted());
-    assert_eq!(keys(middle.range_keys("a".."b", Direction::Forward)), [&b"a"[..], b"ab", b"abc"]);
-    assert_eq!(keys(middle.range_keys("b"..="a", Direction::Forward)), Vec::<Vec<u8>>::new());
-    assert_eq!(keys(middle.keys_prefix("ab")), [&b"ab"[..], b"abc"]);
-    assert_eq!(keys(middle.keys_prefix([0xff])), [&[0xff, 0xff][..]]);
-    assert_eq!(keys(middle.keys_prefix("")).len(), 7);
-    let (key, value) = middle.prefix_in("a", Direction::Backward).next().unwrap().unwrap();
+    assert_eq!(keys(middle.range("a".."b").keys()), [&b"a"[..], b"ab", b"abc"]);
+    assert_eq!(keys(middle.range("b"..="a").keys()), Vec::<Vec<u8>>::new());
+    assert_eq!(keys(middle.prefix("ab").keys()), [&b"ab"[..], b"abc"]);
+    assert_eq!(keys(middle.prefix([0xff]).keys()), [&[0xff, 0xff][..]]);
+    assert_eq!(keys(middle.prefix("").keys()).len(), 7);
+    let (key, value) = middle.prefix("a").next_back().unwrap().unwrap();
     assert_eq!((key.as_slice(), &*value), (&b"abc"[..], &b"abc"[..]));
 }
 
@@ -134,12 +134,12 @@ fn a_snapshot_and_an_iterator_do_not_see_later_writes() {
     let store = Store::open(dir.path()).unwrap();
     let keyspace = plain(&store, "k");
     keyspace.put("a", noise(1, 2000)).unwrap();
-    let (snapshot, rows) = (store.snapshot(), keyspace.range::<&str>(.., Direction::Forward));
+    let (snapshot, rows) = (store.snapshot(), keyspace.iter());
     keyspace.put("a", noise(2, 2000)).unwrap();
     keyspace.put("b", "new").unwrap();
     assert_eq!(snapshot.get(&keyspace, "a").unwrap().unwrap(), noise(1, 2000));
     assert_eq!(snapshot.len(&keyspace).unwrap(), 1);
-    assert_eq!(snapshot.range::<&str>(&keyspace, .., Direction::Forward).count(), 1);
+    assert_eq!(snapshot.iter(&keyspace).count(), 1);
     assert_eq!(rows.map(|row| row.unwrap().1).collect::<Vec<_>>(), [noise(1, 2000)]);
     assert_eq!(keyspace.get_many(&["b", "?", "a"]).unwrap().iter().flatten().count(), 2);
 }

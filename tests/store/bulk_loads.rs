@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::io::ErrorKind;
 use std::panic::AssertUnwindSafe;
 
-use gristmill::store::{Direction, Keyspace, Store, StoreError};
+use gristmill::store::{Keyspace, Store, StoreError};
 
 use crate::oracle::{clock, on_disk};
 use crate::sim::{Call, Fault, SimVfs, Which};
@@ -29,7 +29,7 @@ fn entries(numbers: std::ops::Range<u32>) -> impl Iterator<Item = ([u8; 4], [u8;
 /// Whether these are all that is there.
 fn holds_the_first(keyspace: &Keyspace, count: u32) {
     assert_eq!(keyspace.len().unwrap(), u64::from(count));
-    let rows = keyspace.range::<&[u8]>(.., Direction::Forward).map(Result::unwrap);
+    let rows = keyspace.iter().map(Result::unwrap);
     let mut expected = entries(0..count);
     for (found, value) in rows {
         let (key, small) = expected.next().expect("counted above");
@@ -46,23 +46,23 @@ fn all_batches_of_a_load_are_there_in_the_end() {
     let batches = || store.stats().batches;
     let before = batches();
     let count = BATCH * 2 + BATCH / 2;
-    assert_eq!(store.bulk_load(&many, entries(0..count)).unwrap(), u64::from(count));
+    assert_eq!(many.bulk_load(entries(0..count)).unwrap(), u64::from(count));
     assert_eq!(batches() - before, 3);
     holds_the_first(&many, count);
 
     // Four of these are more than the bytes of a batch.
     let (before, length) = (batches(), 1_200_000);
     let values = (0..18_u32).map(|number| (key(number), noise(number.into(), length)));
-    assert_eq!(store.bulk_load(&large, values).unwrap(), 18);
+    assert_eq!(large.bulk_load(values).unwrap(), 18);
     assert_eq!(batches() - before, 5);
     for number in 0..18_u32 {
         assert_eq!(large.get(key(number)).unwrap().unwrap(), noise(number.into(), length));
     }
     // The last word on a key holds, over batches too.
     let again = entries(0..BATCH).chain([(key(3), small(7))]);
-    assert_eq!(store.bulk_load(&many, again).unwrap(), u64::from(BATCH) + 1);
+    assert_eq!(many.bulk_load(again).unwrap(), u64::from(BATCH) + 1);
     assert_eq!(*many.get(key(3)).unwrap().unwrap(), small(7));
-    assert_eq!(store.bulk_load(&many, entries(0..0)).unwrap(), 0);
+    assert_eq!(many.bulk_load(entries(0..0)).unwrap(), 0);
     store.close(MINUTE).unwrap();
     drop((store, many, large));
     let store = Store::open(dir.path()).unwrap();
@@ -81,7 +81,7 @@ fn before_an_entry_that_is_refused_the_whole_batches_stay() {
         let key = key(number).to_vec();
         (if number == bad { key.repeat(20_000) } else { key }, small(number))
     });
-    let error = store.bulk_load(&k, entries).unwrap_err();
+    let error = k.bulk_load(entries).unwrap_err();
     assert!(matches!(error, StoreError::KeyTooLong { length: 80_000, .. }), "{error}");
     store.flush().unwrap();
     holds_the_first(&k, BATCH * 2);
@@ -95,7 +95,7 @@ fn before_a_panic_of_the_iterator_the_whole_batches_stay() {
     let entries = entries(0..BATCH * 4).inspect(|(found, _)| {
         assert!(*found != key(BATCH + 1), "on purpose");
     });
-    let load = AssertUnwindSafe(|| store.bulk_load(&k, entries));
+    let load = AssertUnwindSafe(|| k.bulk_load(entries));
     assert!(std::panic::catch_unwind(load).is_err());
     store.flush().unwrap();
     holds_the_first(&k, BATCH);
@@ -114,7 +114,7 @@ fn a_load_ends_soon_after_a_failed_flush_and_what_is_there_then_is_its_beginning
         let k = plain(&store, "k");
         vfs.fail_at(Which::Only(Call::Write), failing * 3, Fault::Lasting(ErrorKind::Other));
         let entries = entries(0..BATCH * BATCHES).inspect(|_| pulled.set(pulled.get() + 1));
-        let error = store.bulk_load(&k, entries).unwrap_err();
+        let error = k.bulk_load(entries).unwrap_err();
         assert!(matches!(error, StoreError::Poisoned { .. }), "{error}");
         // Four batches are under way at the most.
         let visible = u32::try_from(k.len().unwrap()).unwrap();

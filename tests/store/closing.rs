@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use gristmill::pool::{Pool, ShutdownMode};
-use gristmill::store::{Direction, Store, StoreError};
+use gristmill::store::{Store, StoreError};
 
 use crate::oracle::{clock, on_disk};
 use crate::sim::{Call, SimVfs, Which};
@@ -47,7 +47,7 @@ fn a_snapshot_and_an_iterator_that_outlive_a_store_do_not_touch_its_files() {
     store.check().unwrap();
     let keyspace = plain(&store, "k");
     let snapshot = store.snapshot();
-    let mut rows = keyspace.range::<&[u8]>(.., Direction::Forward);
+    let mut rows = keyspace.iter();
     let value = rows.next().unwrap().unwrap().1;
     store.close(MINUTE).unwrap();
     is_closed(&snapshot.get(&keyspace, 7_u64.to_be_bytes()));

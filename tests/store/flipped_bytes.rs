@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use gristmill::store::{Compression, Direction, Keyspace, KeyspaceOptions, Store, StoreError};
+use gristmill::store::{Compression, Keyspace, KeyspaceOptions, Store, StoreError};
 
 use crate::oracle::{clock, on_disk};
 use crate::sim::SimVfs;
@@ -95,7 +95,7 @@ fn damaged(keyspace: &Keyspace, what: &str) -> Vec<&'static str> {
             Err(error) => panic!("{what}: {key}: {error:?}"),
         }
     }
-    let read: Vec<_> = keyspace.range::<&[u8]>(.., Direction::Forward).collect();
+    let read: Vec<_> = keyspace.iter().collect();
     assert_eq!(read.iter().filter(|row| row.is_err()).count(), damaged.len(), "{what}");
     let whole: Vec<_> =
         read.into_iter().flatten().map(|(key, value)| (key, value.to_vec())).collect();

@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use gristmill::store::{Compression, Direction, Keyspace, KeyspaceOptions, PutOptions, Store};
+use gristmill::store::{Compression, Keyspace, KeyspaceOptions, PutOptions, Store};
 
 use crate::{MINUTE, copy_dir, noise, plain};
 
@@ -50,7 +50,7 @@ fn write_common(store: &Store) {
 }
 
 fn holds(space: &Keyspace, expected: impl Fn(u8) -> Option<Vec<u8>>) {
-    let rows = space.range::<&[u8]>(.., Direction::Forward).map(Result::unwrap);
+    let rows = space.iter().map(Result::unwrap);
     let found: Vec<_> = rows.map(|(key, value)| (key, value.to_vec())).collect();
     let all = (0..KEYS).filter_map(|key| Some((vec![key], expected(key)?)));
     assert!(found == all.collect::<Vec<_>>(), "{:?}", space.name());

@@ -10,9 +10,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
-use gristmill::store::{
-    Batch, Compression, Direction, Keyspace, KeyspaceOptions, Store, StoreBuilder,
-};
+use gristmill::store::{Batch, Compression, Keyspace, KeyspaceOptions, Store, StoreBuilder};
 
 use crate::{MINUTE, Random, noise, plain};
 use points::{KillingVfs, POINTS};
@@ -154,7 +152,7 @@ fn verify(dir: &Path, acknowledged: u64) -> u64 {
     assert!(number >= acknowledged, "{number} found, {acknowledged} acknowledged");
     let mut found = Content::new();
     for (place, space) in spaces.iter().enumerate() {
-        for row in space.range::<&[u8]>(.., Direction::Forward) {
+        for row in space.iter() {
             let (key, value) = row.unwrap();
             found.insert((place, key), value.to_vec());
         }

@@ -10,6 +10,7 @@ mod waiting;
 mod background;
 mod backups;
 mod basics;
+mod both_ends;
 mod bulk_loads;
 mod closing;
 mod concurrency;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gristmill::store::{Direction, Snapshot};
+use gristmill::store::Snapshot;
 use gristmill::time::ManualClock;
 use proptest::prelude::*;
 
@@ -116,12 +116,10 @@ impl World {
             };
             let keys = expected.iter().filter(inside).map(|((_, key), _)| key.clone());
             let mut keys: Vec<_> = keys.collect();
-            let walk = |direction| {
-                space.range_keys(bounds.clone(), direction).map(Result::unwrap).collect::<Vec<_>>()
-            };
-            assert_eq!(walk(Direction::Forward), keys);
+            let walk = || space.range(bounds.clone()).keys().map(Result::unwrap);
+            assert_eq!(walk().collect::<Vec<_>>(), keys);
             keys.reverse();
-            assert_eq!(walk(Direction::Backward), keys);
+            assert_eq!(walk().rev().collect::<Vec<_>>(), keys);
         }
         for (snapshot, model) in &self.snapshots {
             let expected = model.visible(now);
@@ -150,7 +148,7 @@ impl World {
     fn bulk_load(&mut self, space: usize, count: u64) {
         let value = |number| noise(number % 7, 900);
         let entries = (0..count).map(|number| (number.to_be_bytes(), value(number)));
-        let loaded = self.opened.store.bulk_load(&self.opened.spaces[space], entries).unwrap();
+        let loaded = self.opened.spaces[space].bulk_load(entries).unwrap();
         assert_eq!(loaded, count);
         let put = |number: u64| {
             let (key, value) = (number.to_be_bytes().to_vec(), value(number));

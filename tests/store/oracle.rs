@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gristmill::store::{
-    Batch, Compression, Direction, Keyspace, KeyspaceOptions, PutOptions, Rows, Store,
-    StoreBuilder, StoreError,
+    Batch, Compression, Keyspace, KeyspaceOptions, PutOptions, Rows, Store, StoreBuilder,
+    StoreError,
 };
 use gristmill::time::{Clock, ManualClock, Timestamp};
 
@@ -141,7 +141,7 @@ impl Opened {
     /// Everything, as of one moment.
     pub(crate) fn content(&self) -> Result<Content, StoreError> {
         let snapshot = self.store.snapshot();
-        self.gather(|space| snapshot.range::<&[u8]>(space, .., Direction::Forward))
+        self.gather(|space| snapshot.iter(space))
     }
 
     /// What `rows` gives for each keyspace.
@@ -161,13 +161,11 @@ impl Opened {
         for (number, space) in self.spaces.iter().enumerate() {
             let here = expected.iter().filter(|((space, _), _)| *space == number);
             let here: Vec<_> = here.map(|((_, key), value)| (key, value)).collect();
-            let read = |direction| {
-                let rows = space.range::<&[u8]>(.., direction);
-                rows.map(|row| row.expect("a row is read")).collect::<Vec<_>>()
-            };
-            let mut reversed = read(Direction::Backward);
-            reversed.reverse();
-            for rows in [read(Direction::Forward), reversed] {
+            let read = |row: Result<_, _>| row.expect("a row is read");
+            let ascending: Vec<_> = space.iter().map(read).collect();
+            let mut descending: Vec<_> = space.iter().rev().map(read).collect();
+            descending.reverse();
+            for rows in [ascending, descending] {
                 let keys: Vec<_> = rows.iter().map(|(key, _)| key.escape_ascii()).collect();
                 assert_eq!(rows.len(), here.len(), "{what}: {:?} holds {keys:?}", space.name());
                 let same = rows

@@ -158,7 +158,7 @@ fn compacting_many_small_values_ends() {
     let store = Store::builder(dir.path()).segment_bytes(64 << 10).open().unwrap();
     let k = plain(&store, "k");
     let entries = (0..6000_u32).map(|number| (number.to_be_bytes(), noise(number.into(), 300)));
-    store.bulk_load(&k, entries).unwrap();
+    k.bulk_load(entries).unwrap();
     compact(&store);
     assert_eq!(k.len().unwrap(), 6000);
     assert!(store.check().unwrap().is_clean());
@@ -174,7 +174,7 @@ fn reclaiming_in_the_background_ends_where_keys_are_as_long_as_values() {
     let key = |number: u32| [number.to_be_bytes().as_slice(), &[b'k'; 400]].concat();
     for number in 0..400 {
         let five = (number * 5..number * 5 + 5).map(|number| (key(number), noise(1, 300)));
-        store.bulk_load(&k, five).unwrap();
+        k.bulk_load(five).unwrap();
     }
     // The checkpoint in it has space reclaimed if that is worth the while.
     assert!(store.check().unwrap().is_clean());

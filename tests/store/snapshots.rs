@@ -1,6 +1,6 @@
 //! A snapshot reads in every way that a keyspace does, and shows what was there when it was taken.
 
-use gristmill::store::{Direction, Store, StoreError};
+use gristmill::store::{Store, StoreError, Value};
 
 use crate::{noise, plain};
 
@@ -22,13 +22,13 @@ fn a_snapshot_reads_in_every_way() {
     let there: Vec<bool> = many.iter().map(Option::is_some).collect();
     assert_eq!(there, [true, false, true, true]);
     assert_eq!(many[0].as_deref(), Some(noise(2, 700).as_slice()));
-    let keys =
-        |rows: gristmill::store::Rows| -> Vec<Vec<u8>> { rows.map(|row| row.unwrap().0).collect() };
-    let (up, down) = (Direction::Forward, Direction::Backward);
-    assert_eq!(keys(snapshot.prefix(&keyspace, "a")), [b"a1", b"a2"]);
-    assert_eq!(keys(snapshot.prefix_in(&keyspace, "a", down)), [b"a2", b"a1"]);
-    assert_eq!(keys(snapshot.range(&keyspace, "a2".., up)), [b"a2", b"b1"]);
-    let listed: Vec<_> = snapshot.keys_prefix(&keyspace, "").map(Result::unwrap).collect();
+    let keys = |rows: &mut dyn Iterator<Item = Result<(Vec<u8>, Value), StoreError>>| {
+        rows.map(|row| row.unwrap().0).collect::<Vec<_>>()
+    };
+    assert_eq!(keys(&mut snapshot.prefix(&keyspace, "a")), [b"a1", b"a2"]);
+    assert_eq!(keys(&mut snapshot.prefix(&keyspace, "a").rev()), [b"a2", b"a1"]);
+    assert_eq!(keys(&mut snapshot.range(&keyspace, "a2"..)), [b"a2", b"b1"]);
+    let listed: Vec<_> = snapshot.prefix(&keyspace, "").keys().map(Result::unwrap).collect();
     assert_eq!(listed, [b"a1", b"a2", b"b1"]);
     assert_eq!(snapshot.len(&keyspace).unwrap(), 3);
 

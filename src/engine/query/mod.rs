@@ -21,7 +21,7 @@ use super::distil::RejectedWhy;
 use super::tables::{JobId, JobRow, PageRow, Tables, UrlRow, decode_row, time_key};
 use super::{Engine, Error};
 use crate::model::{Hop, Info, Reason};
-use crate::store::{Direction, Keyspace, Snapshot, Value};
+use crate::store::{Keyspace, Snapshot, Value};
 use crate::time::Timestamp;
 use crate::url::UrlKey;
 
@@ -229,7 +229,7 @@ fn by_focus<T: DeserializeOwned + Clone + Send + Sync + 'static>(
     let (focus, since) = (query.focus.clone(), query.since);
     reading.rows(move |snapshot| {
         snapshot
-            .range(keyspace, since_bounds(since), Direction::Forward)
+            .range(keyspace, since_bounds(since))
             .map(move |row| {
                 let (key, value) = row?;
                 Ok((decode_row::<T>(name, &key, &value)?, weight_of::<T>(&value)))

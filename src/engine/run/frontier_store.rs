@@ -7,7 +7,7 @@ use crate::crawl::{
 };
 use crate::engine::Error;
 use crate::engine::tables::{JobId, Tables, UrlRow, trailing_url_key};
-use crate::store::{Batch, Direction};
+use crate::store::Batch;
 use crate::url::{Host, UrlKey};
 
 /// The rows of one run, as the frontier asks for them.
@@ -27,7 +27,7 @@ impl FrontierStore for FrontierRows<'_> {
             return Ok(None);
         }
         let mut rows = 0;
-        for key in self.tables.queue.keys_prefix(self.job.0.to_be_bytes()) {
+        for key in self.tables.queue.prefix(self.job.0.to_be_bytes()).keys() {
             key?;
             rows += 1;
         }
@@ -58,7 +58,7 @@ impl FrontierStore for FrontierRows<'_> {
         let prefix = self.job.queue_key(&queue_prefix(host));
         let from = self.job.queue_key(from);
         let mut records = Vec::new();
-        for key in self.tables.queue.range_keys(from.., Direction::Forward) {
+        for key in self.tables.queue.range(from..).keys() {
             let key = key?;
             if !key.starts_with(&prefix) || records.len() == limit {
                 break;
@@ -77,7 +77,7 @@ impl FrontierRows<'_> {
     fn first_key(&self, from: &[u8]) -> Result<Option<Vec<u8>>, Error> {
         let job = self.job.0.to_be_bytes();
         let from = self.job.queue_key(from);
-        let Some(key) = self.tables.queue.range_keys(from.., Direction::Forward).next() else {
+        let Some(key) = self.tables.queue.range(from..).keys().next() else {
             return Ok(None);
         };
         Ok(key?.strip_prefix(&job[..]).map(<[u8]>::to_vec))

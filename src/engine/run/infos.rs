@@ -134,7 +134,7 @@ impl RunState {
             *recent = Recent::default();
         }
         recent.fresh.texts.insert(page, text);
-        for key in tables.infos_of.keys_prefix(page.0) {
+        for key in tables.infos_of.prefix(page.0).keys() {
             let key = key?;
             batch.delete(&tables.infos_of, &key);
             let row_key = key.get(page.0.len()..).unwrap_or_default();

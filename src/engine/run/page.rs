@@ -171,7 +171,7 @@ impl RunState {
     fn claim(&self, hash: [u8; 32], own: &Url) -> Result<Url, Error> {
         let tables = &self.parts.tables;
         let find = || {
-            for key in tables.by_hash.keys_prefix(hash) {
+            for key in tables.by_hash.prefix(hash).keys() {
                 let Some(key) = trailing_url_key(&key?) else { continue };
                 match tables.page(key)? {
                     Some(page) if holds(&page, hash) => return Ok(page.url),

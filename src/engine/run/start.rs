@@ -210,7 +210,7 @@ impl RunState {
         loop {
             let mut batch = tables.store.batch();
             let mut rows = 0;
-            for key in tables.queue.keys_prefix(prefix).take(SWEEP_ROWS) {
+            for key in tables.queue.prefix(prefix).keys().take(SWEEP_ROWS) {
                 batch.delete(&tables.queue, &key?);
                 rows += 1;
             }
@@ -229,7 +229,7 @@ impl RunState {
         let tables = &self.parts.tables;
         let mut batch = tables.store.batch();
         let mut rows = 0;
-        for key in tables.content.keys_prefix([]) {
+        for key in tables.content.prefix([]).keys() {
             if new.is_empty() {
                 break;
             }
@@ -262,7 +262,7 @@ impl RunState {
         }
         let mut pending = 0;
         for (focus, _) in &self.focuses {
-            for key in self.parts.tables.pending_distil.keys_prefix(focus.0) {
+            for key in self.parts.tables.pending_distil.prefix(focus.0).keys() {
                 key?;
                 pending += 1;
             }

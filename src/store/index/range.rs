@@ -310,12 +310,11 @@ mod tests {
         })
     }
 
-    #[test]
-    fn of_each_key_the_newest_layer_counts_forward_backward_and_alone() {
-        let dir = tempfile::tempdir().unwrap();
+    /// A view of all histories.
+    fn view(dir: &std::path::Path) -> View {
         let vfs: Arc<dyn Vfs> = Arc::new(RealVfs);
-        let reserve = Arc::new(Reserve::new(&vfs, dir.path(), 64 << 10));
-        let mut index = Index::open(&*vfs, dir.path(), 1 << 20, false, &reserve).unwrap();
+        let reserve = Arc::new(Reserve::new(&vfs, dir, 64 << 10));
+        let mut index = Index::open(&*vfs, dir, 1 << 20, false, &reserve).unwrap();
         let (table, text) = (Delta::default(), Arc::<[u8]>::from(*b"table"));
         let rows = History::all().filter(|(_, history)| history.table);
         table.insert(1, rows.map(|(key, _)| (key.into(), Some(Arc::clone(&text)))));
@@ -325,17 +324,25 @@ mod tests {
         let base = base.freeze(index.db()).unwrap();
         base.active.insert(5, changes(1));
         base.active.insert(SEEN + 1, changes(2));
-        let view = View { base: Arc::new(base), sequence: SEEN, figures: Arc::default() };
+        View { base: Arc::new(base), sequence: SEEN, figures: Arc::default() }
+    }
 
+    /// The rows that a view shows between two keys, both included.
+    fn shown(start: &Vec<u8>, end: &Vec<u8>) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let inside = History::all().filter(|(key, _)| (start..=end).contains(&key));
+        inside.filter_map(|(key, history)| Some((key, history.visible()?.into()))).collect()
+    }
+
+    #[test]
+    fn of_each_key_the_newest_layer_counts_forward_backward_and_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let view = view(dir.path());
         for (key, history) in History::all() {
             let found = view.row(&key, |row| row.map(<[u8]>::to_vec)).unwrap();
             assert_eq!(found.as_deref(), history.visible().map(str::as_bytes), "{key:?}");
         }
         let (start, end) = (vec![0, 20], vec![REPEATS - 1, 40]);
-        let inside = |key: &Vec<u8>| (&start..=&end).contains(&key);
-        let shown = History::all().filter(|(key, _)| inside(key));
-        let shown = shown.filter_map(|(key, history)| Some((key, history.visible()?.into())));
-        let mut shown: Vec<(Vec<u8>, Vec<u8>)> = shown.collect();
+        let mut shown = shown(&start, &end);
         for from in [End::Front, End::Back] {
             let bounds = (Bound::Included(start.clone()), Bound::Included(end.clone()));
             let mut range = Range::new(&view, bounds).unwrap();
@@ -343,6 +350,36 @@ mod tests {
             let rows: Vec<_> = rows.map(|row| (row.key().to_vec(), row.row().to_vec())).collect();
             assert!(rows == shown, "{from:?}: {} rows of {}", rows.len(), shown.len());
             shown.reverse();
+        }
+    }
+
+    #[test]
+    fn the_ends_meet_wherever_they_do() {
+        let dir = tempfile::tempdir().unwrap();
+        let view = view(dir.path());
+        let (start, end) = (vec![0, 20], vec![REPEATS - 1, 40]);
+        let shown = shown(&start, &end);
+        // Some from one end, and the rest from the other; or in turns of some, from either end.
+        for some in (0..=shown.len() + 1).step_by(5).chain([1, 2, 3, shown.len()]) {
+            for (first, turns) in [(End::Front, false), (End::Back, false), (End::Front, true)] {
+                let bounds = (Bound::Included(start.clone()), Bound::Included(end.clone()));
+                let mut range = Range::new(&view, bounds).unwrap();
+                let (mut front, mut back) = (Vec::new(), Vec::new());
+                for number in 0.. {
+                    let is_first = if turns { number / (some + 1) % 2 == 0 } else { number < some };
+                    let from = match (first, is_first) {
+                        (End::Front, true) | (End::Back, false) => End::Front,
+                        _ => End::Back,
+                    };
+                    let Some(row) = range.step(from).unwrap() else { break };
+                    let rows = if from == End::Front { &mut front } else { &mut back };
+                    rows.push((row.key().to_vec(), row.row().to_vec()));
+                }
+                front.extend(back.into_iter().rev());
+                assert!(front == shown, "{some} {first:?} {turns}");
+                assert!(range.step(End::Front).unwrap().is_none());
+                assert!(range.step(End::Back).unwrap().is_none());
+            }
         }
     }
 }

@@ -1,55 +1,60 @@
 //! Iterators over keys and values. They own what they need and show one state of the store.
 
+use std::fmt;
+use std::iter::FusedIterator;
 use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 
+use super::value::Value;
 use crate::store::core::Core;
 use crate::store::error::StoreError;
 use crate::store::handle::Handle;
 use crate::store::index::{End, Range, Row, View, is_empty_range};
-use crate::store::options::Direction;
-use crate::store::read::value::Value;
 
 /// Bytes of the keyspace's id before each key.
 const ID_BYTES: usize = 4;
 
-/// Keys and values of a range; made by [`Keyspace::range`](crate::store::Keyspace::range) and its kin.
+/// Keys and values in the order of the keys, from both ends; made by
+/// [`Keyspace::iter`](crate::store::Keyspace::iter), `range` and `prefix`.
 ///
-/// An error ends the iteration unless it concerns one value alone: then the next item follows.
+/// It shows one state of the store: later writes do not appear, but keys that expire meanwhile
+/// disappear. Taking from the back ([`rev`](Iterator::rev)) costs what taking from the front does.
+///
+/// After an error that concerns one value alone the next item follows; any other error ends the
+/// iteration.
 #[derive(Debug)]
-#[must_use = "an iterator does nothing unless it is walked"]
+#[must_use = "an iterator does nothing unless it is consumed"]
 pub struct Rows {
-    state: State,
+    state: RowsState,
 }
 
-enum State {
+enum RowsState {
     /// The range goes before the handle, which may close the store.
-    Walking {
+    Open {
         range: Box<Range>,
         view: View,
-        handle: Scanning,
-        end: End,
+        reader: Reader,
     },
     Failed(StoreError),
     Ended,
 }
 
 /// Keeps the store open, and counts the rows of one iterator at its end.
-struct Scanning {
+struct Reader {
     handle: Arc<Handle>,
     rows: u64,
 }
 
-impl Drop for Scanning {
+impl Drop for Reader {
     fn drop(&mut self) {
         self.handle.core.counters.scanned(self.rows);
     }
 }
 
-impl std::fmt::Debug for State {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for RowsState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Walking { .. } => "Walking",
+            Self::Open { .. } => "Open",
             Self::Failed(_) => "Failed",
             Self::Ended => "Ended",
         })
@@ -57,12 +62,16 @@ impl std::fmt::Debug for State {
 }
 
 impl Rows {
+    /// The keys alone; the values are not touched.
+    pub fn keys(self) -> Keys {
+        Keys { rows: self }
+    }
+
     pub(in crate::store) fn range<K: AsRef<[u8]>>(
         handle: &Arc<Handle>,
         view: Result<View, StoreError>,
         keyspace: u32,
         bounds: &impl RangeBounds<K>,
-        direction: Direction,
     ) -> Self {
         let id = keyspace.to_be_bytes();
         let full = |key: &K| [&id, key.as_ref()].concat();
@@ -76,7 +85,7 @@ impl Rows {
             Bound::Excluded(key) => Bound::Excluded(full(key)),
             Bound::Unbounded => successor(&id).map_or(Bound::Unbounded, Bound::Excluded),
         };
-        Self::new(handle, view, start, end, direction)
+        Self::new(handle, view, start, end)
     }
 
     pub(in crate::store) fn prefix(
@@ -84,11 +93,10 @@ impl Rows {
         view: Result<View, StoreError>,
         keyspace: u32,
         prefix: &[u8],
-        direction: Direction,
     ) -> Self {
         let start = [&keyspace.to_be_bytes(), prefix].concat();
         let end = successor(&start).map_or(Bound::Unbounded, Bound::Excluded);
-        Self::new(handle, view, Bound::Included(start), end, direction)
+        Self::new(handle, view, Bound::Included(start), end)
     }
 
     fn new(
@@ -96,50 +104,43 @@ impl Rows {
         view: Result<View, StoreError>,
         start: Bound<Vec<u8>>,
         end: Bound<Vec<u8>>,
-        direction: Direction,
     ) -> Self {
-        let handle = Arc::clone(handle);
-        let empty = is_empty_range(&as_slice(&start), &as_slice(&end));
-        let state = if empty {
-            State::Ended
-        } else {
-            let range = view.and_then(|view| {
-                let range = Range::new(&view, (start, end));
-                range.map(|range| (range, view)).map_err(|error| handle.core.index_error(error))
-            });
-            match range {
-                Ok((range, view)) => {
-                    let handle = Scanning { handle, rows: 0 };
-                    let end = match direction {
-                        Direction::Forward => End::Front,
-                        Direction::Backward => End::Back,
-                    };
-                    State::Walking { handle, view, end, range: Box::new(range) }
-                }
-                Err(error) => State::Failed(error),
+        if is_empty_range(&as_slice(&start), &as_slice(&end)) {
+            return Self { state: RowsState::Ended };
+        }
+        let range = view.and_then(|view| {
+            let range = Range::new(&view, (start, end));
+            range.map(|range| (range, view)).map_err(|error| handle.core.index_error(error))
+        });
+        let state = match range {
+            Ok((range, view)) => {
+                let reader = Reader { handle: Arc::clone(handle), rows: 0 };
+                RowsState::Open { reader, view, range: Box::new(range) }
             }
+            Err(error) => RowsState::Failed(error),
         };
         Self { state }
     }
 
-    /// The next key that has not expired, and what `read` makes of its row.
+    /// The next key from one end that has not expired, and what `read` makes of its row.
     fn step<T>(
         &mut self,
+        end: End,
         read: impl FnOnce(&Core, &View, &[u8], Row<'_>) -> Result<T, StoreError>,
     ) -> Option<Result<(Vec<u8>, T), StoreError>> {
-        let State::Walking { handle, view, range, end } = &mut self.state else {
-            let state = std::mem::replace(&mut self.state, State::Ended);
-            return if let State::Failed(error) = state { Some(Err(error)) } else { None };
+        let RowsState::Open { reader, view, range } = &mut self.state else {
+            let state = std::mem::replace(&mut self.state, RowsState::Ended);
+            return if let RowsState::Failed(error) = state { Some(Err(error)) } else { None };
         };
-        let core = &*handle.handle.core;
+        let core = &*reader.handle.core;
         if let Err(closed) = core.check_open() {
-            self.state = State::Ended;
+            self.state = RowsState::Ended;
             return Some(Err(closed));
         }
         loop {
-            match range.step(*end) {
+            match range.step(end) {
                 Ok(Some(found)) => {
-                    handle.rows += 1;
+                    reader.rows += 1;
                     let row = match Row::decode(found.row()) {
                         Ok(row) if core.is_expired(&row) => continue,
                         Ok(row) => row,
@@ -150,12 +151,12 @@ impl Rows {
                     return Some(value.map(|value| (key, value)));
                 }
                 Ok(None) => {
-                    self.state = State::Ended;
+                    self.state = RowsState::Ended;
                     return None;
                 }
                 Err(error) => {
                     let error = core.index_error(error);
-                    self.state = State::Ended;
+                    self.state = RowsState::Ended;
                     return Some(Err(error));
                 }
             }
@@ -167,20 +168,29 @@ impl Iterator for Rows {
     type Item = Result<(Vec<u8>, Value), StoreError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.step(Core::resolve)
+        self.step(End::Front, Core::resolve)
     }
 }
 
-/// Keys of a range; made by [`Keyspace::range_keys`](crate::store::Keyspace::range_keys) and its kin.
+impl DoubleEndedIterator for Rows {
+    fn next_back(&mut self) -> Option<Self::Item> {
+        self.step(End::Back, Core::resolve)
+    }
+}
+
+impl FusedIterator for Rows {}
+
+/// Keys in their order, from both ends; made by [`Rows::keys`].
 #[derive(Debug)]
-#[must_use = "an iterator does nothing unless it is walked"]
+#[must_use = "an iterator does nothing unless it is consumed"]
 pub struct Keys {
     rows: Rows,
 }
 
 impl Keys {
-    pub(in crate::store) fn new(rows: Rows) -> Self {
-        Self { rows }
+    fn step(&mut self, end: End) -> Option<Result<Vec<u8>, StoreError>> {
+        let item = self.rows.step(end, |_, _, _, _| Ok(()))?;
+        Some(item.map(|(key, ())| key))
     }
 }
 
@@ -188,9 +198,17 @@ impl Iterator for Keys {
     type Item = Result<Vec<u8>, StoreError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.rows.step(|_, _, _, _| Ok(())).map(|item| item.map(|(key, ())| key))
+        self.step(End::Front)
     }
 }
+
+impl DoubleEndedIterator for Keys {
+    fn next_back(&mut self) -> Option<Self::Item> {
+        self.step(End::Back)
+    }
+}
+
+impl FusedIterator for Keys {}
 
 /// The smallest byte string above all that begin with `prefix`; `None` if there is none.
 fn successor(prefix: &[u8]) -> Option<Vec<u8>> {

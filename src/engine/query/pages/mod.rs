@@ -20,7 +20,7 @@ use crate::engine::tables::{
 };
 use crate::engine::{Engine, Error};
 use crate::model::Hop;
-use crate::store::{Direction, Keyspace, Snapshot};
+use crate::store::{Keyspace, Snapshot};
 use crate::time::Timestamp;
 use crate::url::{Host, UrlKey};
 
@@ -247,9 +247,10 @@ fn page_rows(
         }
         None => index.bounds(),
     };
-    let direction = if query.reverse { Direction::Backward } else { Direction::Forward };
     let limit = query.limit.unwrap_or(usize::MAX);
-    let rows = snapshot.range(index.keyspace(&tables), bounds, direction);
+    let mut rows = snapshot.range(index.keyspace(&tables), bounds);
+    let reverse = query.reverse;
+    let rows = std::iter::from_fn(move || if reverse { rows.next_back() } else { rows.next() });
     rows.filter_map(move |row| {
         let read = || {
             let (place, value) = row?;

@@ -119,7 +119,7 @@ impl RunState {
         self.pending.recent.lock().flushing = Written::default();
         let mut found = Vec::new();
         for (focus, _) in &self.focuses {
-            for key in tables.pending_distil.keys_prefix(focus.0) {
+            for key in tables.pending_distil.prefix(focus.0).keys() {
                 let Some(page) = trailing_url_key(&key?) else { continue };
                 let row = PendingRow { focus: *focus, page };
                 if !claimed.contains(&row) {
