@@ -8,7 +8,7 @@ use crate::store::commit::queue::Submitter;
 use crate::store::core::Core;
 use crate::store::error::StoreError;
 use crate::store::handle::Handle;
-use crate::store::index::{Row, shared_key};
+use crate::store::index::{Row, dedup_key};
 use crate::store::keyspace::Keyspace;
 use crate::store::limits::{INLINE_MAX, MAX_BATCH_BYTES, MAX_KEY_BYTES, MAX_VALUE_BYTES};
 use crate::store::options::{Compression, PutOptions};
@@ -17,9 +17,9 @@ use crate::store::upkeep::schedule;
 
 /// Mutations of one or several keyspaces that become durable and visible together.
 ///
-/// Values are encoded (copied once, compressed where the keyspace says so) as they are added.
-/// Later operations on a key overrule earlier ones. What is wrong with an operation is told by
-/// [`commit`](Batch::commit), and then nothing of the batch is written.
+/// Values are encoded as they are added: copied once, and compressed if the keyspace says so. Later
+/// operations on a key override earlier ones. An invalid operation is reported by
+/// [`commit`](Batch::commit), which then writes nothing of the batch.
 #[derive(Debug)]
 #[must_use = "a batch does nothing until it is committed"]
 pub struct Batch {
@@ -67,7 +67,7 @@ impl Batch {
             };
             let put = Put { keyspace: id, key, value, compression, dictionary, expires };
             if settings.dedup && value.len() > INLINE_MAX {
-                self.put_shared(&put)
+                self.put_deduplicated(&put)
             } else {
                 self.encoded.put(&put)
             }
@@ -75,22 +75,22 @@ impl Batch {
         self.note(result);
     }
 
-    fn put_shared(&mut self, put: &Put<'_>) -> Result<(), StoreError> {
+    fn put_deduplicated(&mut self, put: &Put<'_>) -> Result<(), StoreError> {
         let core = &self.handle.core;
         let hash = *blake3::hash(put.value).as_bytes();
-        let key = shared_key(put.keyspace, &hash);
-        // Registered first, looked up then: from here on the value stays if it is found.
-        // One whose row is damaged is stored once more.
+        let key = dedup_key(put.keyspace, &hash);
+        // Register before the look-up: a registered value is not dropped, so one that is found now
+        // is still there when the batch is applied. A value whose row is damaged is stored again.
         let there = |row: Option<&[u8]>| {
             row.map(Row::decode)
                 .is_some_and(|row| row.is_ok_and(|row| row.body.pointer().is_some()))
         };
-        let known = self.encoded.leases.add(&core.shares, &key)
+        let known = self.encoded.registrations.add(&core.dedup, &key)
             && core.view()?.row(&key, there).map_err(|e| core.index_error(e))?;
-        self.encoded.put_shared(put, hash, known)
+        self.encoded.put_deduplicated(put, hash, known)
     }
 
-    /// Removes `key`; a key that is not there is no error.
+    /// Removes `key`. Removing a missing key is not an error.
     pub fn delete(&mut self, keyspace: &Keyspace, key: impl AsRef<[u8]>) {
         let key = key.as_ref();
         let result = self.admit(keyspace, key, 0);
@@ -105,21 +105,22 @@ impl Batch {
         self.encoded.count as usize
     }
 
-    /// Whether there is no operation.
+    /// Whether the batch has no operation.
     pub fn is_empty(&self) -> bool {
         self.encoded.count == 0
     }
 
-    /// Bytes that the batch takes in the log, compressed.
+    /// Size of the batch in the log, in bytes, after compression.
     pub fn encoded_len(&self) -> usize {
         self.encoded.len()
     }
 
-    /// Writes the batch and returns when it is durable and visible. Waits for its turn, and while
-    /// the queue is full, the index catches up or space is reclaimed.
+    /// Writes the batch and returns when it is durable and visible. Blocks while the queue is full,
+    /// the index catches up or space is being reclaimed.
     ///
-    /// After [`StoreError::Timeout`] (five minutes) and [`StoreError::Poisoned`] the batch may still
-    /// be there, all of it, now or after the next opening; after all other errors nothing of it is.
+    /// After [`StoreError::Timeout`] (five minutes) and [`StoreError::Poisoned`] the whole batch
+    /// may still become visible, now or after the next opening. After any other error none of it
+    /// does.
     pub fn commit(self) -> Result<(), StoreError> {
         let handle = Arc::clone(&self.handle);
         match self.submit(Submitter::Sync)? {
@@ -128,10 +129,11 @@ impl Batch {
         }
     }
 
-    /// Queues the batch and returns; it becomes durable and visible soon (after 10 ms, or 1 MiB of
-    /// such batches), in the order in which batches were queued: never without those queued before
-    /// it, unless one of them was [refused](StoreError::Refused). Blocks while the queue is full, the
-    /// index catches up or space is reclaimed, five minutes at most.
+    /// Queues the batch and returns. It becomes durable and visible within about 10 ms, or once 1
+    /// MiB of such batches are queued. Batches take effect in the order in which they were queued:
+    /// none without those before it, unless one of them was [refused](StoreError::Refused). Blocks
+    /// for at most five minutes while the queue is full, the index catches up or space is being
+    /// reclaimed.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -191,7 +193,7 @@ impl Batch {
     }
 }
 
-/// The receipt of a buffered batch. Dropping it changes nothing.
+/// The receipt of a buffered batch. Dropping it does not affect the batch.
 #[derive(Debug, Clone)]
 pub struct Ticket {
     core: Arc<Core>,
@@ -199,13 +201,14 @@ pub struct Ticket {
 }
 
 impl Ticket {
-    /// Waits until the batch is durable and visible, at most `timeout`. Waiting hurries it up.
+    /// Waits until the batch is durable and visible, for at most `timeout`. Waiting makes it be
+    /// written at once.
     pub fn wait(&self, timeout: Duration) -> Result<(), StoreError> {
         self.core.queue.wait(self.number, timeout, "wait for a batch")
     }
 
-    /// Whether it is known what became of the batch: it is durable and visible, or was refused,
-    /// which [`wait`](Self::wait) tells apart.
+    /// Whether the outcome of the batch is known: it is durable and visible, or was refused.
+    /// [`wait`](Self::wait) says which.
     pub fn is_done(&self) -> bool {
         self.core.queue.is_applied(self.number)
     }
@@ -234,7 +237,7 @@ mod tests {
             assert!(length > limit && limit == MAX_BATCH_BYTES);
         }
         batch.put(&keyspace, "key", [0; 9]);
-        // It stays so, whatever comes after it.
+        // Later operations do not clear the error.
         batch.encoded.records = Vec::new();
         batch.delete(&keyspace, "k");
         let error = batch.commit().unwrap_err();

@@ -1,4 +1,5 @@
-//! What the handles and the threads of an open store have in common.
+//! The state that the handles and threads of an open store share. It calls nothing of what starts
+//! or steers them, so all of them can build on it.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,18 +8,18 @@ use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
 
-use super::clock::Timeline;
+use super::clock::StoreClock;
 use super::codec::Dictionaries;
 use super::commit::buffers::Buffers;
-use super::commit::dedup::Shares;
+use super::commit::dedup::DedupRegistry;
 use super::commit::keyspace_ids::KeyspaceIds;
 use super::commit::log::Log;
 use super::commit::queue::Queue;
 use super::commit::reserve::Reserve;
 use super::error::StoreError;
-use super::index::{Figures, Ledger, Row, View};
+use super::index::{IndexCounts, Ledger, Row, View};
 use super::options::StoreBuilder;
-use super::read::pointers::Hot;
+use super::read::pointers::PointerCache;
 use super::segment::Segments;
 use super::stats::{Counters, StoreStats};
 use super::upkeep::maintenance::Maintenance;
@@ -33,20 +34,20 @@ pub(super) struct Core {
     pub(super) segments: Arc<Segments>,
     pub(super) counters: Arc<Counters>,
     pub(super) signals: Arc<Signals>,
-    pub(super) shares: Arc<Shares>,
+    pub(super) dedup: Arc<DedupRegistry>,
     pub(super) buffers: Buffers,
     pub(super) dictionaries: Dictionaries,
-    pub(super) time: Timeline,
+    pub(super) time: StoreClock,
     pub(super) index_path: PathBuf,
     pub(super) reserve: Arc<Reserve>,
-    pub(super) hot: Hot,
-    /// Who appends and who counts; held by the leader, and by the keeper while it sets rows aside.
+    pub(super) pointers: PointerCache,
+    /// Log and ledger. Locked by the leader, and by the keeper while it freezes rows.
     pub(super) writer: Mutex<Option<Writer>>,
     pub(super) published: RwLock<Published>,
     pub(super) keyspaces: Mutex<KeyspaceIds>,
     pub(super) maintenance: Maintenance,
-    /// Whether callers are slowed down. Relaxed: it saves a lock.
-    pub(super) slow: AtomicBool,
+    /// Whether callers are slowed down. Relaxed: it only saves taking the queue's lock.
+    pub(super) throttled: AtomicBool,
 }
 
 /// The writing end.
@@ -54,31 +55,31 @@ pub(super) struct Core {
 pub(super) struct Writer {
     pub(super) log: Log,
     pub(super) ledger: Ledger,
-    /// Whether the ledger has all of each group or nothing; what it counts goes into no checkpoint
-    /// otherwise.
-    pub(super) sound: bool,
-    /// Bytes logged since rows were last set aside for a checkpoint.
+    /// Whether the ledger has each group whole or not at all. If not, its counters must not get
+    /// into a checkpoint.
+    pub(super) consistent: bool,
+    /// Bytes logged since rows were last frozen for a checkpoint.
     pub(super) logged: u64,
 }
 
-/// What readers are shown.
+/// What readers see.
 #[derive(Debug)]
 pub(super) struct Published {
     /// The newest state of the index; `None` after close.
     pub(super) view: Option<View>,
     /// Its counters, which outlive the close.
-    pub(super) figures: Arc<Figures>,
+    pub(super) counts: Arc<IndexCounts>,
 }
 
 impl Core {
-    /// Slows callers down, or lets them go on.
-    pub(super) fn slow_down(&self, lagging: bool) {
-        if self.slow.swap(lagging, Ordering::Relaxed) != lagging {
+    /// Slows callers down, or stops doing so.
+    pub(super) fn throttle(&self, lagging: bool) {
+        if self.throttled.swap(lagging, Ordering::Relaxed) != lagging {
             self.queue.throttle(lagging);
         }
     }
 
-    /// Has the index file brought up to date with everything before the call, and waits for it.
+    /// Takes a checkpoint of everything before the call, and waits for it.
     pub(super) fn checkpoint(&self, rebuild: bool, deadline: Duration) -> Result<(), StoreError> {
         self.signals.checkpoint(rebuild, deadline).map_err(|error| match error {
             CheckpointError::Failed(error) => self.queue.poisoned(&error),
@@ -87,9 +88,9 @@ impl Core {
         })
     }
 
-    /// What the policy of reclaiming space goes by.
+    /// The input of the reclaim policy.
     pub(super) fn space(&self) -> Space {
-        let totals = self.published.read().figures.totals;
+        let totals = self.published.read().counts.totals;
         Space { totals, segment_bytes: self.options.segment_bytes }
     }
 
@@ -98,19 +99,19 @@ impl Core {
         self.published.read().view.clone().ok_or_else(|| self.queue.closed())
     }
 
-    /// An error once the store is closed.
+    /// Fails once the store is closed.
     pub(super) fn check_open(&self) -> Result<(), StoreError> {
         if self.published.read().view.is_some() { Ok(()) } else { Err(self.queue.closed()) }
     }
 
-    /// Whether a row is past its time.
+    /// Whether a row has expired by now.
     pub(super) fn is_expired(&self, row: &Row<'_>) -> bool {
         row.expires != 0 && row.is_expired(self.time.now())
     }
 
-    /// An error of the index in words of the store.
+    /// The store's error for an error of the index.
     pub(super) fn index_error(&self, error: impl Into<redb::Error>) -> StoreError {
-        // The file was sealed when the store was closed, maybe just now.
+        // Closing seals the index file, so the error may only say that the store was just closed.
         match self.check_open() {
             Ok(()) => StoreError::index(&self.index_path, error),
             Err(closed) => closed,
@@ -121,11 +122,11 @@ impl Core {
         StoreError::IndexRow { path: self.index_path.clone(), reason }
     }
 
-    /// Figures as of now; after a close, those at its end.
+    /// Statistics as of now; after a close, the final ones.
     pub(super) fn stats(&self) -> StoreStats {
-        let figures = Arc::clone(&self.published.read().figures);
-        let totals = figures.totals;
-        let (pointer_hits, pointer_misses) = self.hot.counts();
+        let counts = Arc::clone(&self.published.read().counts);
+        let totals = counts.totals;
+        let (pointer_hits, pointer_misses) = self.pointers.hits_and_misses();
         let mut stats = StoreStats {
             segments: totals.segments,
             live_bytes: totals.live,
@@ -139,7 +140,7 @@ impl Core {
             ..StoreStats::default()
         };
         for (name, id) in self.keyspaces.lock().iter() {
-            stats.keys.insert(name.clone(), figures.keyspace(id).keys);
+            stats.keys.insert(name.clone(), counts.keyspace(id).keys);
         }
         self.counters.fill(&mut stats);
         stats

@@ -1,5 +1,6 @@
 //! What can go wrong in the store.
 
+use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,13 +10,16 @@ use crate::time::Timestamp;
 
 /// An operation on a [`Store`](super::Store) that did not succeed.
 ///
-/// After a failed write or flush every later write answers [`StoreError::Poisoned`]; reads go on,
-/// and opening the directory again recovers everything that was acknowledged.
+/// After a failed write or flush every later write fails with [`StoreError::Poisoned`]. Reads go
+/// on, and opening the directory again recovers everything that was acknowledged.
+///
+/// Its text does not repeat the causes: print the chain of [`source`](std::error::Error::source)s
+/// with it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
     /// The operating system refused an operation on a file or directory.
-    #[error("{action} {}: {source}", path.display())]
+    #[error("cannot {action} {}", path.display())]
     Io {
         /// What was attempted, as a verb: "open", "write".
         action: &'static str,
@@ -26,7 +30,7 @@ pub enum StoreError {
         source: io::Error,
     },
     /// The disk (or the quota) is full.
-    #[error("{action} {}: no space left", path.display())]
+    #[error("cannot {action} {}", path.display())]
     NoSpace {
         /// What was attempted, as a verb.
         action: &'static str,
@@ -41,7 +45,7 @@ pub enum StoreError {
     InUse {
         /// The store's directory.
         path: PathBuf,
-        /// Who holds it, as its lock file says.
+        /// The holder named by the lock file.
         holder: Holder,
     },
     /// Bytes of the log are not what was written there.
@@ -55,7 +59,7 @@ pub enum StoreError {
         reason: &'static str,
     },
     /// The index file could not be read or written.
-    #[error("index {}: {source}", path.display())]
+    #[error("cannot read or write index {}", path.display())]
     Index {
         /// The index file.
         path: PathBuf,
@@ -124,7 +128,7 @@ pub enum StoreError {
         limit: usize,
     },
     /// A value could not be compressed or decompressed.
-    #[error("{action} a value of {length} bytes: {source}")]
+    #[error("cannot {action} a value of {length} bytes")]
     Codec {
         /// "compress" or "decompress".
         action: &'static str,
@@ -134,7 +138,7 @@ pub enum StoreError {
         #[source]
         source: io::Error,
     },
-    /// A setting of the builder is out of its range.
+    /// A setting of the builder is out of range.
     #[error("store option {name} = {value}: must be {allowed}")]
     Option {
         /// The builder's method.
@@ -145,7 +149,7 @@ pub enum StoreError {
         allowed: &'static str,
     },
     /// A write, flush or checkpoint failed earlier: nothing more is written through this handle.
-    #[error("store {} stopped writing: {source}", path.display())]
+    #[error("store {} stopped writing after a failure", path.display())]
     Poisoned {
         /// The store's directory.
         path: PathBuf,
@@ -154,17 +158,17 @@ pub enum StoreError {
         source: Arc<StoreError>,
     },
     /// A batch was not written because the disk is full, or the process may not open another file.
-    /// Nothing of it is visible, nothing else is affected: batches that only delete are still
-    /// taken, and free what a later one needs.
-    #[error("store {} refused a batch: {source}", path.display())]
+    /// None of it is visible, and nothing else is affected. Batches that only delete are still
+    /// accepted, and free the space that later ones need.
+    #[error("store {} refused a batch", path.display())]
     Refused {
         /// The store's directory.
         path: PathBuf,
-        /// What was refused by the system.
+        /// The system's refusal.
         #[source]
         source: Arc<StoreError>,
     },
-    /// A backup was to go where a store is already.
+    /// The target of a backup contains a store already.
     #[error("{} is there already: a backup needs a directory of its own", path.display())]
     NotEmpty {
         /// The file found.
@@ -182,8 +186,8 @@ pub enum StoreError {
         /// The store's directory.
         path: PathBuf,
     },
-    /// The deadline passed first. A batch that was queued, and a close, go on in the background; who
-    /// waited for room in the queue, or for another compaction to end, has not begun.
+    /// The deadline passed first. A queued batch or a close goes on in the background. An operation
+    /// that was waiting for room in the queue, or for another compaction, was not started.
     #[error("{action} in store {} was not done after {waited:?}", path.display())]
     Timeout {
         /// What was waited for.
@@ -195,7 +199,7 @@ pub enum StoreError {
     },
 }
 
-/// Whether the process lacks something that it may have later: open files, memory.
+/// Whether the process has run out of something that it may get later: file handles, memory.
 #[cfg(unix)]
 fn is_passing(error: &io::Error) -> bool {
     use rustix::io::Errno;
@@ -209,7 +213,8 @@ fn is_passing(error: &io::Error) -> bool {
 }
 
 impl StoreError {
-    /// Whether another attempt to begin a segment may succeed: nothing is wrong with the disk.
+    /// Whether a later attempt to create a segment may succeed, since nothing is wrong with the
+    /// disk.
     pub(super) fn is_for_now(&self) -> bool {
         match self {
             Self::NoSpace { .. } => true,
@@ -228,12 +233,23 @@ impl StoreError {
         }
     }
 
+    /// The error and its causes on one line.
+    pub(super) fn with_causes(&self) -> String {
+        let mut line = self.to_string();
+        let mut source = self.source();
+        while let Some(cause) = source {
+            line = format!("{line}: {cause}");
+            source = cause.source();
+        }
+        line
+    }
+
     /// The error for damage in a segment.
     pub(super) fn corrupt(path: &Path, offset: u64, reason: &'static str) -> Self {
         Self::Corrupt { path: path.to_path_buf(), offset, reason }
     }
 
-    /// The error for an answer of the index: its I/O failures become those of the file.
+    /// The error for an error of the index. An I/O error in it becomes one of the file.
     pub(super) fn index(path: &Path, source: impl Into<redb::Error>) -> Self {
         match source.into() {
             redb::Error::Io(source) => Self::io("access", path, source),
@@ -242,7 +258,7 @@ impl StoreError {
     }
 }
 
-/// Who has a store's directory open, as the lock file says.
+/// The process that has a store's directory open, as named by the lock file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Holder {
@@ -263,5 +279,58 @@ impl fmt::Display for Holder {
             Some(since) => write!(f, " since {since}"),
             None => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One of each variant that has a source, with these words as the last cause.
+    fn caused(words: &str) -> Vec<StoreError> {
+        let path = PathBuf::from("dir/file");
+        let system = || io::Error::other(words.to_owned());
+        let full =
+            || StoreError::NoSpace { action: "reserve", path: path.clone(), source: system() };
+        vec![
+            StoreError::Io { action: "open", path: path.clone(), source: system() },
+            full(),
+            StoreError::Index {
+                path: path.clone(),
+                source: Box::new(redb::Error::Corrupted(words.to_owned())),
+            },
+            StoreError::Codec { action: "compress", length: 7, source: system() },
+            StoreError::Poisoned { path: path.clone(), source: Arc::new(full()) },
+            StoreError::Refused { path: path.clone(), source: Arc::new(full()) },
+        ]
+    }
+
+    #[test]
+    fn a_chain_of_errors_names_each_cause_once() {
+        for error in caused("the cause") {
+            let chain = error.with_causes();
+            assert_eq!(chain.matches("the cause").count(), 1, "{chain}");
+            let mut links = vec![error.to_string()];
+            let mut source = error.source();
+            while let Some(cause) = source {
+                links.push(cause.to_string());
+                source = cause.source();
+            }
+            assert!(links.len() > 1, "{chain}: no source");
+            for (number, link) in links.iter().enumerate() {
+                let others = links.iter().skip(number + 1);
+                assert!(others.clone().all(|other| !link.contains(other)), "{chain}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_error_names_operation_object_and_cause() {
+        let chains: Vec<_> = caused("the cause").iter().map(StoreError::with_causes).collect();
+        assert_eq!(chains[0], "cannot open dir/file: the cause");
+        assert_eq!(
+            chains[4],
+            "store dir/file stopped writing after a failure: cannot reserve dir/file: the cause"
+        );
     }
 }

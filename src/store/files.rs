@@ -8,7 +8,7 @@ pub(super) const INDEX_FILE: &str = "index.redb";
 pub(super) const NEW_INDEX_FILE: &str = "index.redb.new";
 /// The lock, which names the process that has the store open.
 pub(super) const LOCK_FILE: &str = "lock";
-/// Disk space kept back. It holds nothing.
+/// Disk space held in reserve. The file has no content.
 pub(super) const RESERVE_FILE: &str = "reserve";
 /// Ending of a segment's file name.
 const SEGMENT_SUFFIX: &str = ".segment";
@@ -21,11 +21,11 @@ pub(super) fn segment_path(dir: &Path, id: u32) -> PathBuf {
 /// The id in a segment's file name; `None` for other files.
 pub(super) fn parse_segment_name(name: &str) -> Option<u32> {
     let id = u32::from_str_radix(name.strip_suffix(SEGMENT_SUFFIX)?, 16).ok()?;
-    // Only the one spelling that `segment_path` uses.
+    // Accept only the spelling that `segment_path` produces.
     (name == format!("{id:08x}{SEGMENT_SUFFIX}")).then_some(id)
 }
 
-/// Whether a file of this name makes its directory a store, or what is left of one.
+/// Whether a file of this name marks its directory as a store, complete or not.
 pub(super) fn belongs_to_store(name: &str) -> bool {
     name == INDEX_FILE || parse_segment_name(name).is_some()
 }

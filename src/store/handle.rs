@@ -1,5 +1,6 @@
 //! Opening and closing a store.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
@@ -7,7 +8,7 @@ use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
 
-use super::clock::Timeline;
+use super::clock::StoreClock;
 use super::codec::Dictionaries;
 use super::commit::buffers::Buffers;
 use super::commit::keyspace_ids::KeyspaceIds;
@@ -17,8 +18,8 @@ use super::core::{Core, Published, Writer};
 use super::error::StoreError;
 use super::index::Index;
 use super::options::StoreBuilder;
-use super::read::pointers::Hot;
-use super::segment::Site;
+use super::read::pointers::PointerCache;
+use super::segment::SegmentContext;
 use super::upkeep::recovery::{Recovered, recover};
 use super::upkeep::signals::Signals;
 use super::upkeep::{keeper, lock, schedule};
@@ -45,45 +46,45 @@ impl Handle {
         let (cache_bytes, verify) = (options.cache_bytes, options.verify_index);
         let index = Index::open(vfs, dir, cache_bytes, verify, &reserve)?;
         let signals = Arc::<Signals>::default();
-        let site = Site {
+        let context = SegmentContext {
             vfs: Arc::clone(&options.vfs),
             dir: options.dir.clone(),
             mode: options.read_mode,
             signals: Arc::clone(&signals),
         };
-        let Recovered { log, ledger, index, view, segments, counters, shares, reserve } =
-            recover(&options, &site, index, reserve)?;
+        let Recovered { log, ledger, index, view, segments, counters, dedup, reserve } =
+            recover(&options, &context, index, reserve)?;
         let names = ledger.meta().keyspaces.iter();
         let keyspaces = names.map(|(id, row)| (row.name.clone(), *id)).collect();
-        let published = Published { figures: Arc::clone(&view.figures), view: Some(view) };
+        let published = Published { counts: Arc::clone(&view.counts), view: Some(view) };
         let core = Arc::new(Core {
             queue: Queue::new(dir, options.queue_bytes),
             segments,
             counters,
             signals,
-            shares,
+            dedup,
             buffers: Buffers::default(),
             dictionaries: Dictionaries::default(),
-            time: Timeline::new(Arc::clone(&options.clock), ledger.meta().time),
+            time: StoreClock::new(Arc::clone(&options.clock), ledger.meta().time),
             index_path: index.path().to_path_buf(),
             reserve,
-            hot: Hot::new(options.pointer_cache_bytes)?,
-            writer: Mutex::new(Some(Writer { log, ledger, sound: true, logged: 0 })),
+            pointers: PointerCache::new(options.pointer_cache_bytes)?,
+            writer: Mutex::new(Some(Writer { log, ledger, consistent: true, logged: 0 })),
             published: RwLock::new(published),
             keyspaces: Mutex::new(KeyspaceIds::new(keyspaces)),
             maintenance: Maintenance::new(options.pool.clone()),
-            slow: AtomicBool::new(false),
+            throttled: AtomicBool::new(false),
             options,
         });
         core.load_dictionaries()?;
         start(&core, index, lock)?;
-        if core.view()?.figures.expiring() > 0 {
+        if core.view()?.counts.expiring() > 0 {
             schedule::expect_expiry(&core);
         }
         Ok(Arc::new(Self { core }))
     }
 
-    /// Has everything written, ends the threads and gives the directory free.
+    /// Writes everything, ends the threads and releases the directory.
     pub(super) fn close(&self, deadline: Duration) -> Result<(), StoreError> {
         self.core.queue.close();
         self.core.queue.wait_stopped(deadline)
@@ -93,13 +94,13 @@ impl Handle {
 impl Drop for Handle {
     fn drop(&mut self) {
         if let Err(error) = self.close(DROP_DEADLINE) {
-            tracing::error!(%error, "store closed with an error");
+            tracing::error!(error = &error as &dyn Error, "store closed with an error");
         }
     }
 }
 
-/// Ends the keeper once the store is closed, however the writer thread ends: after a failure reads
-/// go on until then.
+/// Ends the keeper once the store is closed, however the writer thread ends. Not earlier: after a
+/// failure reads go on until the close.
 struct EndGuard<'a>(&'a Core);
 
 impl Drop for EndGuard<'_> {
@@ -126,7 +127,7 @@ fn start(core: &Arc<Core>, index: Index, lock: Box<dyn LockGuard>) -> Result<(),
     started
 }
 
-/// The writer thread: leads where nobody else does, until the queue is closed or fails.
+/// The writer thread: leads when no caller does, until the queue is closed or fails.
 fn write_in_background(core: &Core) {
     let _end = EndGuard(core);
     while core.queue.lead_in_background() {

@@ -16,12 +16,12 @@ use crate::store::read::value::Value;
 /// Bytes and entries of the batches of a bulk load.
 const BULK_BYTES: usize = 4 << 20;
 const BULK_ENTRIES: usize = 10_000;
-/// Batches of a bulk load under way.
+/// Batches of a bulk load in flight.
 const BULK_AHEAD: usize = 4;
 /// How long a bulk load waits for one of its batches.
 const BULK_DEADLINE: Duration = Duration::from_mins(5);
 
-/// A named map from byte strings to byte strings, ordered by key. Cheap to clone; keeps the store
+/// A named map from byte strings to byte strings, ordered by key. Cheap to clone. Keeps the store
 /// open.
 #[derive(Debug, Clone)]
 pub struct Keyspace {
@@ -46,7 +46,7 @@ impl Keyspace {
         Self { inner: Arc::new(Inner { handle, id, name, options }) }
     }
 
-    /// The name it was opened by.
+    /// The name of the keyspace.
     pub fn name(&self) -> &str {
         &self.inner.name
     }
@@ -58,14 +58,14 @@ impl Keyspace {
         with_row_key(self.id(), key.as_ref(), |row_key| core.get_newest(row_key))
     }
 
-    /// Whether there is a value under `key`; the value is not touched.
+    /// Whether there is a value under `key`. Does not read the value.
     pub fn contains(&self, key: impl AsRef<[u8]>) -> Result<bool, StoreError> {
         let core = self.core();
         let view = core.view()?;
         core.contains(&view, &self.row_key(key.as_ref()))
     }
 
-    /// The values under several keys, in the order of the keys, all of one state of the store.
+    /// The values under several keys, in the order of `keys`, all from one state of the store.
     pub fn get_many<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<Vec<Option<Value>>, StoreError> {
         let core = self.core();
         core.counters.read(keys.len());
@@ -73,15 +73,15 @@ impl Keyspace {
         keys.iter().map(|key| core.get(&view, &self.row_key(key.as_ref()))).collect()
     }
 
-    /// Stores one value; durable and visible on return. Many are cheaper in a
-    /// [`batch`](super::Store::batch).
+    /// Stores one value, durable and visible on return. A [`batch`](super::Store::batch) is cheaper
+    /// for many.
     pub fn put(&self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<(), StoreError> {
         let mut batch = Batch::new(Arc::clone(&self.inner.handle));
         batch.put(self, key, value);
         batch.commit()
     }
 
-    /// Stores one value with a time to live or a compression of its own; durable and visible on
+    /// Stores one value with a time to live or a compression of its own, durable and visible on
     /// return.
     ///
     /// ```
@@ -106,16 +106,16 @@ impl Keyspace {
         batch.commit()
     }
 
-    /// Removes one key; durable and visible on return. A key that is not there is no error.
+    /// Removes one key, durable and visible on return. Removing a missing key is not an error.
     pub fn delete(&self, key: impl AsRef<[u8]>) -> Result<(), StoreError> {
         let mut batch = Batch::new(Arc::clone(&self.inner.handle));
         batch.delete(self, key);
         batch.commit()
     }
 
-    /// Puts many values, in batches that are written while the next is filled. Durable and visible
-    /// on return. Not atomic: readers see it grow, and after an error a part of it stays. Gives the
-    /// number of values.
+    /// Stores many values, in batches that are written while the next one is filled, and returns
+    /// their number. Everything is durable and visible on return. Not atomic: readers see the load
+    /// progress, and after an error a part of it remains.
     ///
     /// ```
     /// # use gristmill::store::{KeyspaceOptions, Store};
@@ -138,7 +138,7 @@ impl Keyspace {
             if batch.encoded_len() >= BULK_BYTES || batch.len() >= BULK_ENTRIES {
                 let full = std::mem::replace(&mut batch, new_batch());
                 tickets.push(full.commit_buffered()?);
-                // All but the newest few are written: an error ends the load early.
+                // Wait for all but the newest few, so that an error ends the load early.
                 if let Some(ticket) = tickets.len().checked_sub(BULK_AHEAD) {
                     tickets.drain(..=ticket).try_for_each(|ticket| ticket.wait(BULK_DEADLINE))?;
                 }
@@ -189,8 +189,8 @@ impl Keyspace {
         self.iter().next_back().transpose()
     }
 
-    /// Number of keys. Counted as they are written: this takes no time, unless there are keys that
-    /// expire; then those that have, and are not yet removed, are counted now.
+    /// Number of keys. Maintained by writes, so this is cheap, except that expired keys that are
+    /// not yet removed are counted here.
     pub fn len(&self) -> Result<u64, StoreError> {
         let view = self.core().view()?;
         self.core().count(&view, self.id())
@@ -201,16 +201,17 @@ impl Keyspace {
         Ok(self.len()? == 0)
     }
 
-    /// A number that grows when a commit writes to this keyspace, and when keys of it that have
-    /// expired are removed, and at no other time. Commits that are flushed together raise it once.
+    /// A number that grows when a commit writes to this keyspace or expired keys are removed from
+    /// it, and at no other time. Commits that are flushed together raise it once.
     ///
-    /// It is the sequence of the group of the last such change; for a keyspace that was not written
-    /// since the store was opened, that of the last group before. It shows before the commit is
-    /// acknowledged, together with what the commit wrote. So what was read of one state (see
-    /// [`Snapshot::generation`](super::Snapshot::generation)) is what stands there now if the
-    /// number is still the same, but for keys that have expired since. Deletions of keys that were not there count too. Costs no read.
+    /// It is the sequence of the group with the last such change. For a keyspace not written since
+    /// the store was opened it is that of the last group before. It changes together with what the
+    /// commit wrote, before the commit is acknowledged. So what was read from one state (see
+    /// [`Snapshot::generation`](super::Snapshot::generation)) is still current while the number is
+    /// the same, apart from keys that have expired since. Deletions of missing keys count too.
+    /// Reads nothing from disk.
     pub fn generation(&self) -> Result<u64, StoreError> {
-        Ok(self.core().view()?.figures.keyspace(self.id()).changed)
+        Ok(self.core().view()?.counts.keyspace(self.id()).changed)
     }
 
     pub(super) fn id(&self) -> u32 {
@@ -246,7 +247,7 @@ impl IntoIterator for &Keyspace {
 /// Longest key whose row key is made without an allocation.
 const SHORT_KEY: usize = 60;
 
-/// Hands over the row key of a key.
+/// Calls `work` with the row key of a key.
 fn with_row_key<T>(keyspace: u32, key: &[u8], work: impl FnOnce(&[u8]) -> T) -> T {
     let mut short = [0; 4 + SHORT_KEY];
     match short.get_mut(..4 + key.len()) {

@@ -1,17 +1,17 @@
 //! An embedded, ordered key-value store for page-sized values beside small ones.
 //!
-//! Every mutation is appended to a log of segment files, together with those of other threads, and
-//! made durable with one flush. What the newest groups changed is kept in memory, in order; a
-//! checkpoint now and then writes it into `redb`, the index, which maps each key to the place of its
-//! value, or to the value itself if it is small. Values are read in place through memory maps.
-//! Segments with much that is dead are emptied in the background and their files removed.
+//! Mutations are appended to a log of segment files. Those of several threads share one write and
+//! one flush. The index, a `redb` database, maps each key to the place of its value, or to the
+//! value itself if it is small. Recent changes to it are held in memory, in key order, and written
+//! to it by checkpoints. Values are read in place through memory maps. Segments with much dead data
+//! are emptied in the background, and their files removed.
 //!
-//! There are no transactions that read and write under one lock: of two writers of a key the last
-//! one wins. What one process has open no other can open. With the default settings an open store
-//! takes some 90 MiB of disk beside its data, most of it kept back for a full disk, and up to 64 MiB
-//! of memory each for pages of the index and for rows not yet in it, 32 MiB for batches that wait
-//! and 16 MiB for the places of values. Snapshots, iterators and values keep the files that they
-//! read from, so long ones keep space from being given back.
+//! There are no read-write transactions: of two writers of a key, the last one wins. Only one
+//! process can have a store open. With the default settings an open store takes about 90 MiB of
+//! disk beside its data, most of it kept in reserve for a full disk. It takes up to 64 MiB of
+//! memory for pages of the index, as much for rows not yet in it, 32 MiB for queued batches and 16
+//! MiB for the pointer cache. Snapshots, iterators and values hold on to the files that they read
+//! from, so long-lived ones delay the return of disk space.
 //!
 //! ```
 //! use gristmill::store::{Compression, KeyspaceOptions, Store};
@@ -42,42 +42,42 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # Where what is
+//! # Layout
 //!
 //! | place | what |
 //! | --- | --- |
-//! | here | the faces: `Store`, `Batch`, `Keyspace`, `Snapshot`, options, errors, statistics |
-//! | `core` `handle` | what the threads of an open store share; opening and closing it |
+//! | this folder | the public types: `Store`, `Batch`, `Keyspace`, `Snapshot`, options, errors, statistics |
+//! | `core` `handle` | the state that the threads of an open store share; opening and closing |
 //! | `commit/` | from a batch to a durable group that readers see |
 //! | `read/` | from a key to its bytes |
 //! | `index/` | rows, counters, the newest rows in memory, the index file, views |
 //! | `segment/` | the files of the log |
-//! | `record/` | their bytes |
+//! | `record/` | the format of those files |
 //! | `codec/` | compression and dictionaries |
 //! | `upkeep/` | recovery, checkpoints, reclaiming space, expiry, check and backup |
 //! | `vfs/` | the seam to the disk |
 //!
-//! The `mod.rs` of a folder lists its files, and the invariants that they keep.
+//! The `mod.rs` of each folder lists its files and the invariants that they keep. The file format
+//! is in `src/store/FORMAT.md`, byte by byte.
 //!
 //! # Words
 //!
 //! | word | meaning |
 //! | --- | --- |
-//! | record | a value, or what a group does, in a segment: header, payload, padding |
-//! | operation | one mutation, as the record of a group names it |
+//! | record | an entry of a segment: a value, or the operations of a group; header, payload, padding |
+//! | operation | one mutation, as encoded in a group's record |
 //! | group | batches that are appended and flushed together; it has a sequence and lies in one segment |
 //! | leader | the thread that writes a group: a caller that waits for its own batch, or `store-writer` |
-//! | row | what the index has under a keyspace and a key: a small value, a pointer, or a hash |
-//! | delta | rows of the newest groups, in memory, each in as many versions as it was written |
+//! | row | what the index holds for a key: a small value, a pointer, or a hash |
+//! | delta | the rows of recent groups, in memory, with all their versions |
 //! | base | the index file at one checkpoint, and the deltas above it |
-//! | view | a base and a sequence: a state of the store that does not change |
+//! | view | a base and a sequence: an immutable state of the store |
 //! | ledger | the counters that go with the rows: live bytes of each segment, keys of each keyspace, watermark |
-//! | keeper | the thread `store-index`: checkpoints, files of retired segments, the end of the store |
+//! | keeper | the thread `store-index`: takes checkpoints, removes files of retired segments, closes the store |
 //! | epoch | the time between two checkpoints; it holds the segments retired at its end |
 //! | retired | a segment without a live record whose file waits for its last reader |
-//! | reserve | a file that keeps room on the disk back |
+//! | reserve | a file that holds disk space for operations that free space |
 //!
-//! The files are described byte by byte in `src/store/FORMAT.md`.
 
 mod batch;
 mod clock;
@@ -122,8 +122,8 @@ use limits::MAX_NAME_BYTES;
 use upkeep::{backup, check, reclaim};
 use vfs::{RealVfs, Vfs as _};
 
-/// An open store. Cheap to clone; all clones, and the keyspaces, batches and iterators made from
-/// them, share it. The last one dropped closes it.
+/// An open store. Cheap to clone. Clones share the store, as do the keyspaces, batches and
+/// iterators made from them; dropping the last of these closes it.
 #[derive(Debug, Clone)]
 pub struct Store {
     handle: Arc<Handle>,
@@ -131,13 +131,13 @@ pub struct Store {
 
 impl Store {
     /// Opens the store in `dir` with the default settings, creating it if needed. See
-    /// [`StoreBuilder::open`] for what is asked of the directory, and for the errors.
+    /// [`StoreBuilder::open`] for the requirements on the directory and for the errors.
     pub fn open(dir: impl AsRef<Path>) -> Result<Self, StoreError> {
         Self::builder(dir).open()
     }
 
-    /// Whether `dir` has the files of a store, whole or not. It does not open them, and a directory
-    /// that is missing has none.
+    /// Whether `dir` contains the files of a store, complete or not. The files are not opened. A
+    /// missing directory contains none.
     pub fn exists(dir: impl AsRef<Path>) -> Result<bool, StoreError> {
         let dir = dir.as_ref();
         match RealVfs.list(dir) {
@@ -152,13 +152,13 @@ impl Store {
         StoreBuilder::new(dir.as_ref())
     }
 
-    /// The directory it was opened in.
+    /// The directory of the store.
     pub fn dir(&self) -> &Path {
         &self.handle.core.options.dir
     }
 
-    /// The keyspace with this name (1 to 255 bytes), which is created if needed. The options hold
-    /// for what is written through the handle returned.
+    /// The keyspace with this name (1 to 255 bytes), created if needed. The options apply to writes
+    /// through the handle returned.
     pub fn keyspace(&self, name: &str, options: KeyspaceOptions) -> Result<Keyspace, StoreError> {
         if name.is_empty() || name.len() > MAX_NAME_BYTES {
             let name = name.to_owned();
@@ -181,65 +181,66 @@ impl Store {
         Batch::new(Arc::clone(&self.handle))
     }
 
-    /// Returns when everything committed so far, buffered batches included, is durable and
-    /// visible. Fails if a buffered batch was [refused](StoreError::Refused) since the last flush
-    /// that said so, whether its ticket was asked or not.
+    /// Waits until everything committed so far, buffered batches included, is durable and visible.
+    /// Fails if a buffered batch was [refused](StoreError::Refused) and no flush has reported that
+    /// yet, whether or not its ticket was asked.
     pub fn flush(&self) -> Result<(), StoreError> {
         self.handle.core.flush()
     }
 
-    /// The store as it is now, to read consistently from several keyspaces.
+    /// A snapshot of the store as it is now, for consistent reads across keyspaces.
     pub fn snapshot(&self) -> Snapshot {
         Snapshot::new(Arc::clone(&self.handle), self.handle.core.view().ok())
     }
 
-    /// Figures of the store; after a close, those at its end.
+    /// Statistics of the store; after a close, the final ones.
     pub fn stats(&self) -> StoreStats {
         self.handle.core.stats()
     }
 
-    /// Reads every record and follows every pointer, as of now; the store may be written
-    /// meanwhile. Uses the threads of `rayon`'s pool.
+    /// Verifies the store as of now: reads every record and follows every pointer. Writes may go on
+    /// meanwhile. Runs on the threads of `rayon`'s pool.
     pub fn check(&self) -> Result<CheckReport, StoreError> {
         check::check(&self.handle.core)
     }
 
-    /// Makes the store as small as it can be: removes what has expired, copies what is live out of
-    /// every segment with more than a hundredth dead, and writes the index file anew. The store may be read
-    /// and written meanwhile; what snapshots and values still hold stays until they are dropped.
-    /// Space is reclaimed in the background all the time: this is for the last part of it.
+    /// Makes the store as small as possible: removes expired keys, copies the live records out of
+    /// every segment with more than 1 % of dead data, and rewrites the index file. Reads and writes
+    /// may go on meanwhile. What snapshots and values still hold stays until they are dropped.
+    /// Space is reclaimed in the background all the time; this reclaims the rest.
     pub fn compact(&self) -> Result<CompactReport, StoreError> {
         reclaim::compact(&self.handle.core)
     }
 
-    /// Copies the store as it is now into `dir`, which is made if needed and must not hold a store.
-    /// The store may be read and written meanwhile. The copy is durable on return, and opens as a
-    /// store. One that was interrupted does not open, or opens empty if it had no segment yet; it
-    /// must be removed before another goes to the same place.
+    /// Copies the store as it is now into `dir`, which is created if needed and must not contain a
+    /// store. Reads and writes may go on meanwhile. The copy is durable on return and opens as a
+    /// store. An interrupted copy does not open, or opens empty if it had no segment yet; remove it
+    /// before copying to the same place again.
     pub fn backup(&self, dir: impl AsRef<Path>) -> Result<BackupReport, StoreError> {
         backup::backup(&self.handle.core, dir.as_ref())
     }
 
-    /// Writes what is queued, makes the index durable and gives the directory free, at most within
-    /// `deadline`; after that it goes on in the background. Other handles, snapshots and iterators
-    /// answer [`StoreError::Closed`] from then on; values stay readable. An earlier failed write is
-    /// reported here. Dropping the last handle does the same, and waits a minute at most.
+    /// Writes what is queued, makes the index durable and releases the directory. Past `deadline`
+    /// it returns [`StoreError::Timeout`] and goes on in the background. Other handles, snapshots
+    /// and iterators return [`StoreError::Closed`] from then on; values stay readable. An earlier
+    /// failed write is reported here. Dropping the last handle does the same and waits for at most
+    /// a minute.
     pub fn close(&self, deadline: Duration) -> Result<(), StoreError> {
         self.handle.close(deadline)
     }
 }
 
 impl StoreBuilder {
-    /// Opens the store, creating its directory if needed, and recovers what a crash left behind:
-    /// up to some 128 MiB of log are read, written once more and flushed.
+    /// Opens the store, creating its directory if needed. After a crash it first recovers: it reads
+    /// up to about 128 MiB of log, writes it again and flushes it.
     ///
-    /// The files in the directory must not be changed by other programs while it is open, the
-    /// directory must not lie on a network file system whose locks or maps do not hold, and a
-    /// process that has it open must not go on in a forked child.
+    /// While the store is open, no other program may change its files. The directory must not be on
+    /// a network file system with unreliable locks or memory maps. A process that has the store
+    /// open must not use it in a forked child.
     ///
-    /// Fails with [`StoreError::InUse`] where somebody has it open, [`StoreError::Corrupt`] where
-    /// what was acknowledged is damaged, [`StoreError::FormatTooNew`], [`StoreError::Option`] for a
-    /// setting out of its range, [`StoreError::NoSpace`] where the index file finds no room for what
+    /// Fails with [`StoreError::InUse`] if the store is open already, [`StoreError::Corrupt`] if
+    /// acknowledged data is damaged, [`StoreError::FormatTooNew`], [`StoreError::Option`] for a
+    /// setting out of range, [`StoreError::NoSpace`] if the index file has no room for what
     /// recovery writes into it, and [`StoreError::Io`].
     pub fn open(self) -> Result<Store, StoreError> {
         self.validate()?;

@@ -10,17 +10,17 @@ use crate::store::limits::MAX_BATCH_BYTES;
 use crate::store::vfs::{RealVfs, Vfs};
 use crate::time::{SharedClock, SystemClock};
 
-/// Bytes kept of the index in memory unless [`StoreBuilder::cache_bytes`] says otherwise.
+/// Default of [`StoreBuilder::cache_bytes`].
 const DEFAULT_CACHE_BYTES: usize = 64 << 20;
-/// Bytes of the pointer cache unless [`StoreBuilder::pointer_cache_bytes`] says otherwise.
+/// Default of [`StoreBuilder::pointer_cache_bytes`].
 const DEFAULT_POINTER_CACHE_BYTES: usize = 16 << 20;
-/// Length of a segment unless [`StoreBuilder::segment_bytes`] says otherwise.
+/// Default of [`StoreBuilder::segment_bytes`].
 const DEFAULT_SEGMENT_BYTES: u64 = 64 << 20;
 /// Shortest and longest segment.
 const SEGMENT_BYTES: std::ops::RangeInclusive<u64> = (64 << 10)..=(4 << 30);
-/// Bytes flushed together unless [`StoreBuilder::max_group_bytes`] says otherwise.
+/// Default of [`StoreBuilder::max_group_bytes`].
 const DEFAULT_GROUP_BYTES: usize = 8 << 20;
-/// Bytes that may wait for the disk unless [`StoreBuilder::queue_bytes`] says otherwise.
+/// Default of [`StoreBuilder::queue_bytes`].
 const DEFAULT_QUEUE_BYTES: usize = 32 << 20;
 
 /// How values are read from segments.
@@ -30,13 +30,13 @@ pub enum ReadMode {
     /// Through memory maps: uncompressed values are not copied.
     #[default]
     Map,
-    /// With a read call (two where the value is verified) and a copy a value. Safe even if another
-    /// program cuts the files. Keeps every segment's file open.
+    /// With a read call (two if the value is verified) and a copy for each value. Safe even if
+    /// another program truncates the files. Keeps every segment's file open.
     Pread,
 }
 
-/// How the values of a keyspace are compressed. Each value carries its codec: changing the setting
-/// between two openings is fine, and a value that would not shrink is stored as it is.
+/// How the values of a keyspace are compressed. Each value carries its codec, so the setting may
+/// change between openings. A value that would not shrink is stored as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Compression {
@@ -47,19 +47,19 @@ pub enum Compression {
     Zstd(i32),
 }
 
-/// Settings of a keyspace. They hold for what is written through the handle that they were given
-/// for, and are not stored: changing them between two openings is fine.
+/// Settings of a keyspace. They apply to writes through the handle that they were given for. They
+/// are not stored, so they may change between openings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct KeyspaceOptions {
     /// How values are compressed. Default: not at all.
     pub compression: Compression,
-    /// Whether values longer than 256 bytes that are equal are stored once. Default: no. Costs a
-    /// hash of each value that is put, and a second look-up where a value is read for the first time.
+    /// Whether equal values longer than 256 bytes are stored once. Default: no. Costs a hash of
+    /// each value that is put, and a second look-up when a value is read for the first time.
     pub dedup: bool,
-    /// Whether compressed values share a dictionary, trained in the background on the first 4 MiB of
-    /// them and used from then on if it makes them smaller by a tenth at least. Default: no. Pays
-    /// for many values that are alike, pages of one site most of all.
+    /// Whether compressed values share a dictionary. It is trained in the background on the first 4
+    /// MiB of values, and used from then on if it makes them at least a tenth smaller. Default: no.
+    /// Pays off for many similar values, such as pages of one site.
     pub dictionary: bool,
 }
 
@@ -86,15 +86,15 @@ impl KeyspaceOptions {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct PutOptions {
-    /// How long it is there; `None` for ever. Counted in milliseconds, at least one, of the store's
-    /// time: that of the clock, which however never goes back and never stands still.
+    /// Time to live, in whole milliseconds and at least one; `None` for ever. It runs by the
+    /// store's time, which follows the clock but never goes back and never stands still.
     pub ttl: Option<Duration>,
-    /// How it is compressed; `None` as the keyspace says.
+    /// How the value is compressed; `None` to follow the keyspace.
     pub compression: Option<Compression>,
 }
 
 impl PutOptions {
-    /// A value that is there for so long.
+    /// A value that expires after this time.
     pub const fn ttl(ttl: Duration) -> Self {
         Self { ttl: Some(ttl), compression: None }
     }
@@ -112,15 +112,15 @@ impl PutOptions {
 pub enum Verification {
     /// Every time: header and checksum.
     Always,
-    /// When the place of the value is not in the pointer cache: at the first read since the store
-    /// was opened or the value written, and now and then after that.
+    /// When the place of the value is not in the pointer cache: at the first read after the store
+    /// was opened or the value written, and occasionally after that.
     #[default]
     First,
     /// Never; [`Store::check`](super::Store::check) still does.
     Never,
 }
 
-/// Settings of a [`Store`](super::Store); made by [`Store::builder`](super::Store::builder).
+/// Settings of a [`Store`](super::Store), created by [`Store::builder`](super::Store::builder).
 #[derive(Debug, Clone)]
 #[must_use = "a builder does nothing until `open` is called"]
 pub struct StoreBuilder {
@@ -156,24 +156,24 @@ impl StoreBuilder {
         }
     }
 
-    /// Bytes of memory for pages of the index. Default: 64 MiB. Values are not cached here: the
-    /// page cache of the system holds them.
+    /// Bytes of memory for pages of the index. Default: 64 MiB. Values are left to the page cache
+    /// of the system.
     pub fn cache_bytes(mut self, bytes: usize) -> Self {
         self.cache_bytes = bytes;
         self
     }
 
-    /// Length of a new segment file, 64 KiB to 4 GiB. Default: 64 MiB. It is reserved on disk
-    /// ahead of use and cut to what was used at close. A larger batch gets a segment of its own; the
-    /// first segment after an opening has 8 MiB at most. As much and a quarter more is kept back in
-    /// a file, so that a full disk can be left again: with the default, 80 MiB.
+    /// Length of a new segment file, 64 KiB to 4 GiB. Default: 64 MiB. Segments are allocated ahead
+    /// of use and cut to their used length at close. A larger batch gets a segment of its own, and
+    /// the first segment after an opening has at most 8 MiB. A quarter more than this length is
+    /// kept in a reserve file, so that deletions still work on a full disk: 80 MiB by default.
     pub fn segment_bytes(mut self, bytes: u64) -> Self {
         self.segment_bytes = bytes;
         self
     }
 
-    /// Most bytes of batches flushed together, 1 to 1 GiB. Default: 8 MiB. One larger batch is a
-    /// group of its own.
+    /// Maximum bytes of batches flushed together, 1 to 1 GiB. Default: 8 MiB. A larger batch is
+    /// flushed alone.
     pub fn max_group_bytes(mut self, bytes: usize) -> Self {
         self.max_group_bytes = bytes;
         self
@@ -192,24 +192,24 @@ impl StoreBuilder {
         self
     }
 
-    /// Bytes of memory for the places of values in use, so that reading them walks no tree; 0 for
-    /// none, else some kilobytes at least. Default: 16 MiB, some 80,000 keys.
+    /// Bytes of memory for the pointer cache, which saves recently read keys the look-up in the
+    /// index. 0 for none, otherwise at least some kilobytes. Default: 16 MiB, about 80,000 keys.
     pub fn pointer_cache_bytes(mut self, bytes: usize) -> Self {
         self.pointer_cache_bytes = bytes;
         self
     }
 
-    /// The pool whose idle time reclaims space, removes what has expired and trains dictionaries, at
-    /// low priority. If it is shut down before the store, that work stops. Default: a pool of one thread, started when
-    /// there is something to do.
+    /// The pool that reclaims space, removes expired keys and trains dictionaries, at low priority.
+    /// If it is shut down before the store, that work stops. Default: a pool of one thread, started
+    /// when needed.
     pub fn pool(mut self, pool: Pool) -> Self {
         self.pool = Some(pool);
         self
     }
 
-    /// Whether opening verifies every page of the index, which reads the whole index file.
-    /// Default: no. Without it, damage done to the index file from outside may show late, and a
-    /// value of up to 256 bytes, which stands in the index, may be read wrong.
+    /// Whether opening verifies every page of the index, which reads the whole index file. Default:
+    /// no. Without it, damage to the index file may be noticed late, and a value of up to 256
+    /// bytes, which is stored in the index, may be read wrong.
     pub fn verify_index(mut self, verify: bool) -> Self {
         self.verify_index = verify;
         self
@@ -221,8 +221,7 @@ impl StoreBuilder {
         self
     }
 
-    /// The source of time: times to live, records and statistics go by it. Default: the system's
-    /// clock.
+    /// The clock for times to live, records and statistics. Default: the system's clock.
     pub fn clock(mut self, clock: SharedClock) -> Self {
         self.clock = clock;
         self

@@ -1,4 +1,4 @@
-//! Consistent reading over several keyspaces.
+//! Consistent reads across keyspaces.
 
 use std::ops::RangeBounds;
 use std::sync::Arc;
@@ -11,12 +11,13 @@ use crate::store::read::rows::Rows;
 use crate::store::read::value::Value;
 
 /// The store as it was when the snapshot was taken; later writes do not show. Cheap to take and to
-/// clone. While it is kept, so are the pages of the index that it shows, and every segment that is
-/// emptied meanwhile. What expires goes by the time of the reading. After the store was closed it
-/// answers [`StoreError::Closed`].
+/// clone. It keeps the index pages that it shows, and every segment that is emptied meanwhile,
+/// until it is dropped. Keys expire in it as time goes on. Once the store is closed, reads return
+/// [`StoreError::Closed`].
 #[derive(Debug, Clone)]
 pub struct Snapshot {
-    /// `None` if the store was closed already. Goes before the handle, which may close the store.
+    /// `None` if the store was closed already. Dropped before the handle, which may close the
+    /// store.
     view: Option<View>,
     handle: Arc<Handle>,
 }
@@ -93,14 +94,14 @@ impl Snapshot {
 
     /// The [generation](Keyspace::generation) of the keyspace in this state.
     pub fn generation(&self, keyspace: &Keyspace) -> Result<u64, StoreError> {
-        Ok(self.admit(keyspace)?.figures.keyspace(keyspace.id()).changed)
+        Ok(self.admit(keyspace)?.counts.keyspace(keyspace.id()).changed)
     }
 
     fn admit(&self, keyspace: &Keyspace) -> Result<View, StoreError> {
         if !keyspace.belongs_to(&self.handle) {
             return Err(StoreError::ForeignKeyspace { name: keyspace.name().to_owned() });
         }
-        // A store that is closed answers nothing, what it has in memory included.
+        // A closed store answers nothing, not even from memory.
         self.handle.core.check_open()?;
         self.view.clone().ok_or_else(|| self.handle.core.queue.closed())
     }

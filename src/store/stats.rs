@@ -15,15 +15,15 @@ const CLASSES_PER_DOUBLING: u64 = 4;
 /// Latency classes: from 1 µs to about 18 minutes.
 const CLASSES: usize = 120;
 
-/// A snapshot of a store's figures.
+/// Statistics of a store.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct StoreStats {
-    /// Keys of each keyspace, those included that have expired and are not yet removed.
+    /// Number of keys in each keyspace, including expired ones that are not yet removed.
     pub keys: BTreeMap<String, u64>,
     /// Segment files.
     pub segments: u64,
-    /// Bytes in segments that a key points at.
+    /// Bytes in segments that keys point to.
     pub live_bytes: u64,
     /// Bytes in segments that hold records, live or not.
     pub total_bytes: u64,
@@ -47,26 +47,24 @@ pub struct StoreStats {
     pub checkpoint_max_micros: u64,
     /// Values looked up by key since the store was opened.
     pub reads: u64,
-    /// Rows gone through in order of their keys since the store was opened, by iterators that were
-    /// dropped.
+    /// Rows visited by iterators since the store was opened, counted when an iterator is dropped.
     pub rows_scanned: u64,
-    /// Look-ups that found the place of their value in the pointer cache.
+    /// Look-ups answered by the pointer cache.
     pub pointer_hits: u64,
-    /// Look-ups that did not, or found one that may not hold any more (a group written since has
-    /// changed the key, or moved its value); those of values that stand in the index included.
+    /// Look-ups not answered by the pointer cache, or only by an outdated entry, including look-ups
+    /// of values stored in the index itself.
     pub pointer_misses: u64,
-    /// Dictionaries for compression that are in use.
+    /// Compression dictionaries in use.
     pub dictionaries: u64,
     /// Segment files removed since the store was opened.
     pub segments_reclaimed: u64,
-    /// Records moved out of segments with much dead since the store was opened.
+    /// Records moved out of segments with much dead data since the store was opened.
     pub records_moved: u64,
-    /// Bytes of them.
+    /// Bytes of the records moved.
     pub bytes_moved: u64,
-    /// Bytes of batches that wait to become durable and visible.
+    /// Bytes of queued batches.
     pub queued_bytes: u64,
-    /// Batches that were held up, for 50 ms at most, while space was reclaimed more slowly than it
-    /// was used.
+    /// Batches delayed, by up to 50 ms each, because space was used faster than it was reclaimed.
     pub slowed_batches: u64,
 }
 

@@ -341,18 +341,18 @@ fn counters_and_own_rows_that_do_not_fit_are_found_by_a_check() {
     const EXPIRIES: &[u8] = &[0xff; 4];
     type Change = fn(&mut Table<'_>);
     let changes: [(&str, Change, &str); 7] = [
-        ("meta", |meta| add_one(meta, b"s", 16), "live, has"),
-        ("meta", |meta| add_one(meta, b"s", 24), "live, has"),
-        ("meta", |meta| add_one(meta, b"k", 0), "counts 21, has 20"),
-        ("meta", |meta| add_one(meta, b"e", 0), "counts 21 that expire, has 20"),
-        ("data", |data| add_one(data, SHARED, 14), "references, has"),
+        ("meta", |meta| add_one(meta, b"s", 16), "live bytes, the index says"),
+        ("meta", |meta| add_one(meta, b"s", 24), "live bytes, the index says"),
+        ("meta", |meta| add_one(meta, b"k", 0), "has 20 keys, the index says 21"),
+        ("meta", |meta| add_one(meta, b"e", 0), "has 20 keys that expire, the index says 21"),
+        ("data", |data| add_one(data, SHARED, 14), "references, the index says"),
         (
             "data",
             |data| {
                 let (key, _) = first(data, EXPIRIES);
                 data.remove(key.as_slice()).unwrap();
             },
-            "row and list of what expires differ",
+            "row and expiry list differ",
         ),
         (
             "data",
@@ -361,7 +361,7 @@ fn counters_and_own_rows_that_do_not_fit_are_found_by_a_check() {
                 data.insert([ORPHANS.as_slice(), &key].concat().as_slice(), mark.as_slice())
                     .unwrap();
             },
-            "no shared value without references",
+            "orphan without a deduplicated value",
         ),
     ];
     let clean = closed();

@@ -7,12 +7,12 @@
 //! enough on values that it was not trained on. What was gathered is lost when the store is closed
 //! before there is enough.
 //!
-//! The dictionary is stored as a row of the store's own, by a batch of its own, and used once that
-//! batch is applied: it is durable before any value needs it. The id in the zstd frame of a value
-//! names it; moves and backups copy frames as they are. It is never removed or replaced. Frames
-//! made with a dictionary carry zstd's own checksum of the content, since the record's checksum
-//! says nothing about the dictionary. A damaged one is left out when the store opens, and only what
-//! was compressed with it cannot be read.
+//! The dictionary is stored as a row of the store's own keyspaces, by a batch of its own, and used
+//! once that batch is applied. So it is durable before any value needs it. The id in the zstd frame
+//! of a value names it; moves and backups copy frames as they are. It is never removed or replaced.
+//! Frames made with a dictionary carry zstd's own checksum of the content, since the record's
+//! checksum says nothing about the dictionary. A damaged one is left out when the store opens, and
+//! only what was compressed with it cannot be read.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ pub(in crate::store) struct Dictionary {
 }
 
 impl Dictionary {
-    /// Takes over the bytes of a dictionary; `None` if they are none.
+    /// A dictionary of these bytes; `None` if they are not one.
     pub(in crate::store) fn new(bytes: Vec<u8>) -> Option<Self> {
         let id = get_dict_id(&bytes)?.get();
         Some(Self { id, bytes })
@@ -47,7 +47,7 @@ impl Dictionary {
 struct Samples {
     values: Vec<Vec<u8>>,
     bytes: usize,
-    /// They were handed over, or there is a dictionary: no more are taken.
+    /// Training has begun, or there is a dictionary: no more are taken.
     closed: bool,
 }
 
@@ -83,7 +83,7 @@ impl Dictionaries {
         self.by_id.read().get(&id).cloned()
     }
 
-    /// Looks at a value that is put; gives the samples when there are enough, once.
+    /// Takes a value that is put as a sample. Returns all samples once, when there are enough.
     pub(in crate::store) fn sample(&self, keyspace: u32, value: &[u8]) -> Option<Vec<Vec<u8>>> {
         let mut samples = self.samples.lock();
         let samples = samples.entry(keyspace).or_default();

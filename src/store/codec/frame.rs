@@ -13,13 +13,13 @@ use crate::store::error::StoreError;
 use crate::store::limits::MAX_VALUE_BYTES;
 
 /// A context that was made for a dictionary, or for none.
-struct Made<C> {
+struct CachedContext<C> {
     level: i32,
     dictionary: Option<Arc<Dictionary>>,
     context: C,
 }
 
-impl<C> Made<C> {
+impl<C> CachedContext<C> {
     fn fits(&self, level: i32, dictionary: Option<&Arc<Dictionary>>) -> bool {
         self.level == level
             && match (&self.dictionary, dictionary) {
@@ -30,10 +30,10 @@ impl<C> Made<C> {
     }
 }
 
-/// The context of this thread that fits, made if need be. Making one costs more than compressing
-/// a page with it, so a thread keeps the last two.
+/// Runs `work` with a context of this thread, created if none fits. Creating one costs more than
+/// compressing a page with it, so a thread keeps the last two.
 fn context<C, T>(
-    slots: &'static LocalKey<RefCell<[Option<Made<C>>; 2]>>,
+    slots: &'static LocalKey<RefCell<[Option<CachedContext<C>>; 2]>>,
     level: i32,
     dictionary: Option<&Arc<Dictionary>>,
     build: impl FnOnce() -> io::Result<C>,
@@ -48,7 +48,7 @@ fn context<C, T>(
             Some(made) if made.fits(level, dictionary) => made,
             slot => {
                 let (dictionary, context) = (dictionary.cloned(), build()?);
-                slot.insert(Made { level, dictionary, context })
+                slot.insert(CachedContext { level, dictionary, context })
             }
         };
         Ok(work(&mut made.context))
@@ -56,14 +56,14 @@ fn context<C, T>(
 }
 
 thread_local! {
-    static COMPRESSORS: RefCell<[Option<Made<Compressor<'static>>>; 2]> =
+    static COMPRESSORS: RefCell<[Option<CachedContext<Compressor<'static>>>; 2]> =
         const { RefCell::new([const { None }; 2]) };
-    static DECOMPRESSORS: RefCell<[Option<Made<Decompressor<'static>>>; 2]> =
+    static DECOMPRESSORS: RefCell<[Option<CachedContext<Decompressor<'static>>>; 2]> =
         const { RefCell::new([const { None }; 2]) };
 }
 
 /// Appends the zstd frame of `raw` to `out`; one made with a dictionary has a checksum of `raw`.
-/// Gives `false`, and leaves `out` as it was, if the frame is not smaller than `raw`.
+/// Returns `false`, and leaves `out` as it was, if the frame is not smaller than `raw`.
 pub(in crate::store) fn compress(
     out: &mut Vec<u8>,
     raw: &[u8],
@@ -74,14 +74,14 @@ pub(in crate::store) fn compress(
     let make = || match dictionary {
         Some(dictionary) => {
             let mut compressor = Compressor::with_dictionary(level, &dictionary.bytes)?;
-            // The record's own checksum says nothing of the dictionary.
+            // The record's checksum does not cover the dictionary.
             compressor.include_checksum(true)?;
             Ok(compressor)
         }
         None => Compressor::new(level),
     };
     let start = out.len();
-    // One byte less than `raw` has: a frame that does not shrink it does not fit.
+    // One byte less than `raw`, so that a frame that does not shrink it does not fit.
     out.resize(start + raw.len().saturating_sub(1), 0);
     let room = out.get_mut(start..).unwrap_or_default();
     let length = context(&COMPRESSORS, level, dictionary, make, |compressor| {

@@ -8,13 +8,13 @@ use crate::store::error::StoreError;
 
 /// Longest dictionary: zstd's own default.
 const MAX_BYTES: usize = 112_640;
-/// One of so many samples is kept back to see what the dictionary gains.
+/// One in so many samples is not trained on, but used to judge the dictionary.
 const KEPT_BACK: usize = 8;
-/// A dictionary must bring what it compresses to at most this share (in percent) of what zstd alone
-/// makes of it.
+/// Largest size of values compressed with a dictionary, in percent of their size without one, for
+/// it to be used.
 const WORTH_PERCENT: usize = 90;
 
-/// Trains a dictionary; `None` if it would not be worth the while.
+/// Trains a dictionary; `None` if it would save too little.
 pub(in crate::store) fn train(
     samples: &[Vec<u8>],
     level: i32,
@@ -26,7 +26,7 @@ pub(in crate::store) fn train(
     let bytes = match zstd::dict::from_samples(&training, MAX_BYTES) {
         Ok(bytes) => bytes,
         Err(error) => {
-            // What has nothing in common, for one, is an error of the trainer's.
+            // For one, the trainer fails on values that have nothing in common.
             tracing::debug!(%error, "no dictionary from these values");
             return Ok(None);
         }

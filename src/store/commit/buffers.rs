@@ -1,5 +1,5 @@
-//! Buffers of written batches, to be filled again: a fresh one of some megabytes costs as much in
-//! page faults as copying the values into it.
+//! Buffers of written batches, for reuse: the page faults of a fresh buffer of some megabytes cost
+//! as much as copying the values into it.
 
 use parking_lot::Mutex;
 
@@ -15,7 +15,7 @@ pub(in crate::store) struct Buffers {
 }
 
 impl Buffers {
-    /// An empty buffer; the one used last, where there is one.
+    /// An empty buffer, the most recently used one if there is any.
     pub(in crate::store) fn take(&self) -> Vec<u8> {
         self.free.lock().pop().unwrap_or_default()
     }

@@ -1,8 +1,8 @@
-//! Batches as the log takes them, encoded on the thread of their caller.
+//! Batches in their encoded form, made on the caller's thread.
 
 use std::sync::Arc;
 
-use super::dedup::Leases;
+use super::dedup::Registrations;
 use crate::store::codec::{self, Dictionary};
 use crate::store::error::StoreError;
 use crate::store::index::DICTIONARIES_ID;
@@ -13,19 +13,19 @@ use crate::store::record::{
     RecordKind, RecordOffset, encode_op, length_u32, padded, payload_checksum, stamp,
 };
 
-/// The mutations of a batch as the log takes them: records ready but for their stamp, and the
-/// operations that go into the group record.
+/// The mutations of a batch, encoded: its records, complete but for their stamp, and its
+/// operations, which go into the group record.
 #[derive(Debug, Default)]
 pub(in crate::store) struct Encoded {
     pub(in crate::store) records: Vec<u8>,
-    /// Where the records begin, in units of [`ALIGNMENT`].
+    /// Where each record begins, in units of [`ALIGNMENT`].
     pub(in crate::store) heads: Vec<u32>,
     pub(in crate::store) ops: Vec<u8>,
     pub(in crate::store) count: u32,
-    /// Whether it leaves more room than it takes: it may use the room kept back for that.
+    /// Whether it only deletes, moves or expires: then it may use the reserve.
     pub(in crate::store) frees_space: bool,
-    /// Keeps the shared values that it refers to until it is applied.
-    pub(in crate::store) leases: Leases,
+    /// Keeps the deduplicated values that it refers to until it is applied.
+    pub(in crate::store) registrations: Registrations,
 }
 
 /// How one value is to be put.
@@ -41,7 +41,7 @@ pub(in crate::store) struct Put<'a> {
 }
 
 impl Encoded {
-    /// Bytes that the batch takes in the log, all but its share of the group record's head.
+    /// Bytes that the batch takes in the log, without its share of the group record's head.
     pub(in crate::store) fn len(&self) -> usize {
         self.records.len() + self.ops.len()
     }
@@ -68,7 +68,7 @@ impl Encoded {
                 Codec::Plain
             }
         };
-        Ok(self.seal(start, codec, raw))
+        Ok(self.finish_record(start, codec, raw))
     }
 
     /// Appends a record with a payload that is encoded already.
@@ -76,11 +76,11 @@ impl Encoded {
         let start = self.records.len();
         self.records.resize(start + RECORD_HEADER_BYTES, 0);
         self.records.extend_from_slice(payload);
-        self.seal(start, pointer.codec, pointer.raw)
+        self.finish_record(start, pointer.codec, pointer.raw)
     }
 
     /// Writes the header of the record that begins at `start` and ends here.
-    fn seal(&mut self, start: usize, codec: Codec, raw: u32) -> Placed {
+    fn finish_record(&mut self, start: usize, codec: Codec, raw: u32) -> Placed {
         let (_, record) = self.records.split_at_mut(start);
         let (head, payload) = record.split_at_mut(RECORD_HEADER_BYTES);
         let (stored, checksum) = (length_u32(payload.len()), payload_checksum(payload));
@@ -103,8 +103,8 @@ impl Encoded {
         Ok(())
     }
 
-    /// Puts a value that is shared under its hash, which `known` says is stored already.
-    pub(in crate::store) fn put_shared(
+    /// Puts a value by its hash. `known` tells that the value is stored already.
+    pub(in crate::store) fn put_deduplicated(
         &mut self,
         put: &Put<'_>,
         hash: Hash,
@@ -141,7 +141,8 @@ impl Encoded {
         self.push_op(&Op { keyspace, key, expires, action: Action::Expire });
     }
 
-    /// Copies the record that a row points at to the log's end, and the row with it.
+    /// Moves the record that a row points to: copies it to the end of the log, and points the row
+    /// to the copy.
     pub(in crate::store) fn relocate(
         &mut self,
         keyspace: u32,
@@ -153,7 +154,7 @@ impl Encoded {
         self.push_op(&Op { keyspace, key, expires: 0, action: Action::Move { to, from } });
     }
 
-    /// An empty batch that only makes room.
+    /// An empty batch that may use the reserve.
     pub(in crate::store) fn freeing(records: Vec<u8>) -> Self {
         Self { records, frees_space: true, ..Self::default() }
     }

@@ -6,8 +6,8 @@ use std::collections::HashMap;
 #[derive(Debug)]
 pub(in crate::store) struct KeyspaceIds {
     by_name: HashMap<String, u32>,
-    /// Those whose creation is under way, or of which it is not known what became of it: the same
-    /// name must get the same id, and no other name may.
+    /// Names whose creation is in flight, or whose outcome is unknown. The id may be in the log
+    /// already, so it is kept for the same name and given to no other.
     pending: HashMap<String, u32>,
     last: u32,
 }
@@ -50,7 +50,7 @@ mod tests {
     #[test]
     fn a_name_keeps_the_id_that_was_asked_for_and_no_other_gets_it() {
         let mut names = KeyspaceIds::new(HashMap::from([("old".to_owned(), 7)]));
-        // What became of the first attempt is not known.
+        // The outcome of the first attempt is unknown.
         assert_eq!(names.ask("slow"), 8);
         assert_eq!(names.ask("other"), 9);
         assert_eq!(names.ask("slow"), 8);

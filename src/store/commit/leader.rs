@@ -1,4 +1,4 @@
-//! The way of a group, from the queue into the log and before the eyes of readers.
+//! The path of a group, from the queue through the log to the readers.
 //!
 //! ```text
 //! callers ──Queue──▶ leader: append, flush, apply to the newest rows, publish, answer
@@ -8,7 +8,7 @@
 //! ```
 //!
 //! 1. **Encode**, on the caller's thread: values above the inline limit become records (compressed,
-//!    with checksum, without sequence); shorter ones stand in their operations.
+//!    with checksum, without sequence); shorter ones are part of their operations.
 //! 2. **Submit**: the batch gets its number. A full queue makes callers wait.
 //! 3. **Lead**: the leader is a caller that waits for its own batch, or the thread `store-writer`.
 //! 4. **Append and flush**: records are stamped with sequence and salt and written, together with
@@ -22,6 +22,7 @@
 //!
 //! All threads sleep while there is nothing to do.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -29,7 +30,7 @@ use std::time::Duration;
 
 use super::encoded::Encoded;
 use super::log::AppendError;
-use super::queue::{Queue, Submission, Submitter, Taken};
+use super::queue::{NextGroup, Queue, Submission, Submitter};
 use crate::store::core::{Core, Writer};
 use crate::store::error::StoreError;
 use crate::store::record::LoggedGroup;
@@ -40,7 +41,7 @@ const CHECKPOINT_LOG_BYTES: u64 = 128 << 20;
 /// How long a synchronous commit waits for the disk.
 const COMMIT_DEADLINE: Duration = Duration::from_mins(5);
 
-/// Gives the lead up, however leading ends; a panic poisons the store.
+/// Gives up the lead, however leading ends. A panic poisons the store.
 struct LeadGuard<'a>(&'a Queue);
 
 impl Drop for LeadGuard<'_> {
@@ -53,7 +54,7 @@ impl Drop for LeadGuard<'_> {
 }
 
 impl Core {
-    /// Waits for a batch of the caller, and writes it if nobody else does.
+    /// Waits for a batch of the caller, leading if no other thread does.
     pub(in crate::store) fn commit(&self, number: u64) -> Result<(), StoreError> {
         self.queue.wait_leading(number, COMMIT_DEADLINE, "commit", || self.lead())
     }
@@ -72,13 +73,13 @@ impl Core {
         self.queue.wait(number, COMMIT_DEADLINE, action)
     }
 
-    /// Writes what is pending as one group, and gives the lead up.
+    /// Writes the pending batches as one group, and gives up the lead.
     pub(in crate::store) fn lead(&self) {
         let _guard = LeadGuard(&self.queue);
         let Some(taken) = self.queue.take(self.options.max_group_bytes) else { return };
-        let Taken { submissions, last, bytes } = taken;
+        let NextGroup { submissions, last, bytes } = taken;
         let mut writer = self.writer.lock();
-        // Gone only after the queue was closed and found empty.
+        // The writer is taken away only after the queue was closed and found empty.
         let Some(writer) = writer.as_mut() else { return };
         let tickets: Vec<_> = submissions.iter().map(Submission::ticket).collect();
         let batches = submissions.into_iter().map(|submission| submission.encoded).collect();
@@ -92,7 +93,7 @@ impl Core {
         match result {
             Ok(()) => self.queue.complete(last, bytes),
             Err(error) => {
-                tracing::error!(%error, "store stops writing");
+                tracing::error!(error = &error as &dyn Error, "store stops writing");
                 self.queue.fail(Arc::new(error));
             }
         }
@@ -137,35 +138,35 @@ impl Core {
     fn publish(&self, writer: &mut Writer, mut group: LoggedGroup) -> Result<(), StoreError> {
         self.queue.flushed(group.took);
         let view = self.view()?;
-        // Stays so after an error, and after a panic.
-        writer.sound = false;
+        // Remains so after an error or a panic, when the ledger may have half of the group.
+        writer.consistent = false;
         let mut changes = writer.ledger.apply(&view, &group)?;
         let purge = writer.ledger.purge_orphans(&view, &group, &mut changes)?;
         for key in changes.keys() {
-            self.hot.changed(key, group.sequence);
+            self.pointers.changed(key, group.sequence);
         }
         let active = &view.base.active;
         active.insert(group.sequence, changes.into_iter());
-        let figures = writer.ledger.figures();
+        let counts = writer.ledger.counts();
         let mut published = self.published.write();
         if let Some(view) = &mut published.view {
             view.sequence = group.sequence;
-            view.figures = Arc::clone(&figures);
+            view.counts = Arc::clone(&counts);
         }
-        published.figures = figures;
+        published.counts = counts;
         drop(published);
-        writer.sound = true;
+        writer.consistent = true;
         drop(purge);
         for batch in &mut group.batches {
             self.buffers.give(std::mem::take(&mut batch.records));
         }
         writer.logged += group.length;
-        if !self.slow.load(Ordering::Relaxed)
+        if !self.throttled.load(Ordering::Relaxed)
             && self.maintenance.may_gain()
             && policy::lags(self.space(), writer.logged)
         {
             self.signals.want_checkpoint();
-            self.slow_down(true);
+            self.throttle(true);
         }
         if self.signals.note_dirty(active.bytes(), writer.logged >= CHECKPOINT_LOG_BYTES) {
             self.queue.pause(true);
@@ -173,7 +174,7 @@ impl Core {
         Ok(())
     }
 
-    /// The id of the keyspace with this name, which is created if needed.
+    /// The id of the keyspace with this name, created if needed.
     pub(in crate::store) fn keyspace_id(&self, name: &str) -> Result<u32, StoreError> {
         let id = {
             let mut ids = self.keyspaces.lock();

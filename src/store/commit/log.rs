@@ -2,8 +2,8 @@
 //!
 //! The next segment is prepared by a thread of its own, `store-prepare`, when the current one is
 //! half full. The first segment after an opening is short and each next one twice as long, up to
-//! the configured length, so that it is ready in time. One that is needed earlier is taken as far
-//! as it has been filled.
+//! the configured length, so that it is ready in time. If it is needed earlier, it is used as far
+//! as it has been zeroed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,24 +19,24 @@ use crate::store::record::{
     RecordHeader, RecordKind, SEGMENT_HEADER_BYTES, encode_batch_head, encode_group, length_u32,
     padded, payload_checksum, stamp,
 };
-use crate::store::segment::{Segment, Segments, Site};
+use crate::store::segment::{Segment, SegmentContext, Segments};
 use crate::store::stats::Counters;
 use crate::store::vfs::write_all_at;
 use crate::time::SharedClock;
 
-/// Groups up to this length, usually, get segments that were written once before. A flush of a
-/// page into them took 0.6 of the time that it takes into room that is only reserved; large
+/// While groups are usually up to this length, segments are zeroed before use. A flush of a page
+/// into a zeroed segment took 0.6 of the time of one into space that was only allocated. Large
 /// groups gain less than writing everything twice costs.
 const ZEROED_GROUP_BYTES: u64 = 512 << 10;
 /// Length of the first segment after an opening.
 const FIRST_BYTES: u64 = 8 << 20;
-/// Segments on a full disk, for what frees space, are as long as that or a multiple.
+/// On a full disk, segments for operations that free space have a multiple of this length.
 const SHORT_BYTES: u64 = 64 << 10;
 
 /// The state of the log's end. Owned by whoever leads.
 #[derive(Debug)]
 pub(in crate::store) struct Log {
-    site: Site,
+    context: SegmentContext,
     clock: SharedClock,
     segment_bytes: u64,
     segments: Arc<Segments>,
@@ -56,16 +56,16 @@ struct Current {
     segment: Arc<Segment>,
     /// Where the next group begins.
     tail: u64,
-    /// Another segment is to be begun, if there is room for one.
-    sealed: bool,
+    /// The next group begins another segment, if there is room for one.
+    ends: bool,
 }
 
 /// A segment that is being prepared by a thread of its own, so that the writer need not wait.
 #[derive(Debug)]
 struct Spare {
     id: u32,
-    /// It is needed now, as far as it is.
-    hurry: Arc<AtomicBool>,
+    /// Set when the segment is needed at once: it is then used as far as it is zeroed.
+    skip_zeroing: Arc<AtomicBool>,
     thread: JoinHandle<Result<Segment, StoreError>>,
 }
 
@@ -90,7 +90,7 @@ impl Log {
     /// A log that goes on after group `flushed`, in segments from `next_id` on.
     pub(in crate::store) fn new(
         options: &StoreBuilder,
-        site: Site,
+        context: SegmentContext,
         segments: Arc<Segments>,
         counters: Arc<Counters>,
         reserve: Arc<Reserve>,
@@ -98,7 +98,7 @@ impl Log {
         flushed: u64,
     ) -> Self {
         Self {
-            site,
+            context,
             clock: Arc::clone(&options.clock),
             segment_bytes: options.segment_bytes,
             segments,
@@ -112,8 +112,8 @@ impl Log {
         }
     }
 
-    /// Appends the batches as the next group and flushes it. Batches that free space may take the
-    /// room kept back for them.
+    /// Appends the batches as the next group and flushes it. Batches that free space may use the
+    /// reserve.
     pub(in crate::store) fn append(
         &mut self,
         batches: Vec<Encoded>,
@@ -170,24 +170,24 @@ impl Log {
             .into_iter()
             .zip(batches)
             .map(|(base, batch)| {
-                let Encoded { ops, records, leases, .. } = batch;
-                LoggedBatch { base, ops, records, _leases: leases }
+                let Encoded { ops, records, registrations, .. } = batch;
+                LoggedBatch { base, ops, records, _registrations: registrations }
             })
             .collect();
         Ok(LoggedGroup { sequence, segment: id, salt, end, batches, length, took })
     }
 
     /// Has the next group begin a new segment, unless the disk is full.
-    pub(in crate::store) fn seal(&mut self) {
+    pub(in crate::store) fn end_segment(&mut self) {
         if let Some(current) = &mut self.current {
-            current.sealed = true;
+            current.ends = true;
         }
     }
 
     /// Ends the log: the spare segment is removed.
     pub(in crate::store) fn close(mut self) {
         let Some(spare) = self.spare.take() else { return };
-        spare.hurry.store(true, Ordering::Relaxed);
+        spare.skip_zeroing.store(true, Ordering::Relaxed);
         if let Ok(Ok(segment)) = spare.thread.join() {
             self.discard(segment);
         }
@@ -202,11 +202,11 @@ impl Log {
         let needed = SEGMENT_HEADER_BYTES as u64 + length;
         let fits = |current: &&mut Current| current.tail + length <= current.segment.capacity;
         let made = match self.current.as_mut().filter(fits) {
-            Some(current) if !current.sealed => {
+            Some(current) if !current.ends => {
                 return Ok((Arc::clone(&current.segment), current.tail));
             }
             Some(current) => {
-                current.sealed = false;
+                current.ends = false;
                 let (segment, tail) = (Arc::clone(&current.segment), current.tail);
                 match self.next_segment(needed) {
                     Err(error) if error.is_for_now() => return Ok((segment, tail)),
@@ -221,33 +221,33 @@ impl Log {
         let segment = Arc::new(made?);
         self.segments.insert(Arc::clone(&segment));
         let tail = SEGMENT_HEADER_BYTES as u64;
-        let current = Current { segment: Arc::clone(&segment), tail, sealed: false };
+        let current = Current { segment: Arc::clone(&segment), tail, ends: false };
         if let Some(full) = self.current.replace(current) {
             full.segment.release_file();
         }
         Ok((segment, tail))
     }
 
-    /// A segment in the room kept back, or else one that is as short as can be.
+    /// A segment in the space of the reserve, or else one that is as short as possible.
     fn essential_segment(&mut self, needed: u64) -> Result<Segment, StoreError> {
-        if self.reserve.give_to_log() {
+        if self.reserve.release_to_log() {
             match self.next_segment(needed) {
                 Err(StoreError::NoSpace { .. }) => {}
                 made => return made,
             }
         }
-        let (id, hurry) = (self.take_id()?, AtomicBool::new(true));
+        let (id, skip_zeroing) = (self.take_id()?, AtomicBool::new(true));
         let bytes = needed.next_multiple_of(SHORT_BYTES);
-        Segment::create(&self.site, id, bytes, &hurry, self.clock.wall())
+        Segment::create(&self.context, id, bytes, &skip_zeroing, self.clock.wall())
     }
 
     /// The spare segment if it is long enough, otherwise a new one.
     fn next_segment(&mut self, needed: u64) -> Result<Segment, StoreError> {
         if let Some(spare) = self.spare.take() {
-            spare.hurry.store(true, Ordering::Relaxed);
+            spare.skip_zeroing.store(true, Ordering::Relaxed);
             let joined = spare.thread.join();
             let made = joined.map_err(|_panic| StoreError::Panicked {
-                path: segment_path(&self.site.dir, spare.id),
+                path: segment_path(&self.context.dir, spare.id),
             })?;
             match made {
                 Ok(segment) if segment.capacity >= needed => return Ok(segment),
@@ -258,11 +258,12 @@ impl Log {
             }
         }
         let id = self.take_id()?;
-        // The first after an opening is short: who writes little need not wait for much.
+        // The first after an opening is short, so that a program that writes little does not wait
+        // for the allocation of a long one.
         let first = self.current.is_none();
         let usual = if first { self.segment_bytes.min(FIRST_BYTES) } else { self.segment_bytes };
-        let hurry = AtomicBool::new(!first);
-        Segment::create(&self.site, id, usual.max(needed), &hurry, self.clock.wall())
+        let skip_zeroing = AtomicBool::new(!first);
+        Segment::create(&self.context, id, usual.max(needed), &skip_zeroing, self.clock.wall())
     }
 
     /// Has the next segment prepared once the current one is half full, or short.
@@ -271,14 +272,14 @@ impl Log {
             return;
         }
         let Ok(id) = self.take_id() else { return };
-        let (site, clock) = (self.site.clone(), Arc::clone(&self.clock));
-        // Twice the current one at most: it must be ready before that is full.
+        let (context, clock) = (self.context.clone(), Arc::clone(&self.clock));
+        // At most twice the current one: it must be ready before that is full.
         let capacity = self.segment_bytes.min(capacity.saturating_mul(2));
-        let hurry = Arc::new(AtomicBool::new(self.usual > ZEROED_GROUP_BYTES));
-        let told = Arc::clone(&hurry);
-        let work = move || Segment::create(&site, id, capacity, &told, clock.wall());
+        let skip_zeroing = Arc::new(AtomicBool::new(self.usual > ZEROED_GROUP_BYTES));
+        let told = Arc::clone(&skip_zeroing);
+        let work = move || Segment::create(&context, id, capacity, &told, clock.wall());
         match std::thread::Builder::new().name("store-prepare".into()).spawn(work) {
-            Ok(thread) => self.spare = Some(Spare { id, hurry, thread }),
+            Ok(thread) => self.spare = Some(Spare { id, skip_zeroing, thread }),
             // The writer makes the segment itself when it needs it, under the next id.
             Err(error) => tracing::warn!(%error, "no thread to prepare a segment"),
         }
@@ -286,7 +287,7 @@ impl Log {
 
     fn take_id(&mut self) -> Result<u32, StoreError> {
         let id = self.next_id;
-        let path = || segment_path(&self.site.dir, id);
+        let path = || segment_path(&self.context.dir, id);
         let next = id.checked_add(1);
         self.next_id = next.ok_or_else(|| StoreError::corrupt(&path(), 0, "no id is left"))?;
         Ok(id)
@@ -296,7 +297,7 @@ impl Log {
     fn discard(&self, segment: Segment) {
         let path = segment.path.clone();
         drop(segment);
-        if let Err(error) = self.site.vfs.remove(&path) {
+        if let Err(error) = self.context.vfs.remove(&path) {
             tracing::warn!(path = %path.display(), %error, "unused segment not removed");
         }
     }

@@ -1,5 +1,5 @@
-//! Room on the disk kept back, so that a full disk can be left again: deletions and the reclaiming
-//! of space need room in the log and in the index file before they give any.
+//! Disk space held in reserve, so that a store can get out of a full disk: deletions and the
+//! reclaiming of space need room in the log and in the index file before they free any.
 //!
 //! Room for values is reserved when a segment is made. If none can be made, the batches of the
 //! group are judged one by one. Those that put something are refused ([`StoreError::Refused`]):
@@ -24,19 +24,19 @@ use crate::store::error::StoreError;
 use crate::store::files::RESERVE_FILE;
 use crate::store::vfs::{OpenMode, Vfs, VfsFile};
 
-/// The file that keeps the room: for a segment, and for what a checkpoint adds to the index file.
+/// The reserve file: space for a segment, and for what a checkpoint adds to the index file.
 #[derive(Debug)]
 pub(in crate::store) struct Reserve {
     vfs: Arc<dyn Vfs>,
     path: PathBuf,
     log_bytes: u64,
     index_bytes: u64,
-    held: Mutex<Held>,
+    kept: Mutex<Kept>,
 }
 
 /// Which parts the file has room for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Held {
+struct Kept {
     log: bool,
     index: bool,
 }
@@ -54,11 +54,11 @@ impl Reserve {
             path: dir.join(RESERVE_FILE),
             log_bytes: segment_bytes,
             index_bytes: segment_bytes / 4,
-            held: Mutex::default(),
+            kept: Mutex::default(),
         }
     }
 
-    /// Notes what an earlier opening has kept.
+    /// Takes over the file of an earlier opening.
     pub(in crate::store) fn adopt(&self) -> Result<(), StoreError> {
         let length = match self.vfs.open(&self.path, OpenMode::Existing) {
             Ok(file) => file.len().map_err(self.error("measure"))?,
@@ -67,16 +67,16 @@ impl Reserve {
         };
         let index = length >= self.index_bytes;
         let log = length >= self.index_bytes + self.log_bytes;
-        let (found, mut held) = (Held { log, index }, self.held.lock());
-        if found == Held::default() {
+        let (found, mut kept) = (Kept { log, index }, self.kept.lock());
+        if found == Kept::default() {
             return Ok(());
         }
         if length > self.length(found) {
             self.shorten(self.length(found));
         }
-        // After a loss of power it may have its length and not its room.
+        // After a power loss the file may have its length without the blocks.
         match self.extend(self.length(found)) {
-            Ok(()) => *held = found,
+            Ok(()) => *kept = found,
             Err(StoreError::NoSpace { .. }) => {
                 self.shorten(0);
             }
@@ -85,21 +85,21 @@ impl Reserve {
         Ok(())
     }
 
-    /// Sees that the room is kept; where there is none, it is not an error. The index file's comes
-    /// first: without it nothing that was deleted can be given back.
+    /// Allocates what is missing. Having no room for it is not an error. The index file's part
+    /// comes first: without it no deletion can free anything.
     pub(in crate::store) fn keep(&self) -> Result<(), StoreError> {
-        let mut held = self.held.lock();
-        let all = [Held { log: false, index: true }, Held { log: true, index: true }];
+        let mut kept = self.kept.lock();
+        let all = [Kept { log: false, index: true }, Kept { log: true, index: true }];
         for wanted in all {
-            // What is held of the log's is not given up for the index file's.
-            if (held.log && !wanted.log) || *held == wanted {
+            // The log's part is not given up for the index file's.
+            if (kept.log && !wanted.log) || *kept == wanted {
                 continue;
             }
             match self.extend(self.length(wanted)) {
-                Ok(()) => *held = wanted,
+                Ok(()) => *kept = wanted,
                 Err(StoreError::NoSpace { .. }) => {
-                    tracing::warn!(path = %self.path.display(), "no room to keep back on the disk");
-                    self.shorten(self.length(*held));
+                    tracing::warn!(path = %self.path.display(), "no disk space for the reserve");
+                    self.shorten(self.length(*kept));
                     return Ok(());
                 }
                 Err(error) => return Err(error),
@@ -108,29 +108,29 @@ impl Reserve {
         Ok(())
     }
 
-    /// Gives the room for a segment to the log; `false` if there was none.
-    pub(in crate::store) fn give_to_log(&self) -> bool {
-        let mut held = self.held.lock();
-        let rest = Held { log: false, ..*held };
-        held.log && self.give(&mut held, rest)
+    /// Frees the space for a segment; `false` if there was none.
+    pub(in crate::store) fn release_to_log(&self) -> bool {
+        let mut kept = self.kept.lock();
+        let rest = Kept { log: false, ..*kept };
+        kept.log && self.release(&mut kept, rest)
     }
 
-    /// Gives room to the index file, that of the log too if there is no other; `false` if there
+    /// Frees space for the index file, that of the log too if there is no other; `false` if there
     /// was none.
-    pub(in crate::store) fn give_to_index(&self) -> bool {
-        let mut held = self.held.lock();
-        let rest = if held.index { Held { index: false, ..*held } } else { Held::default() };
-        *held != rest && self.give(&mut held, rest)
+    pub(in crate::store) fn release_to_index(&self) -> bool {
+        let mut kept = self.kept.lock();
+        let rest = if kept.index { Kept { index: false, ..*kept } } else { Kept::default() };
+        *kept != rest && self.release(&mut kept, rest)
     }
 
-    fn give(&self, held: &mut Held, rest: Held) -> bool {
-        *held = rest;
+    fn release(&self, kept: &mut Kept, rest: Kept) -> bool {
+        *kept = rest;
         self.shorten(self.length(rest))
     }
 
-    const fn length(&self, held: Held) -> u64 {
-        let log = if held.log { self.log_bytes } else { 0 };
-        let index = if held.index { self.index_bytes } else { 0 };
+    const fn length(&self, kept: Kept) -> u64 {
+        let log = if kept.log { self.log_bytes } else { 0 };
+        let index = if kept.index { self.index_bytes } else { 0 };
         log + index
     }
 
@@ -151,7 +151,7 @@ impl Reserve {
         self.open()?.allocate(length).map_err(self.error("reserve"))
     }
 
-    /// Cuts the file, or removes it; `false` if that was not to be done.
+    /// Truncates the file, or removes it; `false` if that failed.
     fn shorten(&self, length: u64) -> bool {
         let done = if length == 0 {
             self.vfs.remove(&self.path)
@@ -163,7 +163,7 @@ impl Reserve {
             Ok(()) => true,
             Err(error) => {
                 if error.kind() != ErrorKind::NotFound {
-                    tracing::warn!(path = %self.path.display(), %error, "reserve not given up");
+                    tracing::warn!(path = %self.path.display(), %error, "cannot free the reserve");
                 }
                 false
             }

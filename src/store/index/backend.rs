@@ -1,14 +1,14 @@
 //! The index file as `redb` sees it.
 //!
-//! After any error `redb` answers nothing but that error, reads included. So a write that finds no
-//! room takes what is kept back and is done again before `redb` learns of it. One that fails for
-//! good is not told to `redb` either: from then on nothing is written to the file any more, what
-//! `redb` writes is only remembered, and reads of the states that were committed before go on.
-//! Whoever commits asks [`Health`] whether that has happened.
+//! After any I/O error `redb` fails every operation, reads included. So a write that finds no room
+//! is repeated with space from the reserve before `redb` learns of it. A write that fails for good
+//! is not reported to `redb` either: from then on nothing is written to the file, later writes go
+//! to an overlay in memory, and the states committed before stay readable. A commit asks [`Health`]
+//! whether that has happened.
 //!
-//! A snapshot may outlive the store, and `redb` writes a last time when the last of its readers is
-//! gone. By then the directory may be somebody else's, so the file is sealed before it is given free:
-//! nothing is read from it or written to it any more.
+//! A snapshot may outlive the store, and `redb` writes a last time when its last reader is gone. By
+//! then another process may have opened the directory. So the file is sealed before the lock is
+//! released: nothing is read from it or written to it any more.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -21,14 +21,14 @@ use redb::StorageBackend;
 use crate::store::commit::reserve::Reserve;
 use crate::store::vfs::{VfsFile, read_exact_at, write_all_at};
 
-/// Unit in which writes are remembered that must not reach the file.
+/// Unit of the overlay.
 const BLOCK: usize = 4096;
 
-/// A file for `redb`. The store's own lock file keeps others out, so `redb` need not lock.
+/// A file for `redb`. The store's lock file keeps other processes out, so `redb` need not lock.
 #[derive(Debug)]
 pub(super) struct Backend {
     file: Arc<dyn VfsFile>,
-    /// `None`: errors are told as they are.
+    /// `None`: errors are passed on.
     health: Option<Arc<Health>>,
 }
 
@@ -36,16 +36,16 @@ pub(super) struct Backend {
 #[derive(Debug)]
 pub(super) struct Health {
     reserve: Arc<Reserve>,
-    /// Stored with Release after `remembered` was set up, loaded with Acquire before it is read.
+    /// Stored with Release after the overlay was set up, loaded with Acquire before that is read.
     failed: AtomicBool,
-    remembered: RwLock<Remembered>,
-    /// Whether the file is somebody else's. Read accesses to it hold the lock.
+    overlay: RwLock<Overlay>,
+    /// Whether the file may not be accessed any more. Each access holds the lock for reading.
     sealed: RwLock<bool>,
 }
 
-/// What `redb` believes to be in the file since a write failed.
+/// The writes since one failed, laid over the file: `redb` sees them as written.
 #[derive(Debug, Default)]
-struct Remembered {
+struct Overlay {
     error: Option<io::Error>,
     length: u64,
     blocks: BTreeMap<u64, Box<[u8]>>,
@@ -56,12 +56,12 @@ impl Health {
         Arc::new(Self {
             reserve: Arc::clone(reserve),
             failed: AtomicBool::new(false),
-            remembered: RwLock::default(),
+            overlay: RwLock::default(),
             sealed: RwLock::default(),
         })
     }
 
-    /// Ends all access to the file, when that under way is over.
+    /// Ends all access to the file, after waiting for the current ones.
     pub(super) fn seal(&self) {
         *self.sealed.write() = true;
     }
@@ -72,23 +72,24 @@ impl Health {
         if *sealed { Err(io::Error::other("the store is closed")) } else { Ok(sealed) }
     }
 
-    /// The error after which nothing was written any more, once; later an error that says so.
+    /// Fails with the error after which nothing was written, the first time; later with one that
+    /// says so.
     pub(super) fn check(&self) -> io::Result<()> {
         if !self.failed.load(Ordering::Acquire) {
             return Ok(());
         }
-        let known = self.remembered.write().error.take();
-        Err(known.unwrap_or_else(|| io::Error::other("a write failed before")))
+        let known = self.overlay.write().error.take();
+        Err(known.unwrap_or_else(|| io::Error::other("an earlier write failed")))
     }
 }
 
 impl Backend {
-    /// A file whose errors are told to `redb` as they come.
+    /// A file whose errors are passed on to `redb`.
     pub(super) const fn strict(file: Arc<dyn VfsFile>) -> Self {
         Self { file, health: None }
     }
 
-    /// A file that can be read after a failed write.
+    /// A file that stays readable after a failed write.
     pub(super) fn lasting(file: Arc<dyn VfsFile>, health: &Arc<Health>) -> Self {
         Self { file, health: Some(Arc::clone(health)) }
     }
@@ -102,29 +103,30 @@ impl Backend {
         self.health.as_deref().filter(|health| health.failed.load(Ordering::Acquire))
     }
 
-    /// Changes the file, or what is remembered of it. What finds no room may be done `again`.
+    /// Changes the file, or the overlay once a write has failed. With `again`, a change that finds
+    /// no room is repeated.
     fn change(
         &self,
         again: bool,
         work: impl Fn() -> io::Result<()>,
-        remember: impl Fn(&mut Remembered) -> io::Result<()>,
+        remember: impl Fn(&mut Overlay) -> io::Result<()>,
     ) -> io::Result<()> {
         let Some(health) = self.health.as_deref() else { return work() };
         let _not_sealed = health.enter()?;
         if self.failed().is_none() {
             let mut result = work();
-            if again && result.as_ref().is_err_and(is_full) && health.reserve.give_to_index() {
+            if again && result.as_ref().is_err_and(is_full) && health.reserve.release_to_index() {
                 result = work();
             }
             let Err(error) = result else { return Ok(()) };
-            let mut remembered = health.remembered.write();
+            let mut overlay = health.overlay.write();
             if !health.failed.load(Ordering::Relaxed) {
-                remembered.length = self.file.len()?;
-                remembered.error = Some(error);
+                overlay.length = self.file.len()?;
+                overlay.error = Some(error);
                 health.failed.store(true, Ordering::Release);
             }
         }
-        remember(&mut health.remembered.write())
+        remember(&mut health.overlay.write())
     }
 }
 
@@ -132,7 +134,7 @@ fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
-impl Remembered {
+impl Overlay {
     /// Reads the file as it would be.
     fn read(&self, file: &dyn VfsFile, offset: u64, out: &mut [u8]) -> io::Result<()> {
         let first = offset - offset % BLOCK as u64;
@@ -188,7 +190,7 @@ impl StorageBackend for Backend {
     fn len(&self) -> io::Result<u64> {
         let _not_sealed = self.enter()?;
         match self.failed() {
-            Some(health) => Ok(health.remembered.read().length),
+            Some(health) => Ok(health.overlay.read().length),
             None => self.file.len(),
         }
     }
@@ -196,26 +198,26 @@ impl StorageBackend for Backend {
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         let _not_sealed = self.enter()?;
         match self.failed() {
-            Some(health) => health.remembered.read().read(&*self.file, offset, out),
+            Some(health) => health.overlay.read().read(&*self.file, offset, out),
             None => read_exact_at(&*self.file, offset, out),
         }
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        let remember = |remembered: &mut Remembered| {
-            remembered.length = len;
+        let remember = |overlay: &mut Overlay| {
+            overlay.length = len;
             Ok(())
         };
         self.change(true, || self.file.set_len(len), remember)
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        // Not done again after an error: what became of the writes before it is not known.
+        // Never repeated after an error: the outcome of the writes before it is unknown.
         self.change(false, || self.file.sync_data(), |_| Ok(()))
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        let remember = |remembered: &mut Remembered| remembered.write(&*self.file, offset, data);
+        let remember = |overlay: &mut Overlay| overlay.write(&*self.file, offset, data);
         self.change(true, || write_all_at(&*self.file, offset, &[data]), remember)
     }
 }

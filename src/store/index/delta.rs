@@ -1,8 +1,8 @@
 //! Rows that are durable in the log and not yet in the index file.
 //!
-//! Groups become visible here, in memory; the rows of many groups then go into `redb` in one
-//! durable transaction. Rows carry the sequence of their group, so a view of the store reads
-//! what stood at its own sequence while the log goes on.
+//! Groups become visible here, in memory. The rows of many groups then go into `redb` in one
+//! durable transaction. Each row carries the sequence of its group, so a view finds the rows of its
+//! own sequence while later groups are added.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::RwLock;
 
-/// What a row takes in memory beyond the bytes of key and row, roughly.
+/// Approximate memory of a row beyond the bytes of key and row.
 const ROW_OVERHEAD: u64 = 96;
 
 /// A row as written by a group: `None` if it was removed.
@@ -30,7 +30,7 @@ pub(in crate::store) enum End {
 #[derive(Debug, Default)]
 pub(in crate::store) struct Delta {
     rows: RwLock<BTreeMap<Box<[u8]>, Version>>,
-    /// Roughly the memory taken. Relaxed: it decides only when to write the rows out.
+    /// Approximate memory taken. Relaxed: it only decides when the rows are written out.
     bytes: AtomicU64,
 }
 
@@ -52,7 +52,7 @@ impl Version {
     }
 }
 
-/// A hot key has as many versions as it was written; dropping them must not recurse.
+/// A key has as many versions as it had writes. Dropping a long chain must not recurse.
 impl Drop for Version {
     fn drop(&mut self) {
         let mut next = self.older.take();
@@ -63,13 +63,13 @@ impl Drop for Version {
 }
 
 impl Delta {
-    /// What a view at `sequence` finds under a key: `None` if nothing here concerns it.
+    /// What a view at `sequence` finds under a key; `None` if the delta has nothing for it.
     pub(in crate::store) fn get(&self, key: &[u8], sequence: u64) -> Option<Change> {
         let rows = self.rows.read();
         Some(rows.get(key)?.at(sequence)?.row.clone())
     }
 
-    /// Adds the rows of group `sequence`, which must be above all before.
+    /// Adds the rows of group `sequence`, which must be higher than all before.
     pub(in crate::store) fn insert(
         &self,
         sequence: u64,
@@ -95,13 +95,13 @@ impl Delta {
         self.bytes.fetch_add(grown, Ordering::Relaxed);
     }
 
-    /// Roughly the memory taken.
+    /// Approximate memory taken, in bytes.
     pub(in crate::store) fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// The first rows between the bounds that a view at `sequence` sees, removed ones too, at most
-    /// `limit`, from one end on.
+    /// Up to `limit` rows between the bounds, beginning at one end, as a view at `sequence` sees
+    /// them; removals included.
     pub(in crate::store) fn chunk(
         &self,
         bounds: (Bound<&[u8]>, Bound<&[u8]>),
@@ -118,8 +118,8 @@ impl Delta {
         }
     }
 
-    /// Hands over the newest version of every row, in the order of keys. Nothing may be added any
-    /// more.
+    /// Calls `work` with the newest version of every row, in key order. Nothing may be added after
+    /// this.
     pub(in crate::store) fn for_each<E>(
         &self,
         mut work: impl FnMut(&[u8], Option<&[u8]>) -> Result<(), E>,

@@ -1,5 +1,6 @@
-//! The index file: opening it, checkpoints into it, and writing it anew.
+//! The index file: opening it, writing checkpoints to it, and rewriting it.
 
+use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use crate::store::error::StoreError;
 use crate::store::files::{INDEX_FILE, NEW_INDEX_FILE, parse_segment_name};
 use crate::store::vfs::{OpenMode, Vfs};
 
-/// Rows copied in one transaction when an index file is written anew.
+/// Rows copied in one transaction when the index file is rewritten.
 const COPY_ROWS: usize = 50_000;
 
 /// The index file; written by one thread.
@@ -23,7 +24,7 @@ pub(in crate::store) struct Index {
     path: PathBuf,
     cache_bytes: usize,
     reserve: Arc<Reserve>,
-    /// Goes before the seal: its last owner, this one as a rule, still writes to the file.
+    /// Dropped before the seal: its last owner, usually this one, still writes to the file.
     db: Arc<Database>,
     seal: Seal,
     /// What the file's meta table holds.
@@ -46,8 +47,8 @@ impl std::fmt::Debug for Index {
 }
 
 impl Index {
-    /// Opens the index of `dir`. A new one is made under another name and gets its own only when
-    /// it is durable, so a half-made one is never opened.
+    /// Opens the index of `dir`. A new index is created under another name and renamed once it is
+    /// durable, so an incomplete one is never opened.
     pub(in crate::store) fn open(
         vfs: &dyn Vfs,
         dir: &Path,
@@ -76,7 +77,7 @@ impl Index {
         Ok(Self { path, cache_bytes, reserve: Arc::clone(reserve), db, seal: Seal(health), meta })
     }
 
-    /// Has nothing written to the file any more, and nothing read from it.
+    /// Ends all access to the file.
     pub(in crate::store) fn seal(&self) {
         self.seal.0.seal();
     }
@@ -100,8 +101,8 @@ impl Index {
     }
 
     /// A checkpoint: writes the rows of a delta and the meta table that goes with them, in one
-    /// durable transaction. After an error the file is never written again; it holds the state of
-    /// before or, if the very end failed, this one. The views of before go on.
+    /// durable transaction. After an error the file is never written again. It holds the state
+    /// before or, if the last step failed, this one. Existing views stay usable.
     pub(in crate::store) fn commit(
         &mut self,
         delta: &Delta,
@@ -110,7 +111,8 @@ impl Index {
         let run = || -> Result<(), redb::Error> {
             let mut transaction = self.db.begin_write()?;
             transaction.set_durability(Durability::Immediate)?;
-            // Records the allocator state, so that an opening after a crash need not walk it all.
+            // Records the allocator state, so that opening after a crash need not walk the whole
+            // file.
             transaction.set_quick_repair(true);
             {
                 let mut data = transaction.open_table(DATA)?;
@@ -131,9 +133,9 @@ impl Index {
         Ok(())
     }
 
-    /// Writes the file anew, without the free room that it has gathered, and goes on with that;
-    /// with the old one if there is no room for another. After an error nothing may be written any
-    /// more: which of the two has the name is not known.
+    /// Rewrites the file without its free pages and switches to the new one, or stays with the old
+    /// one if there is no room for another. After an error nothing may be written any more, since
+    /// either of the two may have the name.
     pub(in crate::store) fn rebuild(
         &mut self,
         vfs: &dyn Vfs,
@@ -142,7 +144,7 @@ impl Index {
         let new = dir.join(NEW_INDEX_FILE);
         match self.write_another(vfs, &new) {
             Err(error @ StoreError::NoSpace { .. }) => {
-                tracing::warn!(%error, "index file not written anew");
+                tracing::warn!(error = &error as &dyn Error, "index file not rewritten");
                 return Ok(());
             }
             result => result?,
@@ -151,7 +153,7 @@ impl Index {
         let (path, cache_bytes) = (&self.path, self.cache_bytes);
         let (db, health) = open_database(vfs, path, cache_bytes, false, &self.reserve)?;
         self.db = db;
-        // The old file has no name any more: views read it as long as they like.
+        // The old file has no name any more, but views can still read it.
         self.seal.0 = health;
         Ok(())
     }
@@ -171,8 +173,8 @@ impl Index {
     }
 }
 
-/// Writes an index file with the rows of `base`, durable, under the name given, with that much of
-/// memory.
+/// Writes an index file with the rows of `base` to `path` and makes it durable, using `cache_bytes`
+/// of memory.
 pub(in crate::store) fn write_new(
     vfs: &dyn Vfs,
     path: &Path,
@@ -213,7 +215,7 @@ pub(in crate::store) fn write_new(
     run().map_err(|e| StoreError::index(path, e))
 }
 
-/// Gives a new index file its name.
+/// Renames a new index file to its final name.
 fn put_in_place(vfs: &dyn Vfs, dir: &Path) -> Result<(), StoreError> {
     let (new, path) = (dir.join(NEW_INDEX_FILE), dir.join(INDEX_FILE));
     vfs.rename(&new, &path).map_err(|source| StoreError::io("name", &path, source))?;

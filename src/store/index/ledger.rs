@@ -1,9 +1,9 @@
 //! What a group means: the rows that it changes, and the counters that go with them.
 //!
-//! A group is applied to the view before it; the same groups applied to the same view give the
-//! same rows, now or in a recovery. The one thing that does not come from the log is when an
-//! orphaned shared value is dropped: its row may stay longer in one run than in another, which
-//! changes no value.
+//! A group is applied to the view before it; the same groups applied to the same view give the same
+//! rows, now or in a recovery. Only the time at which an orphaned deduplicated value is dropped
+//! does not come from the log: its row may stay longer in one run than in another, which changes no
+//! value.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
@@ -12,10 +12,10 @@ use std::sync::Arc;
 use super::delta::Change;
 use super::meta::{KeyspaceRow, Meta, SegmentRow, Totals, Watermark};
 use super::row::{
-    Body, FIRST_OWN_ID, ORPHANS_ID, Row, expiry_key, row_key, shared_key, split_row_key,
+    Body, FIRST_OWN_ID, ORPHANS_ID, Row, dedup_key, expiry_key, row_key, split_row_key,
 };
-use super::view::{Base, Figures, KeyspaceFigures, View};
-use crate::store::commit::dedup::{Purge, Shares};
+use super::view::{Base, IndexCounts, KeyspaceCounts, View};
+use crate::store::commit::dedup::{DedupRegistry, Purge};
 use crate::store::error::StoreError;
 use crate::store::record::{
     Action, FORMAT_VERSION, Hash, LoggedGroup, MOVE_BYTES, Op, Ops, Placed, Pointer,
@@ -24,19 +24,19 @@ use crate::store::record::{
 /// The rows that a group changes.
 pub(in crate::store) type Changes = HashMap<Box<[u8]>, Change, foldhash::fast::RandomState>;
 
-/// The counters of the index after the newest group. Owned by whoever writes.
+/// The counters of the index after the newest group. Owned by the writer.
 #[derive(Debug)]
 pub(in crate::store) struct Ledger {
     index_path: PathBuf,
     meta: Meta,
     totals: Totals,
-    /// Row keys of the shared values that nothing refers to.
+    /// Row keys of the deduplicated values without a reference.
     orphans: BTreeSet<Box<[u8]>>,
-    shares: Arc<Shares>,
+    dedup: Arc<DedupRegistry>,
 }
 
 /// A group while it is applied.
-struct Work<'a> {
+struct GroupApply<'a> {
     ledger: &'a mut Ledger,
     view: &'a View,
     group: &'a LoggedGroup,
@@ -45,58 +45,62 @@ struct Work<'a> {
 
 /// What the counters need of a row.
 #[derive(Debug, Clone, Copy, Default)]
-struct Held {
+struct RowSummary {
     exists: bool,
     expires: u64,
     pointer: Option<Pointer>,
-    shared: Option<Hash>,
+    hash: Option<Hash>,
     references: u64,
 }
 
-impl Held {
+impl RowSummary {
     const fn of(row: &Row<'_>) -> Self {
-        let (shared, references) = match row.body {
-            Body::Shared(hash) => (Some(hash), 0),
+        let (hash, references) = match row.body {
+            Body::Reference(hash) => (Some(hash), 0),
             Body::Counted { references, .. } => (None, references),
             Body::Inline { .. } | Body::Record(_) => (None, 0),
         };
         let (expires, pointer) = (row.expires, row.body.pointer());
-        Self { exists: true, expires, pointer, shared, references }
+        Self { exists: true, expires, pointer, hash, references }
     }
 }
 
 impl Ledger {
-    pub(in crate::store) fn new(index_path: PathBuf, meta: Meta, shares: Arc<Shares>) -> Self {
+    pub(in crate::store) fn new(
+        index_path: PathBuf,
+        meta: Meta,
+        dedup: Arc<DedupRegistry>,
+    ) -> Self {
         let totals = meta.totals();
-        Self { index_path, meta, totals, orphans: BTreeSet::new(), shares }
+        Self { index_path, meta, totals, orphans: BTreeSet::new(), dedup }
     }
 
     /// Notes the orphans that an earlier opening left.
-    pub(in crate::store) fn adopt(&mut self, shared_key: &[u8]) {
-        self.orphans.insert(shared_key.into());
+    pub(in crate::store) fn adopt(&mut self, dedup_key: &[u8]) {
+        self.orphans.insert(dedup_key.into());
     }
 
     pub(in crate::store) const fn meta(&self) -> &Meta {
         &self.meta
     }
 
-    /// Notes the time that the store goes by.
+    /// Notes the store's time, for the next checkpoint.
     pub(in crate::store) fn set_time(&mut self, now: u64) {
         self.meta.time = self.meta.time.max(now);
     }
 
-    /// The counters as views carry them.
-    pub(in crate::store) fn figures(&self) -> Arc<Figures> {
+    /// The counters, for views.
+    pub(in crate::store) fn counts(&self) -> Arc<IndexCounts> {
         let keyspaces = self.meta.keyspaces.iter();
         let keyspaces = keyspaces.map(|(id, row)| {
             let KeyspaceRow { keys, expiring, changed, .. } = *row;
-            KeyspaceFigures { id: *id, keys, expiring, changed }
+            KeyspaceCounts { id: *id, keys, expiring, changed }
         });
-        Arc::new(Figures { keyspaces: keyspaces.collect(), totals: self.totals })
+        Arc::new(IndexCounts { keyspaces: keyspaces.collect(), totals: self.totals })
     }
 
-    /// Takes the segments out of the books that hold no live record and no group that a recovery
-    /// would read; gives their ids.
+    /// Retires the segments that hold no live record and no group that recovery would read, and
+    /// returns their ids.
     pub(in crate::store) fn retire(&mut self) -> Vec<u32> {
         let end = self.meta.watermark.segment;
         let dead = self.meta.segments.iter().filter(|(id, row)| **id < end && row.live == 0);
@@ -118,15 +122,15 @@ impl Ledger {
         }
     }
 
-    /// Applies a group to the view before it; gives the rows that it changes. After an error the
-    /// counters must not be used any more.
+    /// Applies a group to the view before it, and returns the rows that it changes. After an error
+    /// the counters must not be used any more.
     pub(in crate::store) fn apply(
         &mut self,
         view: &View,
         group: &LoggedGroup,
     ) -> Result<Changes, StoreError> {
         self.open_segment(group);
-        let mut work = Work { ledger: self, view, group, changes: Changes::default() };
+        let mut work = GroupApply { ledger: self, view, group, changes: Changes::default() };
         for batch in &group.batches {
             for op in Ops::new(&batch.ops, batch.base) {
                 let op = op.map_err(|reason| work.damaged(reason))?;
@@ -136,8 +140,8 @@ impl Ledger {
         Ok(work.changes)
     }
 
-    /// Drops the orphans that no batch on its way refers to, as part of the group just applied.
-    /// The rows must be published before the purge returned is dropped.
+    /// Drops the orphans that no batch in flight refers to, as part of the group just applied. The
+    /// rows must be published before the purge returned is dropped.
     pub(in crate::store) fn purge_orphans(
         &mut self,
         view: &View,
@@ -148,9 +152,9 @@ impl Ledger {
             return Ok(None);
         }
         let orphans: Vec<_> = self.orphans.iter().cloned().collect();
-        let purge = self.shares.purge(orphans);
+        let purge = self.dedup.purge(orphans);
         let taken = std::mem::take(changes);
-        let mut work = Work { ledger: self, view, group, changes: taken };
+        let mut work = GroupApply { ledger: self, view, group, changes: taken };
         for key in purge.keys() {
             work.set(key, None)?;
             work.set(&row_key(ORPHANS_ID, key), None)?;
@@ -160,7 +164,7 @@ impl Ledger {
         Ok(Some(purge))
     }
 
-    /// Counts what the group takes of its segment, and moves the watermark.
+    /// Counts the group's bytes in its segment, and moves the watermark.
     fn open_segment(&mut self, group: &LoggedGroup) {
         let row = self.meta.segments.entry(group.segment).or_insert_with(|| {
             self.totals.segments += 1;
@@ -186,7 +190,7 @@ impl Ledger {
         count(&mut self.totals.ops, op);
     }
 
-    /// Counts what format 1 did not.
+    /// Counts what format 1 did not store.
     pub(in crate::store) fn upgrade(&mut self, base: &Base) -> Result<(), StoreError> {
         if self.meta.format >= FORMAT_VERSION {
             return Ok(());
@@ -211,7 +215,7 @@ pub(in crate::store) fn op_bytes(row_key: &[u8]) -> u64 {
     (MOVE_BYTES + row_key.len()) as u64
 }
 
-impl Work<'_> {
+impl GroupApply<'_> {
     fn damaged(&self, reason: &'static str) -> StoreError {
         StoreError::IndexRow { path: self.ledger.index_path.clone(), reason }
     }
@@ -230,31 +234,31 @@ impl Work<'_> {
             Action::Hashed(placed, hash) => {
                 let pointer = pointer(&placed);
                 self.refer(op.keyspace, &hash, Some(pointer))?;
-                Body::Shared(hash)
+                Body::Reference(hash)
             }
             Action::Reference(hash) => {
                 self.refer(op.keyspace, &hash, None)?;
-                Body::Shared(hash)
+                Body::Reference(hash)
             }
             Action::Delete => {
                 self.touch(op.keyspace);
                 return self.set(&key, None);
             }
             Action::Expire => {
-                if expires != 0 && self.held(&key)?.expires == expires {
+                if expires != 0 && self.current(&key)?.expires == expires {
                     self.touch(op.keyspace);
                     self.set(&key, None)?;
                 }
                 return Ok(());
             }
             Action::Move { to, from } => {
-                let held = self.held(&key)?;
-                if held.pointer.is_none_or(|pointer| pointer.place() != from) {
+                let current = self.current(&key)?;
+                if current.pointer.is_none_or(|pointer| pointer.place() != from) {
                     return Ok(());
                 }
-                let (expires, references) = (held.expires, held.references);
+                let (expires, references) = (current.expires, current.references);
                 let pointer = pointer(&to);
-                let counted = super::row::SHARED_ID == op.keyspace;
+                let counted = super::row::DEDUP_ID == op.keyspace;
                 let body = if counted {
                     Body::Counted { pointer, references }
                 } else {
@@ -285,17 +289,16 @@ impl Work<'_> {
         }
     }
 
-    /// What stands under a row key now. A damaged row counts as one that points nowhere: it can be
-    /// replaced, and keeps nothing else from being written. What it pointed at stays counted as
-    /// live.
-    fn held(&self, key: &[u8]) -> Result<Held, StoreError> {
+    /// The row under a row key now. A damaged row counts as one that points nowhere, so that it can
+    /// be replaced and does not block other writes. Its record stays counted as live.
+    fn current(&self, key: &[u8]) -> Result<RowSummary, StoreError> {
         let decode = |row: Option<&[u8]>| match row.map(Row::decode) {
-            None => Held::default(),
-            Some(Ok(row)) => Held::of(&row),
+            None => RowSummary::default(),
+            Some(Ok(row)) => RowSummary::of(&row),
             Some(Err(damage)) => {
                 let path = self.ledger.index_path.display();
-                tracing::error!(%path, key = %key.escape_ascii(), damage, "row replaced");
-                Held { exists: true, ..Held::default() }
+                tracing::error!(%path, key = %key.escape_ascii(), damage, "damaged row replaced");
+                RowSummary { exists: true, ..RowSummary::default() }
             }
         };
         if let Some(change) = self.changes.get(key) {
@@ -305,10 +308,10 @@ impl Work<'_> {
         read.map_err(|error| StoreError::index(&self.ledger.index_path, error))
     }
 
-    /// Replaces a row, and counts.
+    /// Replaces a row, and updates the counters.
     fn set(&mut self, key: &[u8], row: Option<Row<'_>>) -> Result<(), StoreError> {
-        let old = self.held(key)?;
-        let new = row.as_ref().map_or_else(Held::default, Held::of);
+        let old = self.current(key)?;
+        let new = row.as_ref().map_or_else(RowSummary::default, RowSummary::of);
         if !old.exists && !new.exists {
             return Ok(());
         }
@@ -343,43 +346,44 @@ impl Work<'_> {
                 self.set(&expiry_key(new.expires, key), Some(mark))?;
             }
         }
-        // After the new row took its reference, so that a value put again is no orphan in between.
-        if let Some(hash) = &old.shared {
+        // Released only after the new row took its reference, so that a value put again does not
+        // become an orphan in between.
+        if let Some(hash) = &old.hash {
             self.release(keyspace, hash)?;
         }
         Ok(())
     }
 
-    /// Counts one more reference to a shared value, whose record is `own` if it is new.
+    /// Counts one more reference to a deduplicated value. Its record is `own` if the value is new.
     fn refer(
         &mut self,
         keyspace: u32,
         hash: &Hash,
         own: Option<Pointer>,
     ) -> Result<(), StoreError> {
-        let key = shared_key(keyspace, hash);
-        let held = self.held(&key)?;
-        let Some(pointer) = held.pointer.or(own) else {
-            return Err(self.damaged("refers to a shared value that is not there"));
+        let key = dedup_key(keyspace, hash);
+        let current = self.current(&key)?;
+        let Some(pointer) = current.pointer.or(own) else {
+            return Err(self.damaged("refers to a deduplicated value that is missing"));
         };
-        let references = held.references + 1;
+        let references = current.references + 1;
         self.set(&key, Some(Row { expires: 0, body: Body::Counted { pointer, references } }))?;
-        if held.exists && held.references == 0 {
+        if current.exists && current.references == 0 {
             self.ledger.orphans.remove(key.as_slice());
             self.set(&row_key(ORPHANS_ID, &key), None)?;
         }
         Ok(())
     }
 
-    /// Counts one reference less. The last one makes an orphan of the value.
+    /// Counts one reference less. Without any, the value becomes an orphan.
     fn release(&mut self, keyspace: u32, hash: &Hash) -> Result<(), StoreError> {
-        let key = shared_key(keyspace, hash);
-        let held = self.held(&key)?;
-        let Some(pointer) = held.pointer else {
-            tracing::error!(key = %key.escape_ascii(), "the shared value is not there");
+        let key = dedup_key(keyspace, hash);
+        let current = self.current(&key)?;
+        let Some(pointer) = current.pointer else {
+            tracing::error!(key = %key.escape_ascii(), "deduplicated value is missing");
             return Ok(());
         };
-        let references = held.references.saturating_sub(1);
+        let references = current.references.saturating_sub(1);
         self.set(&key, Some(Row { expires: 0, body: Body::Counted { pointer, references } }))?;
         if references == 0 {
             self.ledger.orphans.insert(key.as_slice().into());

@@ -17,7 +17,7 @@ const META_KEYSPACE: u8 = b'k';
 const META_EXPIRING: u8 = b'e';
 const META_RETIRED: u8 = b'r';
 
-/// Up to where the log has been applied.
+/// How far the log has been applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(in crate::store) struct Watermark {
     /// Segment of the last group applied; 0 if there is none yet.
@@ -34,15 +34,15 @@ pub(in crate::store) struct SegmentRow {
     pub(in crate::store) salt: u64,
     /// Where its last applied group ends.
     pub(in crate::store) used: u64,
-    /// Bytes of its records that a row points at.
+    /// Bytes of its records that rows point to.
     pub(in crate::store) live: u64,
-    /// Bytes of the operations that would point at copies of those records: with them, what the
-    /// live records would take elsewhere.
+    /// Bytes of the operations that would move those records. Together they are what the live
+    /// records would take elsewhere.
     pub(in crate::store) ops: u64,
 }
 
 impl SegmentRow {
-    /// Bytes that copying the live records elsewhere would gain.
+    /// Bytes that moving the live records would free.
     pub(in crate::store) const fn dead(&self) -> u64 {
         self.used.saturating_sub(self.live.saturating_add(self.ops))
     }
@@ -53,7 +53,7 @@ impl SegmentRow {
 pub(in crate::store) struct KeyspaceRow {
     pub(in crate::store) name: String,
     pub(in crate::store) keys: u64,
-    /// How many of them expire.
+    /// Number of keys that expire.
     pub(in crate::store) expiring: u64,
     /// Sequence of the last group that changed it. Not stored: after an opening it is that of the
     /// last group of all.
@@ -63,10 +63,10 @@ pub(in crate::store) struct KeyspaceRow {
 /// The content of the meta table.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(in crate::store) struct Meta {
-    /// Format that the table was read in; what is written is of the present one.
+    /// Format version of the table that was read. Tables are written in the current one.
     pub(in crate::store) format: u32,
     pub(in crate::store) watermark: Watermark,
-    /// The latest time that the store went by, in milliseconds since 1970.
+    /// The latest time used by the store, in milliseconds since 1970.
     pub(in crate::store) time: u64,
     pub(in crate::store) segments: BTreeMap<u32, SegmentRow>,
     pub(in crate::store) keyspaces: BTreeMap<u32, KeyspaceRow>,
@@ -136,7 +136,7 @@ impl Meta {
     ) -> Result<(), redb::StorageError> {
         let (mut old, new) = (before.rows(), self.rows());
         for (key, value) in &new {
-            // Also where the row is the same but another format wrote it: the version row.
+            // The format row is always written: `before` may have been read from an older version.
             if old.remove(key).as_ref() != Some(value) || key == META_FORMAT {
                 table.insert(key.as_slice(), value.as_slice())?;
             }
@@ -186,7 +186,7 @@ fn decode_meta(rows: &HashMap<Vec<u8>, Vec<u8>>) -> Result<Meta, Damage> {
             match kind {
                 META_SEGMENT => {
                     let (salt, used, live) = (reader.u64()?, reader.u64()?, reader.u64()?);
-                    // Format 1 had no such field; `Ledger::upgrade` counts.
+                    // Format 1 had no such field; `Ledger::upgrade` counts it.
                     let ops = if reader.0.is_empty() { 0 } else { reader.u64()? };
                     meta.segments.insert(id, SegmentRow { salt, used, live, ops });
                 }

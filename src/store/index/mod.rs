@@ -1,15 +1,15 @@
-//! The index: where each key's value lies.
+//! The index: where the value of each key is.
 //!
 //! Most of it is in `redb`, in two tables. `data` maps keyspace id (big-endian) and key to a row: a
-//! small value itself, a pointer into a segment, or the hash of a shared value. `meta` holds the
-//! watermark, what each segment holds and each keyspace's name and counts. What the newest groups
-//! changed is in memory (`delta`) until a checkpoint writes it all in one durable transaction, so
-//! the file is always the exact result of the groups up to its watermark.
+//! small value itself, a pointer into a segment, or the hash of a deduplicated value. `meta` holds
+//! the watermark, what each segment holds and each keyspace's name and counts. The changes of
+//! recent groups are in memory (`delta`) until a checkpoint writes them in one durable transaction.
+//! So the file is always the exact result of the groups up to its watermark.
 //!
 //! | file | what |
 //! | --- | --- |
 //! | `file` `tables` | the index file and its tables; checkpoints into it |
-//! | `backend` | the file as `redb` sees it, and what goes on when it cannot be written |
+//! | `backend` | the file as `redb` sees it, and what happens when it cannot be written |
 //! | `ledger` | what a group means for rows and counters |
 //! | `delta` | the rows of the newest groups |
 //! | `view` | a state of both together |
@@ -37,7 +37,7 @@ pub(super) use ledger::{Ledger, op_bytes};
 pub(super) use meta::{Meta, SegmentRow, Totals, Watermark};
 pub(super) use range::{Range, is_empty_range};
 pub(super) use row::{
-    Body, DICTIONARIES_ID, EXPIRY_ID, FIRST_OWN_ID, ORPHANS_ID, Row, SHARED_ID, expiry_key,
-    row_key, shared_key, split_expiry_key, split_row_key,
+    Body, DEDUP_ID, DICTIONARIES_ID, EXPIRY_ID, FIRST_OWN_ID, ORPHANS_ID, Row, dedup_key,
+    expiry_key, row_key, split_expiry_key, split_row_key,
 };
-pub(super) use view::{Base, Figures, View};
+pub(super) use view::{Base, IndexCounts, View};

@@ -43,23 +43,23 @@ impl RawRow {
 /// Rows in the order of their keys, from both ends: those of the index file with the newer ones
 /// laid over them.
 ///
-/// Each source, the file and the deltas, is a sorted sequence that is taken from at both ends. A
-/// step takes the outermost key from every source that has it, and shows what the newest of them
-/// says of it. So all sources always have the same interval of keys left, and the two ends meet
-/// without a row lost or shown twice.
+/// The sources are the file and the deltas, each a sorted sequence that is consumed from both ends.
+/// A step takes the outermost key from every source that has it, and returns the row of the newest
+/// one. So all sources always have the same interval of keys left, and the ends meet without losing
+/// a row or returning one twice.
 pub(in crate::store) struct Range {
     table: TableSource,
-    /// The newest first: of rows under one key the first counts.
+    /// Newest first: of several rows under one key the first one counts.
     deltas: Vec<DeltaSource>,
     sequence: u64,
-    /// Goes after the table's range; it keeps the segments that the rows point into.
+    /// Keeps the segments that the rows point into. Dropped after the table's range.
     _base: Arc<Base>,
 }
 
 /// What the index file has for a range.
 struct TableSource {
     range: OwnedRange<Bytes, Bytes>,
-    /// The rows looked at and not yet taken, at either end.
+    /// The rows peeked at and not yet taken, at either end.
     front: Option<RawRow>,
     back: Option<RawRow>,
 }
@@ -78,13 +78,13 @@ impl TableSource {
                 End::Back => range.next_back(),
             };
             let next = next.transpose()?.map(|(key, row)| RawRow::Table(key, row));
-            // With none left between, the one that the other end looked at is next.
+            // With none left in between, the row that the other end has peeked at is next.
             *near = next.or_else(|| far.take());
         }
         Ok(near.as_ref())
     }
 
-    /// Takes the row that was looked at.
+    /// Takes the row peeked at.
     fn take(&mut self, end: End) -> Option<RawRow> {
         match end {
             End::Front => self.front.take(),
@@ -122,7 +122,7 @@ impl DeltaSource {
         Some(key)
     }
 
-    /// Takes the row that was looked at.
+    /// Takes the row peeked at.
     fn take(&mut self, end: End) -> Option<(Box<[u8]>, Change)> {
         match end {
             End::Front => self.front.pop_front().or_else(|| self.back.pop_back()),
@@ -190,7 +190,7 @@ impl Range {
             let Some(newest) = self.newest_outermost(end)? else { return Ok(self.table.take(end)) };
             let taken = self.deltas.get_mut(newest).and_then(|source| source.take(end));
             let Some((key, change)) = taken else { return Ok(self.table.take(end)) };
-            // What older sources say of the same key does not count.
+            // Older versions of the same key do not count.
             for source in self.deltas.iter_mut().skip(newest + 1) {
                 if source.peek(end, self.sequence) == Some(&*key) {
                     source.take(end);
@@ -231,7 +231,7 @@ fn as_slices(bounds: &(Bound<Vec<u8>>, Bound<Vec<u8>>)) -> (Bound<&[u8]>, Bound<
     (bounds.0.as_ref().map(Vec::as_slice), bounds.1.as_ref().map(Vec::as_slice))
 }
 
-/// Whether no key can lie between the bounds; ranges over them panic in maps and in `redb`.
+/// Whether no key can be between the bounds. Maps and `redb` panic on such ranges.
 pub(in crate::store) fn is_empty_range<T: Ord + ?Sized>(
     start: &Bound<&T>,
     end: &Bound<&T>,
@@ -324,7 +324,7 @@ mod tests {
         let base = base.freeze(index.db()).unwrap();
         base.active.insert(5, changes(1));
         base.active.insert(SEEN + 1, changes(2));
-        View { base: Arc::new(base), sequence: SEEN, figures: Arc::default() }
+        View { base: Arc::new(base), sequence: SEEN, counts: Arc::default() }
     }
 
     /// The rows that a view shows between two keys, both included.

@@ -2,15 +2,15 @@
 
 use crate::store::record::{Codec, Damage, Hash, Pointer, Reader};
 
-/// The store's own keyspaces lie behind all others in the order of keys. Their rows belong to rows
-/// of the user's keyspaces and change with them.
+/// The first id of the store's own keyspaces, which come after all others in key order. Their rows
+/// belong to rows of the user's keyspaces and change with them.
 pub(in crate::store) const FIRST_OWN_ID: u32 = 0xffff_ff00;
 /// Dictionaries for compression: keyspace (4), id of the dictionary (4) → its bytes.
 pub(in crate::store) const DICTIONARIES_ID: u32 = 0xffff_fffc;
-/// Values shared under a hash whose last reference is gone: row key of the value → nothing.
+/// Deduplicated values without a reference: row key of the value → nothing.
 pub(in crate::store) const ORPHANS_ID: u32 = 0xffff_fffd;
-/// Values shared under a hash: keyspace (4), hash (32) → pointer and number of references.
-pub(in crate::store) const SHARED_ID: u32 = 0xffff_fffe;
+/// Deduplicated values: keyspace (4), hash (32) → pointer and number of references.
+pub(in crate::store) const DEDUP_ID: u32 = 0xffff_fffe;
 /// What expires when: milliseconds since 1970 (8), row key → nothing.
 pub(in crate::store) const EXPIRY_ID: u32 = 0xffff_ffff;
 
@@ -32,14 +32,14 @@ pub(in crate::store) enum Body<'a> {
     Inline { codec: Codec, raw: u32, stored: &'a [u8] },
     /// In a record of its own.
     Record(Pointer),
-    /// Shared under this hash.
-    Shared(Hash),
-    /// A shared value: its record, and how many rows share it.
+    /// A deduplicated value, by its hash.
+    Reference(Hash),
+    /// The row of a deduplicated value: its record, and how many rows refer to it.
     Counted { pointer: Pointer, references: u64 },
 }
 
 impl Body<'_> {
-    /// A row that says no more than its key.
+    /// A row without content.
     pub(in crate::store) const MARK: Self =
         Self::Inline { codec: Codec::Plain, raw: 0, stored: &[] };
 
@@ -47,24 +47,24 @@ impl Body<'_> {
     pub(in crate::store) const fn pointer(&self) -> Option<Pointer> {
         match self {
             Self::Record(pointer) | Self::Counted { pointer, .. } => Some(*pointer),
-            Self::Inline { .. } | Self::Shared(_) => None,
+            Self::Inline { .. } | Self::Reference(_) => None,
         }
     }
 }
 
 impl<'a> Row<'a> {
-    /// Whether the row is past its time at `now`.
+    /// Whether the row has expired by `now`.
     pub(in crate::store) const fn is_expired(&self, now: u64) -> bool {
         self.expires != 0 && self.expires <= now
     }
 
-    /// Appends the row: a tag (0 inline, 2 record, 4 shared, 6 counted; +1 if compressed, +128 if
+    /// Appends the row: a tag (0 inline, 2 record, 4 reference, 6 counted; +1 if compressed, +128 if
     /// it expires), then its fields.
     pub(in crate::store) fn encode(&self, out: &mut Vec<u8>) {
         let (base, codec, raw) = match self.body {
             Body::Inline { codec, raw, .. } => (0, codec, raw),
             Body::Record(pointer) => (2, pointer.codec, pointer.raw),
-            Body::Shared(_) => (4, Codec::Plain, 0),
+            Body::Reference(_) => (4, Codec::Plain, 0),
             Body::Counted { pointer, .. } => (6, pointer.codec, pointer.raw),
         };
         out.push(base + codec.byte() + if self.expires == 0 { 0 } else { TAG_EXPIRES });
@@ -81,7 +81,7 @@ impl<'a> Row<'a> {
         }
         match self.body {
             Body::Inline { stored, .. } => out.extend_from_slice(stored),
-            Body::Shared(hash) => out.extend_from_slice(&hash),
+            Body::Reference(hash) => out.extend_from_slice(&hash),
             Body::Counted { references, .. } => out.extend_from_slice(&references.to_le_bytes()),
             Body::Record(_) => {}
         }
@@ -100,7 +100,7 @@ impl<'a> Row<'a> {
                 Body::Inline { codec, raw: raw.unwrap_or(length), stored }
             }
             2 | 3 => Body::Record(decode_pointer(&mut reader, codec)?),
-            4 => Body::Shared(reader.array()?),
+            4 => Body::Reference(reader.array()?),
             6 | 7 => {
                 let pointer = decode_pointer(&mut reader, codec)?;
                 Body::Counted { pointer, references: reader.u64()? }
@@ -131,18 +131,18 @@ pub(in crate::store) fn row_key(keyspace: u32, key: &[u8]) -> Vec<u8> {
     out
 }
 
-/// A row key taken apart.
+/// The keyspace and the key of a row key.
 pub(in crate::store) fn split_row_key(row_key: &[u8]) -> Option<(u32, &[u8])> {
     let (id, key) = row_key.split_first_chunk::<4>()?;
     Some((u32::from_be_bytes(*id), key))
 }
 
-/// The key of the row of a value shared in a keyspace.
-pub(in crate::store) fn shared_key(keyspace: u32, hash: &Hash) -> Vec<u8> {
-    row_key(SHARED_ID, &[keyspace.to_be_bytes().as_slice(), hash].concat())
+/// The row key of a deduplicated value of a keyspace.
+pub(in crate::store) fn dedup_key(keyspace: u32, hash: &Hash) -> Vec<u8> {
+    row_key(DEDUP_ID, &[keyspace.to_be_bytes().as_slice(), hash].concat())
 }
 
-/// The key of the row that says when the row under `row_key` expires.
+/// The row key that marks the expiry of the row under `row_key`.
 pub(in crate::store) fn expiry_key(expires: u64, row_key: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(12 + row_key.len());
     out.extend_from_slice(&EXPIRY_ID.to_be_bytes());
@@ -151,7 +151,7 @@ pub(in crate::store) fn expiry_key(expires: u64, row_key: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Time and row key that a key of an expiry row names; it stands without its keyspace's id.
+/// The time and the row key in the key of an expiry row, given without its keyspace's id.
 pub(in crate::store) fn split_expiry_key(key: &[u8]) -> Option<(u64, &[u8])> {
     let (expires, row_key) = key.split_first_chunk::<8>()?;
     Some((u64::from_be_bytes(*expires), row_key))

@@ -1,8 +1,8 @@
 //! States of the index as readers see them.
 //!
-//! A view is a base and a sequence. It looks a row up in the newest delta, then in the one on its
-//! way into the file, then in the file; the newest version at or below the view's sequence counts.
-//! Iterators merge the three in both directions and own what they read from.
+//! A view is a base and a sequence. It looks a row up in the newest delta, then in the frozen one
+//! that a checkpoint is writing, then in the file. The newest version at or below the view's
+//! sequence counts.
 
 use std::fmt;
 use std::path::Path;
@@ -17,16 +17,16 @@ use super::tables::{Bytes, tables};
 use crate::store::error::StoreError;
 use crate::store::segment::Segment;
 
-/// What several views share: the index file at one checkpoint, and the rows that came after it.
+/// The common part of several views: the index file at one checkpoint, and the rows after it.
 pub(in crate::store) struct Base {
     pub(super) table: ReadOnlyTable<Bytes, Bytes>,
     pub(super) meta: ReadOnlyTable<Bytes, Bytes>,
-    /// Rows that are on their way into the index file.
+    /// Rows that a checkpoint is writing to the index file.
     pub(in crate::store) frozen: Option<Arc<Delta>>,
     /// Rows of the newest groups.
     pub(in crate::store) active: Arc<Delta>,
     pub(in crate::store) epoch: Arc<Epoch>,
-    /// The tables read through it. After a rebuild of the index file it is the last owner.
+    /// The tables read through it. After the index file is rewritten, this may be its last owner.
     _db: Arc<Database>,
 }
 
@@ -38,7 +38,7 @@ impl Base {
         Ok(Self { table, meta, frozen: None, active, epoch, _db: Arc::clone(db) })
     }
 
-    /// The same checkpoint with the newest rows set aside.
+    /// The same checkpoint with the newest rows frozen.
     pub(in crate::store) fn freeze(&self, db: &Arc<Database>) -> Result<Self, redb::Error> {
         let (table, meta) = tables(db)?;
         let (frozen, active) = (Some(Arc::clone(&self.active)), Arc::default());
@@ -69,16 +69,16 @@ impl Base {
     }
 }
 
-/// The time between two checkpoints. Each keeps the next, and the segments that the checkpoint at
-/// its end retired: a view keeps its base, that its epoch, and that every segment that the view
-/// may still point into.
+/// The time between two checkpoints. An epoch owns the next one, and the segments retired at its
+/// end. A view owns its base, a base its epoch: so a view owns every segment that it may point
+/// into.
 #[derive(Debug, Default)]
 pub(in crate::store) struct Epoch {
     pub(in crate::store) retired: Mutex<Vec<Arc<Segment>>>,
     next: OnceLock<Arc<Self>>,
 }
 
-/// A view that was kept for long has a long chain behind it; dropping that must not recurse.
+/// An old view has a long chain of epochs. Dropping it must not recurse.
 impl Drop for Epoch {
     fn drop(&mut self) {
         let mut next = self.next.take();
@@ -94,19 +94,19 @@ pub(in crate::store) struct View {
     pub(in crate::store) base: Arc<Base>,
     /// Groups above it do not show.
     pub(in crate::store) sequence: u64,
-    pub(in crate::store) figures: Arc<Figures>,
+    pub(in crate::store) counts: Arc<IndexCounts>,
 }
 
 /// The counters of a state of the index.
 #[derive(Debug, Clone, Default)]
-pub(in crate::store) struct Figures {
-    pub(super) keyspaces: Vec<KeyspaceFigures>,
+pub(in crate::store) struct IndexCounts {
+    pub(super) keyspaces: Vec<KeyspaceCounts>,
     pub(in crate::store) totals: Totals,
 }
 
 /// The counters of one keyspace.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(in crate::store) struct KeyspaceFigures {
+pub(in crate::store) struct KeyspaceCounts {
     pub(in crate::store) id: u32,
     pub(in crate::store) keys: u64,
     pub(in crate::store) expiring: u64,
@@ -114,21 +114,21 @@ pub(in crate::store) struct KeyspaceFigures {
     pub(in crate::store) changed: u64,
 }
 
-impl Figures {
+impl IndexCounts {
     /// The counters of a keyspace.
-    pub(in crate::store) fn keyspace(&self, id: u32) -> KeyspaceFigures {
-        let known = self.keyspaces.iter().find(|figures| figures.id == id);
+    pub(in crate::store) fn keyspace(&self, id: u32) -> KeyspaceCounts {
+        let known = self.keyspaces.iter().find(|counts| counts.id == id);
         known.copied().unwrap_or_default()
     }
 
     /// Number of keys that expire.
     pub(in crate::store) fn expiring(&self) -> u64 {
-        self.keyspaces.iter().map(|figures| figures.expiring).sum()
+        self.keyspaces.iter().map(|counts| counts.expiring).sum()
     }
 }
 
 impl View {
-    /// Hands the row under a key to `read`.
+    /// Calls `read` with the row under a key.
     pub(in crate::store) fn row<T>(
         &self,
         key: &[u8],
@@ -147,10 +147,10 @@ impl View {
 
 impl fmt::Debug for View {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { sequence, figures, .. } = self;
+        let Self { sequence, counts, .. } = self;
         f.debug_struct("View")
             .field("sequence", sequence)
-            .field("figures", figures)
+            .field("counts", counts)
             .finish_non_exhaustive()
     }
 }

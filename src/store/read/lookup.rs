@@ -15,16 +15,16 @@ use crate::store::core::Core;
 use crate::store::error::StoreError;
 use crate::store::files::segment_path;
 use crate::store::index::{
-    Body, DICTIONARIES_ID, EXPIRY_ID, Range, Row, View, row_key, shared_key, split_expiry_key,
+    Body, DICTIONARIES_ID, EXPIRY_ID, Range, Row, View, dedup_key, row_key, split_expiry_key,
     split_row_key,
 };
 use crate::store::options::Verification;
-use crate::store::read::pointers::Spot;
+use crate::store::read::pointers::CachedPointer;
 use crate::store::read::value::Value;
 use crate::store::record::{Codec, Hash, Pointer};
 
 /// What a row says about its value.
-enum Found {
+enum RowValue {
     Value(Value),
     Pointer(Pointer),
     Shared(Hash),
@@ -33,14 +33,14 @@ enum Found {
 impl Core {
     /// The value under a row key now.
     pub(in crate::store) fn get_newest(&self, row_key: &[u8]) -> Result<Option<Value>, StoreError> {
-        if let Some(spot) = self.hot.get(row_key)
-            && let Some(lease) = self.segments.lease(spot.pointer.segment)
+        if let Some(cached) = self.pointers.get(row_key)
+            && let Some(lease) = self.segments.lease(cached.pointer.segment)
         {
-            if spot.expires != 0 && spot.expires <= self.time.now() {
+            if cached.expires != 0 && cached.expires <= self.time.now() {
                 return Ok(None);
             }
             let verify = self.options.verification == Verification::Always;
-            return Value::read(lease, &spot.pointer, verify, &self.dictionaries).map(Some);
+            return Value::read(lease, &cached.pointer, verify, &self.dictionaries).map(Some);
         }
         self.get(&self.view()?, row_key)
     }
@@ -54,12 +54,12 @@ impl Core {
         let found = self.find(view, row_key, |row| self.copy_row(row))?;
         let Some((expires, found)) = found.transpose()? else { return Ok(None) };
         let pointer = match found {
-            Found::Value(value) => return Ok(Some(value)),
-            Found::Pointer(pointer) => pointer,
-            Found::Shared(hash) => self.shared_pointer(view, row_key, &hash)?,
+            RowValue::Value(value) => return Ok(Some(value)),
+            RowValue::Pointer(pointer) => pointer,
+            RowValue::Shared(hash) => self.dedup_pointer(view, row_key, &hash)?,
         };
         let value = self.fetch(&pointer)?;
-        self.hot.insert(row_key, Spot { read_at: view.sequence, expires, pointer });
+        self.pointers.insert(row_key, CachedPointer { read_at: view.sequence, expires, pointer });
         Ok(Some(value))
     }
 
@@ -72,7 +72,7 @@ impl Core {
         Ok(self.find(view, row_key, |_| ())?.is_some())
     }
 
-    /// What `read` makes of the row under a key, unless it has expired.
+    /// The result of `read` for the row under a key, unless it is missing or expired.
     fn find<T>(
         &self,
         view: &View,
@@ -88,14 +88,16 @@ impl Core {
         found.map_err(|error| self.index_error(error))?.map_err(|reason| self.damaged_row(reason))
     }
 
-    fn copy_row(&self, row: Row<'_>) -> Result<(u64, Found), StoreError> {
+    fn copy_row(&self, row: Row<'_>) -> Result<(u64, RowValue), StoreError> {
         let found = match row.body {
-            Body::Inline { codec: Codec::Plain, stored, .. } => Found::Value(Value::small(stored)),
-            Body::Inline { codec: Codec::Zstd, raw, stored } => {
-                Found::Value(codec::decompress(stored, raw, &self.dictionaries).map(Value::heap)?)
+            Body::Inline { codec: Codec::Plain, stored, .. } => {
+                RowValue::Value(Value::small(stored))
             }
-            Body::Record(pointer) | Body::Counted { pointer, .. } => Found::Pointer(pointer),
-            Body::Shared(hash) => Found::Shared(hash),
+            Body::Inline { codec: Codec::Zstd, raw, stored } => RowValue::Value(
+                codec::decompress(stored, raw, &self.dictionaries).map(Value::heap)?,
+            ),
+            Body::Record(pointer) | Body::Counted { pointer, .. } => RowValue::Pointer(pointer),
+            Body::Reference(hash) => RowValue::Shared(hash),
         };
         Ok((row.expires, found))
     }
@@ -108,25 +110,25 @@ impl Core {
         row: Row<'_>,
     ) -> Result<Value, StoreError> {
         match self.copy_row(row)?.1 {
-            Found::Value(value) => Ok(value),
-            Found::Pointer(pointer) => self.fetch(&pointer),
-            Found::Shared(hash) => {
-                let pointer = self.shared_pointer(view, row_key, &hash)?;
+            RowValue::Value(value) => Ok(value),
+            RowValue::Pointer(pointer) => self.fetch(&pointer),
+            RowValue::Shared(hash) => {
+                let pointer = self.dedup_pointer(view, row_key, &hash)?;
                 self.fetch(&pointer)
             }
         }
     }
 
-    /// Where the value shared under a hash lies.
-    fn shared_pointer(
+    /// Where the deduplicated value with this hash is.
+    fn dedup_pointer(
         &self,
         view: &View,
         row_key: &[u8],
         hash: &Hash,
     ) -> Result<Pointer, StoreError> {
         let keyspace = split_row_key(row_key).map_or(0, |(keyspace, _)| keyspace);
-        let pointer = self.find(view, &shared_key(keyspace, hash), |row| row.body.pointer())?;
-        pointer.flatten().ok_or_else(|| self.damaged_row("shared value is missing"))
+        let pointer = self.find(view, &dedup_key(keyspace, hash), |row| row.body.pointer())?;
+        pointer.flatten().ok_or_else(|| self.damaged_row("deduplicated value is missing"))
     }
 
     fn fetch(&self, pointer: &Pointer) -> Result<Value, StoreError> {
@@ -140,12 +142,11 @@ impl Core {
         Value::read(lease, pointer, verify, &self.dictionaries)
     }
 
-    /// Keys of a keyspace that a view shows: those counted without those that have expired and are
-    /// not yet removed.
+    /// Number of keys of a keyspace in a view, without expired ones that are not yet removed.
     pub(in crate::store) fn count(&self, view: &View, keyspace: u32) -> Result<u64, StoreError> {
-        let figures = view.figures.keyspace(keyspace);
-        if figures.expiring == 0 {
-            return Ok(figures.keys);
+        let counts = view.counts.keyspace(keyspace);
+        if counts.expiring == 0 {
+            return Ok(counts.keys);
         }
         let mut expired = 0;
         self.for_each_expired(view, self.time.now(), |_, row_key| {
@@ -153,10 +154,11 @@ impl Core {
             expired += u64::from(own);
             true
         })?;
-        Ok(figures.keys.saturating_sub(expired))
+        Ok(counts.keys.saturating_sub(expired))
     }
 
-    /// Hands over expiry and row key of what has expired by `now`, until told to stop.
+    /// Calls `work` with the expiry and row key of each row that has expired by `now`, until it
+    /// returns `false`.
     pub(in crate::store) fn for_each_expired(
         &self,
         view: &View,
@@ -176,8 +178,8 @@ impl Core {
         Ok(())
     }
 
-    /// Reads the dictionaries into memory. One that is damaged is left out: what was compressed
-    /// with it cannot be read, all else can.
+    /// Loads the dictionaries. A damaged one is left out: only what was compressed with it cannot
+    /// be read.
     pub(in crate::store) fn load_dictionaries(&self) -> Result<(), StoreError> {
         let view = &self.view()?;
         let ends = [DICTIONARIES_ID, DICTIONARIES_ID + 1].map(|id| row_key(id, &[]));

@@ -3,8 +3,8 @@
 //! | file | what |
 //! | --- | --- |
 //! | `lookup` | from a row key to its row, to its record, to its value |
-//! | `pointers` | the pointer cache: where the values of keys in use lie |
-//! | `value` | values as they are handed out, in place or on the heap |
+//! | `pointers` | the pointer cache: where the values of recently read keys are |
+//! | `value` | the values returned, in place or on the heap |
 //! | `rows` | iterators over keys and values |
 
 pub(super) mod lookup;

@@ -1,10 +1,11 @@
-//! The pointer cache: where the values of keys in use lie, so that a hot read walks no tree.
+//! The pointer cache: where the values of recently read keys are, so that reading them again skips
+//! the index.
 //!
 //! An entry says where a key's value was in the view at sequence `read_at`, and when it expires.
 //! Each key also belongs to one of many stripes, and each stripe knows the last group that changed
 //! any of its keys; a group's stripes are marked before the group shows. So an entry holds as long
 //! as its stripe was not marked after `read_at`: a slow reader that inserts what it saw long ago
-//! inserts the truth, and its old `read_at` tells that it is too old. Nothing is locked, and
+//! inserts the truth, and its old `read_at` shows that it is outdated. Nothing is locked, and
 //! nothing is invalidated.
 //!
 //! A record that was moved stays where it was until its segment is retired, so entries outlive
@@ -25,17 +26,17 @@ use crate::store::error::StoreError;
 use crate::store::record::Pointer;
 use crate::store::stats::{STRIPES, stripe};
 
-/// Memory that an entry takes beyond a long key, roughly: entry, key's allocation, room in the
+/// Approximate memory of an entry beyond a long key: entry, allocation of the key, share of the
 /// table.
 const ENTRY_BYTES: u64 = 160;
 /// Fewest stripes.
 const MIN_STRIPES: usize = 1 << 10;
-/// Longest row key that is kept in the entry itself. A key of 128 bits fits.
+/// Longest row key stored in the entry itself. A key of 128 bits fits.
 const SHORT_KEY_BYTES: usize = 22;
 
-/// Where the value of a key lies.
+/// Where the value of a key is.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::store) struct Spot {
+pub(in crate::store) struct CachedPointer {
     /// Sequence of the view that it was read from.
     pub(in crate::store) read_at: u64,
     /// When the row expires; 0 for never.
@@ -43,8 +44,7 @@ pub(in crate::store) struct Spot {
     pub(in crate::store) pointer: Pointer,
 }
 
-/// A row key. Comparing a short one touches no memory beside the entry: where values are long, such
-/// a touch is a miss of the processor's caches.
+/// A row key. Comparing a short one touches no memory outside the entry, which saves a cache miss.
 #[derive(Debug, Clone)]
 enum Key {
     Short { length: u8, bytes: [u8; SHORT_KEY_BYTES] },
@@ -90,26 +90,26 @@ impl Hash for Key {
     }
 }
 
-fn weigh(key: &Key, _: &Spot) -> u64 {
+fn weigh(key: &Key, _: &CachedPointer) -> u64 {
     let bytes: &[u8] = key.borrow();
     bytes.len() as u64 + ENTRY_BYTES
 }
 
 /// The cache and its stripes.
 #[derive(Debug)]
-pub(in crate::store) struct Hot {
+pub(in crate::store) struct PointerCache {
     /// `None` if it was given no memory.
-    cache: Option<Cache<Key, Spot>>,
+    cache: Option<Cache<Key, CachedPointer>>,
     /// Sequence of the last group that changed a key of the stripe. Stored with Release before the
-    /// group is published, loaded with Acquire: whoever has seen the group sees the mark.
+    /// group is published, loaded with Acquire: a thread that sees the group sees the mark.
     stripes: Box<[AtomicU64]>,
     hasher: foldhash::fast::RandomState,
-    /// Entries found that did not hold any more, which the cache counts as hits. By stripe of
-    /// threads; Relaxed: the counters order nothing.
+    /// Outdated entries found, which the cache counts as hits. Striped by thread. Relaxed: the
+    /// counters order nothing.
     outdated: [CachePadded<AtomicU64>; STRIPES],
 }
 
-impl Hot {
+impl PointerCache {
     /// A cache of about this many bytes; 0 for none.
     pub(in crate::store) fn new(bytes: usize) -> Result<Self, StoreError> {
         let entries = bytes as u64 / ENTRY_BYTES;
@@ -128,11 +128,11 @@ impl Hot {
         Ok(Self { cache, stripes, hasher: foldhash::fast::RandomState::default(), outdated })
     }
 
-    /// Where the value of a key lies now, if that is known.
-    pub(in crate::store) fn get(&self, row_key: &[u8]) -> Option<Spot> {
-        let spot = self.cache.as_ref()?.get(row_key)?;
-        if self.stripe(row_key).load(Ordering::Acquire) <= spot.read_at {
-            return Some(spot);
+    /// Where the value of a key is now, if that is known.
+    pub(in crate::store) fn get(&self, row_key: &[u8]) -> Option<CachedPointer> {
+        let cached = self.cache.as_ref()?.get(row_key)?;
+        if self.stripe(row_key).load(Ordering::Acquire) <= cached.read_at {
+            return Some(cached);
         }
         if let Some(counter) = self.outdated.get(stripe()) {
             counter.fetch_add(1, Ordering::Relaxed);
@@ -140,12 +140,12 @@ impl Hot {
         None
     }
 
-    /// Notes where the value of a key lies in the view at `spot.read_at`.
-    pub(in crate::store) fn insert(&self, row_key: &[u8], spot: Spot) {
+    /// Notes where the value of a key is in the view at `cached.read_at`.
+    pub(in crate::store) fn insert(&self, row_key: &[u8], cached: CachedPointer) {
         if let Some(cache) = &self.cache
-            && self.stripe(row_key).load(Ordering::Relaxed) <= spot.read_at
+            && self.stripe(row_key).load(Ordering::Relaxed) <= cached.read_at
         {
-            cache.insert(Key::new(row_key), spot);
+            cache.insert(Key::new(row_key), cached);
         }
     }
 
@@ -154,8 +154,8 @@ impl Hot {
         self.stripe(row_key).store(sequence, Ordering::Release);
     }
 
-    /// Hits and misses so far. What was found and did not hold any more is a miss.
-    pub(in crate::store) fn counts(&self) -> (u64, u64) {
+    /// Hits and misses so far. An outdated entry is a miss.
+    pub(in crate::store) fn hits_and_misses(&self) -> (u64, u64) {
         let Some(cache) = &self.cache else { return (0, 0) };
         let outdated: u64 = self.outdated.iter().map(|part| part.load(Ordering::Relaxed)).sum();
         let stats = cache.stats();
@@ -176,52 +176,52 @@ mod tests {
     use super::*;
     use crate::store::record::Codec;
 
-    fn spot(read_at: u64) -> Spot {
+    fn cached(read_at: u64) -> CachedPointer {
         let codec = Codec::Plain;
         let pointer = Pointer { segment: 1, offset: 64, stored: 9, raw: 9, codec };
-        Spot { read_at, expires: 0, pointer }
+        CachedPointer { read_at, expires: 0, pointer }
     }
 
     #[test]
     fn an_entry_holds_until_its_key_changes_and_a_late_one_never_does() {
-        let hot = Hot::new(1 << 20).unwrap();
-        hot.insert(b"k", spot(5));
-        assert_eq!(hot.get(b"k").map(|spot| spot.read_at), Some(5));
-        hot.changed(b"k", 6);
-        assert!(hot.get(b"k").is_none());
+        let cache = PointerCache::new(1 << 20).unwrap();
+        cache.insert(b"k", cached(5));
+        assert_eq!(cache.get(b"k").map(|cached| cached.read_at), Some(5));
+        cache.changed(b"k", 6);
+        assert!(cache.get(b"k").is_none());
         // A reader that looked before the change and comes late.
-        hot.insert(b"k", spot(5));
-        assert!(hot.get(b"k").is_none());
-        hot.insert(b"k", spot(6));
-        assert!(hot.get(b"k").is_some());
+        cache.insert(b"k", cached(5));
+        assert!(cache.get(b"k").is_none());
+        cache.insert(b"k", cached(6));
+        assert!(cache.get(b"k").is_some());
     }
 
     #[test]
     fn what_is_found_and_does_not_hold_any_more_counts_as_a_miss() {
-        let hot = Hot::new(1 << 20).unwrap();
-        assert!(hot.get(b"k").is_none());
-        hot.insert(b"k", spot(5));
-        assert!(hot.get(b"k").is_some());
-        assert_eq!(hot.counts(), (1, 1));
-        hot.changed(b"k", 6);
+        let cache = PointerCache::new(1 << 20).unwrap();
+        assert!(cache.get(b"k").is_none());
+        cache.insert(b"k", cached(5));
+        assert!(cache.get(b"k").is_some());
+        assert_eq!(cache.hits_and_misses(), (1, 1));
+        cache.changed(b"k", 6);
         for _ in 0..3 {
-            assert!(hot.get(b"k").is_none());
+            assert!(cache.get(b"k").is_none());
         }
-        assert_eq!(hot.counts(), (1, 4));
+        assert_eq!(cache.hits_and_misses(), (1, 4));
     }
 
     #[test]
     fn keys_of_every_length_are_found_and_not_mixed_up() {
-        let hot = Hot::new(1 << 20).unwrap();
+        let cache = PointerCache::new(1 << 20).unwrap();
         let key = |length: u8| vec![7; usize::from(length)];
         // Zeros behind a short key must not count as its bytes.
         let with_zero = |length: u8| [key(length), vec![0]].concat();
         for length in 0..64 {
-            hot.insert(&key(length), spot(u64::from(length)));
-            assert!(hot.get(&with_zero(length)).is_none());
-            hot.insert(&with_zero(length), spot(100 + u64::from(length)));
+            cache.insert(&key(length), cached(u64::from(length)));
+            assert!(cache.get(&with_zero(length)).is_none());
+            cache.insert(&with_zero(length), cached(100 + u64::from(length)));
         }
-        let found = |key: Vec<u8>| hot.get(&key).map(|spot| spot.read_at);
+        let found = |key: Vec<u8>| cache.get(&key).map(|cached| cached.read_at);
         for length in 0..64 {
             assert_eq!(found(key(length)), Some(u64::from(length)));
             assert_eq!(found(with_zero(length)), Some(100 + u64::from(length)));
@@ -230,8 +230,8 @@ mod tests {
 
     #[test]
     fn without_memory_nothing_is_kept() {
-        let hot = Hot::new(0).unwrap();
-        hot.insert(b"k", spot(5));
-        assert!(hot.get(b"k").is_none());
+        let cache = PointerCache::new(0).unwrap();
+        cache.insert(b"k", cached(5));
+        assert!(cache.get(b"k").is_none());
     }
 }

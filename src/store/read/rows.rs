@@ -14,7 +14,7 @@ use crate::store::index::{End, Range, Row, View, is_empty_range};
 /// Bytes of the keyspace's id before each key.
 const ID_BYTES: usize = 4;
 
-/// Keys and values in the order of the keys, from both ends; made by
+/// Keys and values in the order of the keys, from both ends; returned by
 /// [`Keyspace::iter`](crate::store::Keyspace::iter), `range` and `prefix`.
 ///
 /// It shows one state of the store: later writes do not appear, but keys that expire meanwhile
@@ -29,7 +29,7 @@ pub struct Rows {
 }
 
 enum RowsState {
-    /// The range goes before the handle, which may close the store.
+    /// The range is dropped before the handle, which may close the store.
     Open {
         range: Box<Range>,
         view: View,
@@ -62,7 +62,7 @@ impl fmt::Debug for RowsState {
 }
 
 impl Rows {
-    /// The keys alone; the values are not touched.
+    /// The keys alone. Does not read the values.
     pub fn keys(self) -> Keys {
         Keys { rows: self }
     }
@@ -122,7 +122,7 @@ impl Rows {
         Self { state }
     }
 
-    /// The next key from one end that has not expired, and what `read` makes of its row.
+    /// The next key from one end that has not expired, and the result of `read` for its row.
     fn step<T>(
         &mut self,
         end: End,
@@ -180,7 +180,7 @@ impl DoubleEndedIterator for Rows {
 
 impl FusedIterator for Rows {}
 
-/// Keys in their order, from both ends; made by [`Rows::keys`].
+/// Keys in their order, from both ends; returned by [`Rows::keys`].
 #[derive(Debug)]
 #[must_use = "an iterator does nothing unless it is consumed"]
 pub struct Keys {

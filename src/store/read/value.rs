@@ -1,4 +1,4 @@
-//! Values as they are handed out.
+//! The values that reads return.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,7 +11,8 @@ use crate::store::error::StoreError;
 use crate::store::record::{Codec, Pointer, RECORD_HEADER_BYTES};
 use crate::store::segment::Lease;
 
-/// Bytes of a stored value: cheap to clone, alive as long as it is kept, independent of the store.
+/// The bytes of a stored value. Cheap to clone, and valid as long as it is kept, even after the
+/// store is closed.
 ///
 /// A value that is stored uncompressed in a mapped segment is read in place; others are held on
 /// the heap.
@@ -28,7 +29,7 @@ enum Repr {
 }
 
 impl Value {
-    /// The value that `pointer` names, decoded.
+    /// Reads and decodes the value that `pointer` names.
     pub(in crate::store) fn read(
         lease: Arc<Lease>,
         pointer: &Pointer,
@@ -129,7 +130,7 @@ impl<const N: usize> PartialEq<&[u8; N]> for Value {
     }
 }
 
-/// The length, and the bytes themselves only where they are few.
+/// Shows the length and the first few bytes.
 impl fmt::Debug for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const SHOWN: usize = 32;

@@ -6,15 +6,15 @@ use super::reader::Reader;
 /// Bit of an operation's flags: an expiry follows its head.
 const FLAG_EXPIRES: u8 = 1;
 
-/// One mutation, as a group record names it.
+/// One mutation, as encoded in a group record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::store) struct Op<'a> {
     /// The keyspace's id; for [`Action::Move`] possibly one of the store's own.
     pub(in crate::store) keyspace: u32,
     /// The key; the name for [`Action::Define`].
     pub(in crate::store) key: &'a [u8],
-    /// When what is put expires, in milliseconds since 1970; 0 for never. For [`Action::Expire`]
-    /// the expiry that must still stand.
+    /// When the value expires, in milliseconds since 1970; 0 for never. For [`Action::Expire`], the
+    /// expiry that the row must still have.
     pub(in crate::store) expires: u64,
     pub(in crate::store) action: Action<'a>,
 }
@@ -22,7 +22,7 @@ pub(in crate::store) struct Op<'a> {
 /// What a mutation does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::store) enum Action<'a> {
-    /// Stores a small value that stands in the group record itself.
+    /// Stores a small value, contained in the group record itself.
     Inline { codec: Codec, raw: u32, stored: &'a [u8] },
     /// Stores a value that has its own record.
     Record(Placed),
@@ -30,11 +30,11 @@ pub(in crate::store) enum Action<'a> {
     Delete,
     /// Gives a keyspace id its name.
     Define,
-    /// Stores a value that has its own record and is shared under its hash.
+    /// Stores a value that has its own record, deduplicated by its hash.
     Hashed(Placed, Hash),
-    /// Stores the value that is shared under this hash already.
+    /// Stores the deduplicated value with this hash, which is there already.
     Reference(Hash),
-    /// The record at `from` has a copy: the row points at it, if it still points at `from`.
+    /// Points the row to the copy of the record at `from`, if it still points to `from`.
     Move { to: Placed, from: Place },
     /// Removes the key if its expiry is still the one given.
     Expire,

@@ -1,4 +1,4 @@
-//! Heads: of a segment, and of each record in it.
+//! Headers of segments and records.
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
@@ -55,7 +55,7 @@ pub(in crate::store) enum RecordKind {
     Group,
 }
 
-/// The head of a record.
+/// The header of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::store) struct RecordHeader {
     pub(in crate::store) kind: RecordKind,
@@ -91,7 +91,7 @@ impl RecordHeader {
         bytes
     }
 
-    /// Whether bytes look like the begin of a header, before the costlier [`Self::decode`].
+    /// Whether bytes may be the start of a header: a cheap test before [`Self::decode`].
     pub(in crate::store) fn may_begin_with(bytes: &[u8]) -> bool {
         bytes.starts_with(&RECORD_MAGIC)
     }

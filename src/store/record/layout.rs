@@ -1,6 +1,6 @@
-//! Lengths, units and small types that all of the format goes by.
+//! Lengths, units and small types of the format.
 
-/// Version of the format written, and the newest one read. Version 1 had no expiries, shared
+/// Version of the format written, and the newest one read. Version 1 had no expiries, deduplicated
 /// values and moves; its files are read as they are.
 pub(in crate::store) const FORMAT_VERSION: u32 = 2;
 /// Length of a segment's header.
@@ -17,16 +17,16 @@ pub(in crate::store) const BATCH_HEAD_BYTES: usize = 16;
 pub(in crate::store) const OP_HEAD_BYTES: usize = 24;
 /// Bytes that an operation may have between its head and its key: expiry, hash, old place.
 pub(in crate::store) const OP_EXTRA_MAX: usize = 8 + HASH_BYTES + 12;
-/// An operation that moves a record: its head and the old place, and the key less the keyspace's id
-/// that a row key begins with.
+/// Length of an operation that moves a record, less the length of its row key: its head and the old
+/// place, without the keyspace id at the start of the row key.
 pub(in crate::store) const MOVE_BYTES: usize = OP_HEAD_BYTES + 12 - 4;
-/// Length of the hash that names a shared value.
+/// Length of the hash of a deduplicated value.
 pub(in crate::store) const HASH_BYTES: usize = 32;
 
 /// A BLAKE3 hash.
 pub(in crate::store) type Hash = [u8; HASH_BYTES];
 
-/// Why bytes are not what they should be, in words for an error message.
+/// What is wrong with some bytes, for an error message.
 pub(in crate::store) type Damage = &'static str;
 
 /// `length` rounded up to the next record boundary.

@@ -1,8 +1,8 @@
-//! Groups that are durable in the log, on their way into the index.
+//! Groups that are durable in the log and not yet applied to the index.
 
 use std::time::Duration;
 
-use crate::store::commit::dedup::Leases;
+use crate::store::commit::dedup::Registrations;
 
 /// A group that is durable and not yet in the index.
 #[derive(Debug)]
@@ -25,8 +25,8 @@ pub(in crate::store) struct LoggedBatch {
     /// Where its first record begins in the segment.
     pub(in crate::store) base: u64,
     pub(in crate::store) ops: Vec<u8>,
-    /// The buffer of its records, to be used again.
+    /// The buffer of its records, for reuse.
     pub(in crate::store) records: Vec<u8>,
-    /// Keeps the shared values that it refers to until it is applied.
-    pub(in crate::store) _leases: Leases,
+    /// Keeps the deduplicated values that it refers to until it is applied.
+    pub(in crate::store) _registrations: Registrations,
 }

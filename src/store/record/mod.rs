@@ -9,9 +9,9 @@
 //! | `layout` | lengths, units and small types |
 //! | `header` | the headers of segments and records |
 //! | `group` | the payload of a group record: batches and their operations |
-//! | `pointer` | where a value's record lies |
-//! | `logged` | a group that is durable, on its way into the index |
-//! | `reader` | numbers and slices from bytes that may end anywhere |
+//! | `pointer` | where a value's record is |
+//! | `logged` | a group that is durable and not yet applied to the index |
+//! | `reader` | reading numbers and slices from untrusted bytes |
 //!
 //! # Invariant
 //!

@@ -1,9 +1,9 @@
-//! Where the record of a value lies.
+//! Pointers to the records of values.
 
 use super::group::{Place, Placed};
 use super::layout::{Codec, RECORD_HEADER_BYTES, padded};
 
-/// Where the record of a value lies, and how it is stored.
+/// Where the record of a value is, and how the value is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::store) struct Pointer {
     pub(in crate::store) segment: u32,

@@ -1,4 +1,4 @@
-//! Segment files: created whole, appended to by the log, read by everybody.
+//! Segment files: created at full length, appended to by the log, read by all threads.
 
 use std::borrow::Cow;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -22,10 +22,10 @@ use crate::store::upkeep::signals::Signals;
 use crate::store::vfs::{OpenMode, Vfs, VfsFile, read_exact_at, write_all_at};
 use crate::time::Timestamp;
 
-/// Bytes of zeros written and flushed at a time. Measured beside single puts and eight at a time:
-/// more holds their flushes up for longer, less takes too many flushes of its own.
+/// Bytes of zeros written and flushed at a time. Measured beside one and eight writing threads:
+/// more delays their flushes, less needs too many flushes.
 const ZERO_BYTES: u64 = 512 << 10;
-/// Shortest record whose pages are asked for ahead; others are a page or two.
+/// Shortest record that is prefetched; shorter ones take a page or two.
 const PREFETCH_BYTES: u32 = 8 << 10;
 
 /// One open segment.
@@ -35,41 +35,41 @@ pub(in crate::store) struct Segment {
     pub(in crate::store) path: PathBuf,
     pub(in crate::store) salt: u64,
     vfs: Arc<dyn Vfs>,
-    /// `None` where the map is enough: a store may have more segments than a process may have open
+    /// `None` if the map suffices: a store may have more segments than a process may have open
     /// files.
     file: RwLock<Option<Arc<dyn VfsFile>>>,
     /// Length of the file.
     pub(in crate::store) capacity: u64,
-    /// Made since the store was opened: behind its tail there is nothing. The tails of the others
-    /// were cut by the opening, if they were to be.
+    /// Created since the store was opened, so the bytes after its tail are unused. The tails of
+    /// older segments were cut at the opening.
     fresh: bool,
     map: Option<Map>,
     /// Everything below is durable and never changes again. Stored with Release after the flush,
-    /// loaded with Acquire before a read: who sees the tail sees the bytes.
+    /// loaded with Acquire before a read: a thread that sees the tail sees the bytes.
     flushed: AtomicU64,
-    /// Goes last, after the map.
-    grave: Grave,
+    /// Dropped last, after the map.
+    unlink: UnlinkOnDrop,
 }
 
-/// Reports a retired segment once nobody reads it any more.
+/// Has the file of a retired segment removed once it has no reader.
 #[derive(Debug)]
-struct Grave {
+struct UnlinkOnDrop {
     id: u32,
     retired: AtomicBool,
     signals: Arc<Signals>,
 }
 
-impl Drop for Grave {
+impl Drop for UnlinkOnDrop {
     fn drop(&mut self) {
         if *self.retired.get_mut() {
-            self.signals.bury(self.id);
+            self.signals.unlink_later(self.id);
         }
     }
 }
 
-/// What all segments of a store are made with.
+/// What all segments of a store have in common.
 #[derive(Debug, Clone)]
-pub(in crate::store) struct Site {
+pub(in crate::store) struct SegmentContext {
     pub(in crate::store) vfs: Arc<dyn Vfs>,
     pub(in crate::store) dir: PathBuf,
     pub(in crate::store) mode: ReadMode,
@@ -77,66 +77,68 @@ pub(in crate::store) struct Site {
 }
 
 impl Segment {
-    /// Creates the file at its full length and makes it durable, name included. It is also written
-    /// once, so that flushes of small groups need not allocate, until `hurry` says that it is
-    /// needed now.
+    /// Creates the file at its full length and makes it durable, name included. It is also filled
+    /// with zeros, so that flushes of small groups need not allocate, until `skip_zeroing` is set.
     pub(in crate::store) fn create(
-        site: &Site,
+        context: &SegmentContext,
         id: u32,
         capacity: u64,
-        hurry: &AtomicBool,
+        skip_zeroing: &AtomicBool,
         now: Timestamp,
     ) -> Result<Self, StoreError> {
-        let path = segment_path(&site.dir, id);
+        let path = segment_path(&context.dir, id);
         let error = |action| {
             let path = path.clone();
             move |source: io::Error| StoreError::io(action, &path, source)
         };
-        let file = site.vfs.open(&path, OpenMode::CreateNew).map_err(error("create"))?;
+        let file = context.vfs.open(&path, OpenMode::CreateNew).map_err(error("create"))?;
         let make = || -> Result<_, StoreError> {
             file.allocate(capacity).map_err(error("reserve"))?;
-            write_zeros(&*file, capacity, hurry).map_err(error("write"))?;
+            write_zeros(&*file, capacity, skip_zeroing).map_err(error("write"))?;
             let salt = RandomState::new().build_hasher().finish();
             let created_ms = now.as_millis();
             let header = SegmentHeader { version: FORMAT_VERSION, id, salt, created_ms };
             write_all_at(&*file, 0, &[&header.encode()]).map_err(error("write"))?;
             file.sync_data().map_err(error("flush"))?;
-            site.vfs.sync_dir(&site.dir).map_err(error("flush the directory of"))?;
-            let map = map_file(&*file, site.mode).map_err(error("map"))?;
+            context.vfs.sync_dir(&context.dir).map_err(error("flush the directory of"))?;
+            let map = map_file(&*file, context.mode).map_err(error("map"))?;
             Ok((salt, map))
         };
         let (salt, map) = make().inspect_err(|_| {
             // What cannot be removed now is removed by the next opening.
-            let _left_over = site.vfs.remove(&path);
+            let _left_over = context.vfs.remove(&path);
         })?;
         let flushed = AtomicU64::new(SEGMENT_HEADER_BYTES as u64);
-        let (vfs, file) = (Arc::clone(&site.vfs), RwLock::new(Some(file)));
-        let grave = Grave::new(site, id);
+        let (vfs, file) = (Arc::clone(&context.vfs), RwLock::new(Some(file)));
+        let unlink = UnlinkOnDrop::new(context, id);
         let fresh = true;
-        Ok(Self { id, path, salt, vfs, file, capacity, fresh, map, flushed, grave })
+        Ok(Self { id, path, salt, vfs, file, capacity, fresh, map, flushed, unlink })
     }
 
     /// Opens a segment that the index knows, for reading up to `used`.
     pub(in crate::store) fn open(
-        site: &Site,
+        context: &SegmentContext,
         id: u32,
         salt: u64,
         used: u64,
     ) -> Result<Self, StoreError> {
-        let path = segment_path(&site.dir, id);
+        let path = segment_path(&context.dir, id);
         let error = |action| {
             let path = path.clone();
             move |source: io::Error| StoreError::io(action, &path, source)
         };
-        let file = site.vfs.open(&path, OpenMode::Existing).map_err(error("open"))?;
+        let file = context.vfs.open(&path, OpenMode::Existing).map_err(error("open"))?;
         let capacity = file.len().map_err(error("measure"))?;
-        let map =
-            if capacity == 0 { None } else { map_file(&*file, site.mode).map_err(error("map"))? };
+        let map = if capacity == 0 {
+            None
+        } else {
+            map_file(&*file, context.mode).map_err(error("map"))?
+        };
         let flushed = AtomicU64::new(used.min(capacity));
-        let (vfs, file) = (Arc::clone(&site.vfs), RwLock::new(Some(file)));
-        let grave = Grave::new(site, id);
+        let (vfs, file) = (Arc::clone(&context.vfs), RwLock::new(Some(file)));
+        let unlink = UnlinkOnDrop::new(context, id);
         let fresh = false;
-        let segment = Self { id, path, salt, vfs, file, capacity, fresh, map, flushed, grave };
+        let segment = Self { id, path, salt, vfs, file, capacity, fresh, map, flushed, unlink };
         segment.release_file();
         Ok(segment)
     }
@@ -150,7 +152,7 @@ impl Segment {
         opened.map_err(|source| StoreError::io("open", &self.path, source))
     }
 
-    /// Closes the file if reading goes through the map. Nothing is appended any more.
+    /// Closes the file if reads use the map. Nothing may be appended after this.
     pub(in crate::store) fn release_file(&self) {
         if self.map.is_some() {
             *self.file.write() = None;
@@ -167,10 +169,10 @@ impl Segment {
         self.flushed.store(tail, Ordering::Release);
     }
 
-    /// Has the file removed once nobody reads it any more.
+    /// Has the file removed once the segment has no reader.
     pub(super) fn retire(&self) {
-        // Relaxed: the last owner of the segment sees it by the way it became the last.
-        self.grave.retired.store(true, Ordering::Relaxed);
+        // Relaxed: dropping the last `Arc` synchronizes with the owners before.
+        self.unlink.retired.store(true, Ordering::Relaxed);
     }
 
     /// Bytes of the map; `None` outside it, or without one.
@@ -208,7 +210,7 @@ impl Segment {
         Ok(Cow::Owned(bytes))
     }
 
-    /// Tells the system that the record at `offset` is about to be read whole.
+    /// Prefetches the record that `pointer` names.
     pub(in crate::store) fn prefetch(&self, pointer: &Pointer) {
         if pointer.stored >= PREFETCH_BYTES
             && let Some(map) = &self.map
@@ -260,7 +262,7 @@ impl Segment {
         }
     }
 
-    /// Cuts the file to its tail. Nobody else has the segment, so nothing maps it after this.
+    /// Cuts the file to its tail. The caller owns the segment, so no map of it is left.
     pub(in crate::store) fn trim(mut self) -> Result<(), StoreError> {
         let tail = self.flushed();
         if !self.fresh || tail >= self.capacity {
@@ -272,22 +274,22 @@ impl Segment {
     }
 }
 
-impl Grave {
-    fn new(site: &Site, id: u32) -> Self {
-        Self { id, retired: AtomicBool::new(false), signals: Arc::clone(&site.signals) }
+impl UnlinkOnDrop {
+    fn new(context: &SegmentContext, id: u32) -> Self {
+        Self { id, retired: AtomicBool::new(false), signals: Arc::clone(&context.signals) }
     }
 }
 
-/// Writes zeros over the whole file, a piece at a time, unless in a hurry.
-fn write_zeros(file: &dyn VfsFile, length: u64, hurry: &AtomicBool) -> io::Result<()> {
+/// Fills the file with zeros, a piece at a time, until `skip_zeroing` is set.
+fn write_zeros(file: &dyn VfsFile, length: u64, skip_zeroing: &AtomicBool) -> io::Result<()> {
     let zeros = vec![0; usize::try_from(length.min(ZERO_BYTES)).unwrap_or(0)];
     let mut at = 0;
-    // Relaxed: a piece more or less does not matter.
-    while at < length && !hurry.load(Ordering::Relaxed) {
+    // Relaxed: one piece more does no harm.
+    while at < length && !skip_zeroing.load(Ordering::Relaxed) {
         let piece = usize::try_from(length - at).map_or(zeros.len(), |rest| rest.min(zeros.len()));
         write_all_at(file, at, &[zeros.get(..piece).unwrap_or_default()])?;
         at += piece as u64;
-        // Piece by piece: one flush of all of it would hold up the log's flushes meanwhile.
+        // Flush each piece: one flush of the whole would delay the log's flushes.
         file.sync_data()?;
     }
     Ok(())
@@ -310,9 +312,9 @@ mod tests {
         for mode in [ReadMode::Map, ReadMode::Pread] {
             let dir = tempfile::tempdir().unwrap();
             let (vfs, signals) = (Arc::new(RealVfs), Arc::default());
-            let site = Site { vfs, dir: dir.path().into(), mode, signals };
-            let hurry = AtomicBool::new(true);
-            let segment = Segment::create(&site, 1, 4096, &hurry, Timestamp(0)).unwrap();
+            let context = SegmentContext { vfs, dir: dir.path().into(), mode, signals };
+            let skip_zeroing = AtomicBool::new(true);
+            let segment = Segment::create(&context, 1, 4096, &skip_zeroing, Timestamp(0)).unwrap();
             let (start, bytes) = (segment.flushed(), [7; 100]);
             write_all_at(&*segment.file().unwrap(), start, &[&bytes]).unwrap();
             let refused = |offset, length| {

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use memmap2::{Advice, Mmap};
 
-/// A segment file mapped for reading, from byte 0 to the length it had when it was mapped.
+/// A segment file mapped for reading, from byte 0 to its length at that time.
 #[derive(Debug)]
 pub(in crate::store) struct Map {
     map: Mmap,
@@ -16,29 +16,29 @@ pub(in crate::store) struct Map {
 impl Map {
     /// Maps the whole file. It must not be empty.
     pub(in crate::store) fn new(file: &File) -> io::Result<Self> {
-        // SAFETY: a map is sound as long as nobody changes or cuts the mapped bytes while a slice
-        // of them lives. The store gives out slices only below the flushed tail of a segment
+        // SAFETY: a map is sound as long as nothing changes or truncates the mapped bytes while a
+        // slice of them lives. The store returns slices only below the flushed tail of a segment
         // (`Segment::read`). Those bytes are never changed: segments are append-only, and what
         // recovery writes over them, for a `Value` that outlived the store before, are the same
         // bytes. No segment is cut below its tail, and none that this store maps is cut at all
-        // (`Segment::trim` works on unmapped files). Other processes that use this library
-        // are kept out by the lock file; that no other program changes the files of an open store
-        // is the contract of `Store::open`, whose users may choose `ReadMode::Pread` instead.
+        // (`Segment::trim` works on unmapped files). Other processes that use this library are kept
+        // out by the lock file; that no other program changes the files of an open store is the
+        // contract of `Store::open`, whose users may choose `ReadMode::Pread` instead.
         let map = unsafe { Mmap::map(file)? };
         #[cfg(unix)]
         if let Err(error) = map.advise(Advice::Random) {
-            tracing::debug!(%error, "advice on a map was not taken");
+            tracing::debug!(%error, "advice on a map failed");
         }
         Ok(Self { map })
     }
 
-    /// Has the system read a range from the disk ahead of its use, in one piece.
+    /// Prefetches a range from the disk in one read.
     pub(in crate::store) fn will_need(&self, range: Range<usize>) {
         #[cfg(unix)]
         if let Err(error) =
             self.map.advise_range(Advice::WillNeed, range.start, range.end - range.start)
         {
-            tracing::debug!(%error, "advice on a map was not taken");
+            tracing::debug!(%error, "advice on a map failed");
         }
         #[cfg(not(unix))]
         let _no_such_advice = range;

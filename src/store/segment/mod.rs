@@ -1,8 +1,8 @@
-//! Segments: the append-only files of the log, created whole and read by everybody.
+//! Segments: the append-only files of the log.
 //!
 //! | file | what |
 //! | --- | --- |
-//! | `file` | one segment, its tail, and the end of its file |
+//! | `file` | one segment: creating, reading and removing it |
 //! | `map` | the memory map of a segment; the only `unsafe` of the crate |
 //! | `table` | the segments by id, and the leases of readers |
 //!
@@ -18,5 +18,5 @@ mod file;
 mod map;
 mod table;
 
-pub(super) use file::{Segment, Site};
+pub(super) use file::{Segment, SegmentContext};
 pub(super) use table::{Lease, Segments};

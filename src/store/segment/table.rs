@@ -9,7 +9,7 @@ use crossbeam_utils::sync::ShardedLock;
 use super::file::Segment;
 use crate::store::stats::{STRIPES, stripe};
 
-/// A reader's hold on a segment: it stays mapped, and its file in place, until the last is dropped.
+/// A reader's hold on a segment. The map and the file stay until the last one is dropped.
 #[derive(Debug)]
 pub(in crate::store) struct Lease {
     pub(in crate::store) segment: Arc<Segment>,
@@ -18,14 +18,14 @@ pub(in crate::store) struct Lease {
 /// A segment in the table.
 #[derive(Debug)]
 enum Entry {
-    /// The leases are handed to readers by thread, so that their counts are not fought over.
+    /// One lease for each stripe of threads, so that readers do not contend for one reference
+    /// count.
     Open { segment: Arc<Segment>, leases: Box<[CachePadded<Arc<Lease>>]> },
-    /// Only views that are older than its retirement read it.
+    /// Read only by views from before its retirement.
     Retired(Weak<Segment>),
 }
 
-/// The segments by id: those that are readable. The lock is one for each core, nearly: readers do
-/// not meet.
+/// The readable segments by id. The lock is sharded, so that readers do not contend for it.
 #[derive(Debug, Default)]
 pub(in crate::store) struct Segments {
     by_id: ShardedLock<HashMap<u32, Entry>>,
@@ -55,8 +55,8 @@ impl Segments {
         }
     }
 
-    /// Takes a segment out. Its file goes when the segment returned and all leases are dropped;
-    /// until then older views find it here.
+    /// Retires a segment. Its file is removed when the segment returned and all leases are dropped.
+    /// Until then older views find it here.
     pub(in crate::store) fn retire(&self, id: u32) -> Option<Arc<Segment>> {
         let mut by_id = self.by_id.write().unwrap_or_else(PoisonError::into_inner);
         let Some(Entry::Open { segment, .. }) = by_id.get(&id) else { return None };
@@ -71,7 +71,7 @@ impl Segments {
         self.by_id.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
     }
 
-    /// Takes all of them out, so that their maps go with their last reader.
+    /// Removes all segments, so that each map is released with its last reader.
     pub(in crate::store) fn drain(&self) -> Vec<Arc<Segment>> {
         let entries =
             std::mem::take(&mut *self.by_id.write().unwrap_or_else(PoisonError::into_inner));

@@ -18,7 +18,7 @@ use crate::store::vfs::{OpenMode, read_exact_at, write_all_at};
 
 /// Bytes copied at a time.
 const COPY_BYTES: u64 = 1 << 20;
-/// How long the checkpoint at the begin is waited for.
+/// How long to wait for the checkpoint at the start.
 const CHECKPOINT_DEADLINE: Duration = Duration::from_mins(5);
 
 /// What [`Store::backup`](crate::store::Store::backup) has copied.
@@ -27,7 +27,7 @@ const CHECKPOINT_DEADLINE: Duration = Duration::from_mins(5);
 pub struct BackupReport {
     /// Segment files.
     pub segments: u64,
-    /// Bytes of them.
+    /// Bytes of the segment files.
     pub bytes: u64,
     /// Sequence number of the newest group in the copy.
     pub sequence: u64,
@@ -52,7 +52,7 @@ pub(in crate::store) fn backup(core: &Core, target: &Path) -> Result<BackupRepor
         report.segments += 1;
         report.bytes += row.used;
     }
-    // The index comes last, under its name last of all: without it nothing opens.
+    // The index is written last and renamed at the very end: without it the copy does not open.
     let (new, index) = (target.join(NEW_INDEX_FILE), target.join(INDEX_FILE));
     if names.iter().any(|name| name == NEW_INDEX_FILE) {
         vfs.remove(&new).map_err(|source| StoreError::io("remove", &new, source))?;

@@ -1,8 +1,8 @@
 //! Verification of everything a store holds.
 //!
-//! It takes a checkpoint, reads every record up to it, follows every pointer of its rows, and
-//! counts all counters anew, those of shared values and expiries included: in parallel, while the
-//! store is in use.
+//! A check takes a checkpoint, reads every record up to it, follows every pointer of its rows, and
+//! recomputes all counters, those of deduplicated values and expiries included. It runs in
+//! parallel, while the store is in use.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -18,20 +18,20 @@ use crate::store::core::Core;
 use crate::store::error::StoreError;
 use crate::store::files::segment_path;
 use crate::store::index::{
-    Base, Body, DICTIONARIES_ID, EXPIRY_ID, FIRST_OWN_ID, Meta, ORPHANS_ID, Row, SHARED_ID,
-    expiry_key, op_bytes, shared_key, split_row_key,
+    Base, Body, DEDUP_ID, DICTIONARIES_ID, EXPIRY_ID, FIRST_OWN_ID, Meta, ORPHANS_ID, Row,
+    dedup_key, expiry_key, op_bytes, split_row_key,
 };
 use crate::store::record::{Pointer, RecordKind, SEGMENT_HEADER_BYTES};
 use crate::store::segment::Segment;
 use crate::store::upkeep::scan::{Found, Scan, read_segment_header};
 
-/// Problems that are listed; more are only counted.
+/// Problems that are listed. Further ones are only counted.
 const MAX_PROBLEMS: usize = 1000;
 /// Index rows checked at a time.
 const ROWS_AT_ONCE: usize = 4096;
-/// Bytes read of a segment after which the system may drop them from its cache.
+/// Bytes read of a segment before the system is advised to drop them from its cache.
 const FORGET_BYTES: u64 = 8 << 20;
-/// How long the checkpoint at the begin is waited for.
+/// How long to wait for the checkpoint at the start.
 const CHECKPOINT_DEADLINE: Duration = Duration::from_mins(5);
 
 /// What [`Store::check`](crate::store::Store::check) found.
@@ -44,7 +44,7 @@ pub struct CheckReport {
     pub records: u64,
     /// Bytes of segments read.
     pub bytes: u64,
-    /// Keys in the index, each of whose pointers was followed.
+    /// Keys in the index.
     pub keys: u64,
     /// Number of problems.
     pub problem_count: u64,
@@ -53,13 +53,13 @@ pub struct CheckReport {
 }
 
 impl CheckReport {
-    /// Whether there is no problem.
+    /// Whether no problem was found.
     pub const fn is_clean(&self) -> bool {
         self.problem_count == 0
     }
 }
 
-/// One line of figures, then a line for each problem listed.
+/// A line of totals, then a line for each problem listed.
 impl fmt::Display for CheckReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { segments, records, bytes, keys, problem_count, problems } = self;
@@ -78,21 +78,21 @@ impl fmt::Display for CheckReport {
     }
 }
 
-/// Something that is not as it should be.
+/// A problem found by a check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Problem {
     /// The file.
     pub path: PathBuf,
-    /// Where in the file; for the index, 0.
+    /// The offset in the file; 0 for the index.
     pub offset: u64,
-    /// The keyspace and key concerned, where one is known, with escapes for what is not ASCII.
+    /// The keyspace and key concerned, if known, with non-ASCII bytes escaped.
     pub key: Option<String>,
     /// What is wrong.
     pub reason: String,
 }
 
-struct Collector<'a> {
+struct Checker<'a> {
     core: &'a Core,
     report: Mutex<CheckReport>,
 }
@@ -100,21 +100,21 @@ struct Collector<'a> {
 /// Reads every record up to a checkpoint taken now and follows every pointer of its rows.
 pub(in crate::store) fn check(core: &Core) -> Result<CheckReport, StoreError> {
     match core.checkpoint(false, CHECKPOINT_DEADLINE) {
-        // What was written before can still be checked.
+        // Everything before the failure can still be checked.
         Ok(()) | Err(StoreError::Poisoned { .. }) => {}
         Err(error) => return Err(error),
     }
     let base = Arc::clone(&core.view()?.base);
     let meta = base.read_meta(&core.index_path)?;
-    let collector = Collector { core, report: Mutex::default() };
+    let checker = Checker { core, report: Mutex::default() };
     meta.segments
         .par_iter()
-        .try_for_each(|(id, row)| collector.check_segment(*id, row.used, row.salt))?;
-    collector.check_rows(&base, &meta)?;
-    Ok(collector.report.into_inner())
+        .try_for_each(|(id, row)| checker.check_segment(*id, row.used, row.salt))?;
+    checker.check_rows(&base, &meta)?;
+    Ok(checker.report.into_inner())
 }
 
-impl Collector<'_> {
+impl Checker<'_> {
     fn problem(&self, path: PathBuf, offset: u64, key: Option<String>, reason: &str) {
         let mut report = self.report.lock();
         report.problem_count += 1;
@@ -147,7 +147,8 @@ impl Collector<'_> {
             match scan.record()? {
                 Found::Record { .. } => {
                     records += 1;
-                    // A check reads everything once: it must not push out what is in use.
+                    // A check reads everything once, which must not evict from the cache what is in
+                    // use.
                     if scan.offset - forgotten >= FORGET_BYTES {
                         file.forget(forgotten, scan.offset - forgotten);
                         forgotten = scan.offset;
@@ -170,11 +171,11 @@ impl Collector<'_> {
         Ok(())
     }
 
-    /// Follows the pointer of every row, and counts.
+    /// Follows the pointer of every row, and recounts.
     fn check_rows(&self, base: &Base, meta: &Meta) -> Result<(), StoreError> {
         let core = self.core;
         let mut rows = base.rows().map_err(|e| core.index_error(e))?;
-        let mut counted = Counted::default();
+        let mut counted = Recount::default();
         let mut chunk = Vec::with_capacity(ROWS_AT_ONCE);
         loop {
             chunk.clear();
@@ -213,49 +214,55 @@ impl Collector<'_> {
         };
         if let Err(error) = whole_record(&segment, &pointer) {
             let (path, key) = (segment.path.clone(), Some(describe(meta, key)));
-            self.problem(path, pointer.offset, key, &error.to_string());
+            self.problem(path, pointer.offset, key, &error.with_causes());
         }
     }
 
-    /// The store's own rows against the rows that they belong to.
-    fn compare_own(&self, meta: &Meta, counted: &Counted) {
+    /// Compares the store's own rows with the rows that they belong to.
+    fn compare_own(&self, meta: &Meta, counted: &Recount) {
         let path = &self.core.index_path;
         for (key, (counts, found)) in &counted.references {
             if counts != found {
                 let key = Some(describe(meta, key));
                 let counts = counts.map_or("nothing".to_owned(), |counts| counts.to_string());
                 let found = found.unwrap_or(0);
-                let reason = format!("shared value counts {counts} references, has {found}");
+                let reason =
+                    format!("deduplicated value has {found} references, the index says {counts}");
                 self.problem(path.clone(), 0, key, &reason);
             }
         }
         for (key, balance) in &counted.expiries {
             if *balance != 0 {
                 let key = Some(describe(meta, key));
-                self.problem(path.clone(), 0, key, "row and list of what expires differ");
+                self.problem(path.clone(), 0, key, "row and expiry list differ");
             }
         }
         for key in &counted.orphans {
             if counted.references.get(key).is_none_or(|(counts, _)| *counts != Some(0)) {
                 let key = Some(describe(meta, key));
-                self.problem(path.clone(), 0, key, "no shared value without references");
+                self.problem(path.clone(), 0, key, "orphan without a deduplicated value");
             }
         }
     }
 
-    /// The counters of the index against a count of its rows.
-    fn compare(&self, meta: &Meta, counted: &Counted) {
+    /// Compares the counters of the index with a count of its rows.
+    fn compare(&self, meta: &Meta, counted: &Recount) {
         let path = &self.core.index_path;
         for (id, row) in &meta.keyspaces {
             let found = counted.keys.get(id).copied().unwrap_or(0);
             if found != row.keys {
-                let reason = format!("keyspace {:?} counts {}, has {found}", row.name, row.keys);
+                let reason = format!(
+                    "keyspace {:?} has {found} keys, the index says {}",
+                    row.name, row.keys
+                );
                 self.problem(path.clone(), 0, None, &reason);
             }
             let found = counted.expiring.get(id).copied().unwrap_or(0);
             if found != row.expiring {
                 let (name, counts) = (&row.name, row.expiring);
-                let reason = format!("keyspace {name:?} counts {counts} that expire, has {found}");
+                let reason = format!(
+                    "keyspace {name:?} has {found} keys that expire, the index says {counts}"
+                );
                 self.problem(path.clone(), 0, None, &reason);
             }
         }
@@ -263,7 +270,8 @@ impl Collector<'_> {
             let found = counted.live.get(id).copied().unwrap_or_default();
             let counts = (row.live, row.ops);
             if found != counts {
-                let reason = format!("segment {id:08x} counts {counts:?} live, has {found:?}");
+                let reason =
+                    format!("segment {id:08x} has {found:?} live bytes, the index says {counts:?}");
                 self.problem(path.clone(), 0, None, &reason);
             }
         }
@@ -281,20 +289,19 @@ fn whole_record(segment: &Segment, pointer: &Pointer) -> Result<(), StoreError> 
 
 /// A count of the rows of the index.
 #[derive(Default)]
-struct Counted {
+struct Recount {
     keys: HashMap<u32, u64>,
     expiring: HashMap<u32, u64>,
     /// By segment: bytes of live records, and of operations that would point at copies of them.
     live: HashMap<u32, (u64, u64)>,
-    /// By row key of a shared value: references that it counts, and those found. A value that counts
-    /// none has none.
+    /// By row key of a deduplicated value: the number of references stored, and the number found.
     references: HashMap<Vec<u8>, (Option<u64>, Option<u64>)>,
-    /// By key of an expiry row: 1 for the row that expires, less 1 for the expiry row.
+    /// By key of an expiry row: plus 1 for the row that expires, minus 1 for the expiry row.
     expiries: HashMap<Vec<u8>, i64>,
     orphans: Vec<Vec<u8>>,
 }
 
-impl Counted {
+impl Recount {
     fn add(&mut self, key: &[u8], row: &[u8]) {
         let Some((id, rest)) = split_row_key(key) else { return };
         *self.keys.entry(id).or_default() += 1;
@@ -314,8 +321,8 @@ impl Counted {
             *self.expiries.entry(expiry_key(row.expires, key)).or_default() += 1;
         }
         match row.body {
-            Body::Shared(hash) => {
-                let (_, found) = self.references.entry(shared_key(id, &hash)).or_default();
+            Body::Reference(hash) => {
+                let (_, found) = self.references.entry(dedup_key(id, &hash)).or_default();
                 *found = Some(found.unwrap_or(0) + 1);
             }
             Body::Counted { references, .. } => {
@@ -335,7 +342,7 @@ fn describe(meta: &Meta, row_key: &[u8]) -> String {
     };
     let name = match id {
         EXPIRY_ID => "(expiry)",
-        SHARED_ID => "(shared)",
+        DEDUP_ID => "(deduplicated)",
         ORPHANS_ID => "(orphans)",
         DICTIONARIES_ID => "(dictionaries)",
         id => meta.keyspaces.get(&id).map_or("?", |row| row.name.as_str()),

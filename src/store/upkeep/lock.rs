@@ -1,4 +1,4 @@
-//! The lock file: one opener at a time, and its name for the one who comes second.
+//! The lock file: one process at a time, named to the next one that tries.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use crate::store::files::LOCK_FILE;
 use crate::store::vfs::{LockAttempt, LockGuard, Vfs};
 use crate::time::Timestamp;
 
-/// Takes the lock of `dir`, or says who has it.
+/// Takes the lock of `dir`, or fails with its holder.
 pub(in crate::store) fn acquire(
     vfs: &dyn Vfs,
     dir: &Path,

@@ -1,4 +1,4 @@
-//! The state of background work: its pool, and what is under way.
+//! The state of background work: its pool, and what is running.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -8,10 +8,10 @@ use parking_lot::Mutex;
 
 use crate::pool::{CancelToken, Periodic, Pool, Task, current_token};
 
-/// How long the end of the store waits for a piece of background work to stop.
+/// How long closing the store waits for a background task to stop.
 const STOP_DEADLINE: Duration = Duration::from_secs(20);
 
-/// Says that no space is being reclaimed when it is dropped.
+/// Clears the mark of a running reclaim task when dropped.
 #[derive(Debug)]
 pub(super) struct Reclaiming(Arc<AtomicBool>);
 
@@ -27,18 +27,18 @@ pub(in crate::store) struct Maintenance {
     pool: OnceLock<Option<Pool>>,
     given: Option<Pool>,
     token: CancelToken,
-    /// A task that reclaims space is queued or runs.
+    /// A task that reclaims space is queued or running.
     reclaiming: Arc<AtomicBool>,
-    /// The last attempt found nothing that could be reclaimed: there is nothing to wait for.
+    /// The last attempt reclaimed nothing, so there is no point in delaying callers.
     futile: AtomicBool,
     /// Held by whoever copies live records.
-    pub(in crate::store) turn: Mutex<()>,
+    pub(in crate::store) copy_lock: Mutex<()>,
     task: Mutex<Option<Task<()>>>,
     sweep: OnceLock<Option<Periodic>>,
 }
 
 impl Maintenance {
-    /// Work on the pool given, or on one of its own.
+    /// Uses the pool given, or one of its own.
     pub(in crate::store) fn new(given: Option<Pool>) -> Self {
         Self {
             pool: OnceLock::new(),
@@ -46,7 +46,7 @@ impl Maintenance {
             token: CancelToken::new(),
             reclaiming: Arc::default(),
             futile: AtomicBool::new(false),
-            turn: Mutex::default(),
+            copy_lock: Mutex::default(),
             task: Mutex::default(),
             sweep: OnceLock::new(),
         }
@@ -59,7 +59,7 @@ impl Maintenance {
                 .name("store")
                 .max(1)
                 .build()
-                .inspect_err(|error| tracing::warn!(%error, "no thread to reclaim space with"))
+                .inspect_err(|error| tracing::warn!(%error, "cannot start a pool to reclaim space"))
                 .ok(),
         };
         self.pool.get_or_init(make).as_ref()
@@ -69,44 +69,44 @@ impl Maintenance {
         &self.token
     }
 
-    /// Claims the one place of a task that reclaims space; `None` if it is taken, or the store ends.
+    /// Marks a reclaim task as running; `None` if there is one already, or the store is closing.
     pub(super) fn begin_reclaiming(&self) -> Option<Reclaiming> {
         let taken = self.token.is_cancelled() || self.reclaiming.swap(true, Ordering::AcqRel);
         (!taken).then(|| Reclaiming(Arc::clone(&self.reclaiming)))
     }
 
-    /// Has the end of the store wait for this task.
+    /// Makes closing the store wait for this task.
     pub(super) fn watch_reclaiming(&self, task: Task<()>) {
         *self.task.lock() = Some(task);
     }
 
-    /// Starts removing what expires, once.
+    /// Starts the periodic removal of expired keys, once.
     pub(super) fn sweep_with(&self, start: impl FnOnce(&Pool) -> Periodic) {
         self.sweep.get_or_init(|| self.pool().map(start));
     }
 
-    /// Notes whether an attempt to reclaim space found any.
+    /// Notes whether an attempt to reclaim space freed any.
     pub(in crate::store) fn gained(&self, gained: bool) {
         self.futile.store(!gained, Ordering::Relaxed);
     }
 
-    /// Whether waiting for space to be reclaimed is of use.
+    /// Whether reclaiming is likely to free space.
     pub(in crate::store) fn may_gain(&self) -> bool {
         !self.futile.load(Ordering::Relaxed) && !self.token.is_cancelled()
     }
 
-    /// Whether the work of this thread is to stop.
+    /// Whether the task of this thread should stop.
     pub(in crate::store) fn is_stopped(&self) -> bool {
         self.token.is_cancelled() || current_token().is_some_and(|token| token.is_cancelled())
     }
 
-    /// Stops the work, and waits until it has.
+    /// Stops all tasks, and waits for them.
     pub(in crate::store) fn stop(&self) {
         self.token.cancel();
         if let Some(task) = self.task.lock().take()
             && task.join_timeout(STOP_DEADLINE).is_none()
         {
-            tracing::warn!("reclaiming space goes on while the store ends");
+            tracing::warn!("space is still being reclaimed while the store closes");
         }
         if let Some(Some(sweep)) = self.sweep.get() {
             sweep.cancel();

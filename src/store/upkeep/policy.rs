@@ -6,23 +6,23 @@ use crate::store::index::Totals;
 /// which writers are slowed down while it is.
 const RECLAIM_PERCENT: u64 = 15;
 const THROTTLE_PERCENT: u64 = 24;
-/// Segments' worth of dead bytes that are never worth the while.
+/// Dead bytes that are never worth reclaiming, in segments.
 const SLACK_SEGMENTS: u64 = 1;
 
-/// What the decision goes by.
+/// The input of the decision.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::store) struct Space {
     pub(in crate::store) totals: Totals,
     pub(in crate::store) segment_bytes: u64,
 }
 
-/// Whether reclaiming space is worth the while.
+/// Whether reclaiming space is worth its cost.
 pub(in crate::store) fn is_due(space: Space) -> bool {
     exceeds(space, RECLAIM_PERCENT, 0)
 }
 
-/// Whether writers use space faster than it is reclaimed; `fresh` bytes of log the next checkpoint
-/// may retire without further ado.
+/// Whether writers use space faster than it is reclaimed. The `fresh` bytes logged since the last
+/// checkpoint do not count: the next one may retire them without any copying.
 pub(in crate::store) fn lags(space: Space, fresh: u64) -> bool {
     exceeds(space, THROTTLE_PERCENT, fresh)
 }

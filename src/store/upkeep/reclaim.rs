@@ -1,17 +1,17 @@
-//! Reclaiming space: the live records of segments with much dead are copied to the log's end, and
-//! the segments retired.
+//! Reclaiming space: the live records of segments with much dead data are copied to the end of the
+//! log, and the segments retired.
 //!
-//! A copy is an ordinary group whose operations are moves: a row is pointed at the copy only if it
-//! still points at the original, so a value deleted or replaced meanwhile does not come back. Which
-//! records are live is told by the groups' own records in the segment, whose operations name the
-//! keys, and by the rows of these. A segment with no live record is retired by the next checkpoint
-//! without being read.
+//! A copy is an ordinary group whose operations are moves: a row is pointed to the copy only if it
+//! still points to the original, so a value deleted or replaced meanwhile does not come back. To
+//! find the live records, the operations in the segment's group records are compared with the rows
+//! of their keys. A segment with no live record is retired by the next checkpoint without being
+//! read.
 //!
-//! What a segment has beyond its live records and the operations that would point at their copies
-//! is dead: copying gains just that. (Without the operations, segments of small values would look
-//! dead for ever and be copied again and again.) Space is reclaimed above 15 % of the live bytes
-//! and one segment. Above 24 %, not counting what was logged since the last checkpoint, each commit
-//! waits up to 50 ms until there is less, unless the last attempt found nothing to gain.
+//! What a segment has beyond its live records and the operations that would move them is dead:
+//! copying frees just that. (Without the operations, segments of small values would look dead for
+//! ever and be copied again and again.) Space is reclaimed above 15 % of the live bytes and one
+//! segment. Above 24 %, not counting what was logged since the last checkpoint, each commit waits
+//! up to 50 ms until there is less, unless the last attempt freed nothing.
 //!
 //! One thread at a time reclaims, in the background or for `compact`: two that copied the same
 //! records would leave the copies of one behind as dead. Candidates lie before the log's end and
@@ -24,6 +24,7 @@
 //! pages with it. `check` and `backup`, which remove nothing, give theirs back.
 
 use std::cmp::Reverse;
+use std::error::Error;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,7 +35,7 @@ use crate::store::commit::encoded::Encoded;
 use crate::store::commit::queue::Submitter;
 use crate::store::core::Core;
 use crate::store::error::StoreError;
-use crate::store::index::{Row, SegmentRow, View, row_key, shared_key, split_row_key};
+use crate::store::index::{Row, SegmentRow, View, dedup_key, row_key, split_row_key};
 use crate::store::record::{
     Action, GroupPayload, Op, Ops, Pointer, RecordKind, SEGMENT_HEADER_BYTES,
 };
@@ -42,39 +43,39 @@ use crate::store::segment::Segment;
 use crate::store::upkeep::policy;
 use crate::store::upkeep::scan::{Found, Scan};
 
-/// Bytes copied in one group: small enough to hold up nobody's commit for long.
+/// Bytes copied in one group: few enough not to delay commits for long.
 const COPY_BYTES: usize = 512 << 10;
 /// Segments copied between two checkpoints.
 const SEGMENTS_AT_ONCE: usize = 4;
 /// Expired keys removed in one batch.
 const SWEEP_KEYS: usize = 1000;
-/// How long a checkpoint is waited for.
+/// How long to wait for a checkpoint.
 const CHECKPOINT_DEADLINE: Duration = Duration::from_mins(5);
-/// How long compacting waits for reclaiming under way.
+/// How long compacting waits for another thread that reclaims.
 const TURN_DEADLINE: Duration = Duration::from_mins(10);
 
-/// Reclaims space until little is left to gain, or until somebody else does.
+/// Reclaims space until it is not worth it any more, or another thread does.
 pub(in crate::store) fn run(core: &Core) {
-    while let Some(_turn) = core.maintenance.turn.try_lock()
+    while let Some(_turn) = core.maintenance.copy_lock.try_lock()
         && policy::is_due(core.space())
         && !core.maintenance.is_stopped()
         && !core.queue.is_ending()
     {
-        let victims = victims(core, 10, end(core));
-        let copied = copy_all(core, &victims).unwrap_or_else(|error| {
-            tracing::warn!(%error, "space not reclaimed");
+        let candidates = candidates(core, 10, end(core));
+        let copied = copy_all(core, &candidates).unwrap_or_else(|error| {
+            tracing::warn!(error = &error as &dyn Error, "space not reclaimed");
             0
         });
         core.maintenance.gained(copied > 0);
         if copied == 0 {
             break;
         }
-        core.slow_down(policy::lags(core.space(), 0));
+        core.throttle(policy::lags(core.space(), 0));
     }
-    core.slow_down(false);
+    core.throttle(false);
 }
 
-/// What [`Store::compact`](crate::store::Store::compact) has gained.
+/// The result of [`Store::compact`](crate::store::Store::compact).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct CompactReport {
@@ -82,36 +83,37 @@ pub struct CompactReport {
     pub expired: u64,
     /// Bytes of segments before.
     pub bytes_before: u64,
-    /// Bytes of segments after. Files that are still read go later.
+    /// Bytes of segments after. Files that are still being read are removed later.
     pub bytes_after: u64,
 }
 
-/// Reclaims all that can be, whatever the gain.
+/// Reclaims everything that can be, however little.
 pub(in crate::store) fn compact(core: &Core) -> Result<CompactReport, StoreError> {
     // Two that copied the same records would leave the copies of one behind as dead.
-    let turn = core.maintenance.turn.try_lock_for(TURN_DEADLINE);
-    let _turn = turn.ok_or_else(|| core.queue.timeout("compact", TURN_DEADLINE))?;
-    let used = || core.published.read().figures.totals.used;
+    let copy_lock = core.maintenance.copy_lock.try_lock_for(TURN_DEADLINE);
+    let _turn = copy_lock.ok_or_else(|| core.queue.timeout("compact", TURN_DEADLINE))?;
+    let used = || core.published.read().counts.totals.used;
     let mut report = CompactReport { bytes_before: used(), ..CompactReport::default() };
     report.expired = sweep(core)?;
-    // What is live in the newest segment is copied too, so it must not be the newest.
-    seal(core)?;
+    // The newest segment is compacted too, so another one must be begun.
+    begin_segment(core)?;
     let end = end(core);
-    while copy_all(core, &victims(core, 1, end))? > 0 {}
+    while copy_all(core, &candidates(core, 1, end))? > 0 {}
     core.checkpoint(true, CHECKPOINT_DEADLINE)?;
-    // The files of what it retired go before another.
+    // The first checkpoint retires the segments, the second one is taken after their files are
+    // removed.
     core.checkpoint(false, CHECKPOINT_DEADLINE)?;
     report.bytes_after = used();
     Ok(report)
 }
 
 /// Begins a new segment.
-fn seal(core: &Core) -> Result<(), StoreError> {
+fn begin_segment(core: &Core) -> Result<(), StoreError> {
     if let Some(writer) = &mut *core.writer.lock() {
-        writer.log.seal();
+        writer.log.end_segment();
     }
-    // A group without an operation: from then on the log's end is in another segment, if there is
-    // room for one.
+    // An empty group, so that the end of the log moves to the new segment, if there is room for
+    // one.
     let number = core.queue.submit(Encoded::freeing(Vec::new()), Submitter::Internal)?;
     core.wait_applied(number, "begin a segment")
 }
@@ -121,24 +123,24 @@ fn end(core: &Core) -> u32 {
     core.writer.lock().as_ref().map_or(0, |writer| writer.ledger.meta().watermark.segment)
 }
 
-/// Segments before `end` with more than `percent` dead, the emptiest first. With `end` where the
-/// log ended when reclaiming began, no copy is copied again.
-fn victims(core: &Core, percent: u64, end: u32) -> Vec<(u32, SegmentRow)> {
+/// Segments before `end` with more than `percent` of dead bytes, the emptiest first. Copies go to
+/// segments from `end` on, so no copy is copied again.
+fn candidates(core: &Core, percent: u64, end: u32) -> Vec<(u32, SegmentRow)> {
     let writer = core.writer.lock();
     let Some(writer) = &*writer else { return Vec::new() };
     let meta = writer.ledger.meta();
     let broken = core.counters.broken.lock();
     let sealed = meta.segments.iter().filter(|(id, _)| **id < end && !broken.contains(*id));
     let worth = sealed.filter(|(_, row)| row.dead() * 100 > row.used * percent);
-    let mut victims: Vec<_> = worth.map(|(id, row)| (*id, *row)).collect();
-    victims.sort_by_key(|(_, row)| Reverse(row.dead() * 1000 / row.used.max(1)));
-    victims
+    let mut candidates: Vec<_> = worth.map(|(id, row)| (*id, *row)).collect();
+    candidates.sort_by_key(|(_, row)| Reverse(row.dead() * 1000 / row.used.max(1)));
+    candidates
 }
 
-/// Copies what is live in the first few segments and has them retired; gives their number.
-fn copy_all(core: &Core, victims: &[(u32, SegmentRow)]) -> Result<usize, StoreError> {
+/// Copies the live records of the first few segments, has these retired, and returns their number.
+fn copy_all(core: &Core, candidates: &[(u32, SegmentRow)]) -> Result<usize, StoreError> {
     let (mut done, mut copied, mut full) = (0, 0, None);
-    for (id, row) in victims {
+    for (id, row) in candidates {
         if done >= SEGMENTS_AT_ONCE || copied >= core.options.segment_bytes {
             break;
         }
@@ -149,12 +151,12 @@ fn copy_all(core: &Core, victims: &[(u32, SegmentRow)]) -> Result<usize, StoreEr
             };
             match copy_live(core, &segment, row.used) {
                 Ok(()) => {}
-                // The damaged record is left where it is, with its segment.
+                // The damaged record stays where it is, and so does its segment.
                 Err(error @ StoreError::Corrupt { .. }) => {
-                    tracing::error!(%error, "segment not reclaimed");
+                    tracing::error!(error = &error as &dyn Error, "segment not reclaimed");
                     core.counters.broken.lock().insert(*id);
                 }
-                // The checkpoint gives back what was copied before.
+                // The checkpoint below frees the segments copied before.
                 Err(error @ StoreError::Refused { .. }) => {
                     full = Some(error);
                     break;
@@ -167,7 +169,7 @@ fn copy_all(core: &Core, victims: &[(u32, SegmentRow)]) -> Result<usize, StoreEr
     }
     if done > 0 || full.is_some() {
         core.checkpoint(false, CHECKPOINT_DEADLINE)?;
-        give_up_on_what_stayed(core, victims.iter().take(done));
+        give_up_on_what_stayed(core, candidates.iter().take(done));
     }
     match full {
         Some(error) if done == 0 => Err(error),
@@ -175,8 +177,8 @@ fn copy_all(core: &Core, victims: &[(u32, SegmentRow)]) -> Result<usize, StoreEr
     }
 }
 
-/// Notes the segments that hold live records although all that could be found were copied, as where
-/// a file was cut: they would be chosen for ever.
+/// Excludes the segments that still count live records after all that could be found were copied,
+/// as with a truncated file. Otherwise they would be chosen for ever.
 fn give_up_on_what_stayed<'a>(core: &Core, copied: impl Iterator<Item = &'a (u32, SegmentRow)>) {
     let writer = core.writer.lock();
     let Some(writer) = &*writer else { return };
@@ -185,21 +187,21 @@ fn give_up_on_what_stayed<'a>(core: &Core, copied: impl Iterator<Item = &'a (u32
     core.counters.broken.lock().extend(stayed);
 }
 
-/// Copies the live records of a segment to the log's end. Damage ends it, when everything before
-/// the damage is copied.
+/// Copies the live records of a segment to the end of the log. Damage ends it, after everything
+/// before the damage is copied.
 fn copy_live(core: &Core, segment: &Arc<Segment>, used: u64) -> Result<(), StoreError> {
     let file = segment.file()?;
     let (path, start): (&Path, u64) = (&segment.path, SEGMENT_HEADER_BYTES as u64);
     let end = used.min(segment.flushed());
     let mut scan = Scan { path, file: &*file, salt: segment.salt, offset: start, end };
-    let mut copy = Copy { core, segment, batch: Encoded::freeing(core.buffers.take()) };
+    let mut copier = Copier { core, segment, batch: Encoded::freeing(core.buffers.take()) };
     let mut damage = None;
     loop {
         match scan.record_of(RecordKind::Group)? {
             Found::End => break,
             Found::Record { payload, .. } => {
                 let view = core.view()?;
-                if let Err(error) = copy.group(&view, &payload) {
+                if let Err(error) = copier.group(&view, &payload) {
                     if !matches!(error, StoreError::Corrupt { .. }) {
                         return Err(error);
                     }
@@ -212,19 +214,20 @@ fn copy_live(core: &Core, segment: &Arc<Segment>, used: u64) -> Result<(), Store
             }
         }
     }
-    copy.write()?;
+    copier.write()?;
     damage.map_or(Ok(()), Err)
 }
 
 /// Copying one segment.
-struct Copy<'a> {
+struct Copier<'a> {
     core: &'a Core,
     segment: &'a Segment,
     batch: Encoded,
 }
 
-impl Copy<'_> {
-    /// Copies what is live of one group. A damaged value is told of when the others are copied.
+impl Copier<'_> {
+    /// Copies the live records of one group. A damaged value is reported after the others are
+    /// copied.
     fn group(&mut self, view: &View, payload: &[u8]) -> Result<(), StoreError> {
         let damaged = |reason| StoreError::corrupt(&self.segment.path, 0, reason);
         let parts = GroupPayload::decode(payload).and_then(|group| group.parts());
@@ -248,7 +251,7 @@ impl Copy<'_> {
         let (row_key, placed) = match op.action {
             Action::Record(placed) => (row_key(op.keyspace, op.key), placed),
             Action::Move { to, .. } => (row_key(op.keyspace, op.key), to),
-            Action::Hashed(placed, hash) => (shared_key(op.keyspace, &hash), placed),
+            Action::Hashed(placed, hash) => (dedup_key(op.keyspace, &hash), placed),
             _ => return Ok(()),
         };
         let pointer = Pointer::new(self.segment.id, &placed);
@@ -285,13 +288,13 @@ impl Copy<'_> {
     }
 }
 
-/// Removes the keys that have expired; gives their number.
+/// Removes the expired keys, and returns their number.
 pub(in crate::store) fn sweep(core: &Core) -> Result<u64, StoreError> {
     let (mut removed, mut before) = (0, u64::MAX);
     loop {
         let view = core.view()?;
-        // What is left may belong to a row that was damaged: it is not tried for ever.
-        let expiring = view.figures.expiring();
+        // Without progress, stop: what is left may belong to a damaged row.
+        let expiring = view.counts.expiring();
         if expiring == 0 || expiring >= before {
             return Ok(removed);
         }
@@ -335,16 +338,16 @@ mod tests {
         keyspace.get(key).unwrap().unwrap() == value(number)
     }
 
-    /// What moves the live records of a segment as they are now, not yet written.
-    fn copied<'a>(core: &'a Core, segment: &'a Segment) -> Copy<'a> {
+    /// The moves of the live records of a segment as they are now, not yet written.
+    fn copied<'a>(core: &'a Core, segment: &'a Segment) -> Copier<'a> {
         let (file, view) = (segment.file().unwrap(), core.view().unwrap());
         let (offset, end) = (SEGMENT_HEADER_BYTES as u64, segment.flushed());
         let mut scan = Scan { path: &segment.path, file: &*file, salt: segment.salt, offset, end };
-        let mut copy = Copy { core, segment, batch: Encoded::freeing(Vec::new()) };
+        let mut copier = Copier { core, segment, batch: Encoded::freeing(Vec::new()) };
         while let Found::Record { payload, .. } = scan.record_of(RecordKind::Group).unwrap() {
-            copy.group(&view, &payload).unwrap();
+            copier.group(&view, &payload).unwrap();
         }
-        copy
+        copier
     }
 
     #[test]
@@ -360,10 +363,10 @@ mod tests {
         for (key, number) in [("one", 1), ("other", 1), ("deleted", 2), ("put again", 3)] {
             same.put(key, value(number)).unwrap();
         }
-        seal(core).unwrap();
+        begin_segment(core).unwrap();
         let segment = core.segments.get(1).unwrap();
-        let mut copy = copied(core, &segment);
-        assert_eq!(copy.batch.count, 5 + 3);
+        let mut copier = copied(core, &segment);
+        assert_eq!(copier.batch.count, 5 + 3);
 
         k.put("overwritten", value(2)).unwrap();
         k.put("shortened", "short").unwrap();
@@ -374,7 +377,7 @@ mod tests {
         same.delete("deleted").unwrap();
         same.delete("put again").unwrap();
         same.put("put again", value(3)).unwrap();
-        copy.write().unwrap();
+        copier.write().unwrap();
         let check = || {
             assert!(holds(&k, "kept", 1) && holds(&k, "overwritten", 2));
             assert!(holds(&k, "put again", 3) && !k.contains("deleted").unwrap());
@@ -433,8 +436,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();
         let core = &*store.handle.core;
-        core.slow_down(true);
+        core.throttle(true);
         run(core);
-        assert!(!core.slow.load(Ordering::Relaxed));
+        assert!(!core.throttled.load(Ordering::Relaxed));
     }
 }

@@ -29,7 +29,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::store::commit::dedup::{Leases, Shares};
+use crate::store::commit::dedup::{DedupRegistry, Registrations};
 use crate::store::commit::log::Log;
 use crate::store::commit::reserve::Reserve;
 use crate::store::error::StoreError;
@@ -42,7 +42,7 @@ use crate::store::record::{
     GroupPayload, LoggedBatch, LoggedGroup, RECORD_HEADER_BYTES, RecordHeader, RecordKind,
     SEGMENT_HEADER_BYTES,
 };
-use crate::store::segment::{Segment, Segments, Site};
+use crate::store::segment::{Segment, SegmentContext, Segments};
 use crate::store::stats::Counters;
 use crate::store::upkeep::scan::{Found, Scan, ScannedGroup, read_segment_header};
 use crate::store::vfs::{OpenMode, Vfs, VfsFile, read_exact_at, write_all_at};
@@ -81,20 +81,20 @@ pub(in crate::store) struct Recovered {
     pub(in crate::store) view: View,
     pub(in crate::store) segments: Arc<Segments>,
     pub(in crate::store) counters: Arc<Counters>,
-    pub(in crate::store) shares: Arc<Shares>,
+    pub(in crate::store) dedup: Arc<DedupRegistry>,
     pub(in crate::store) reserve: Arc<Reserve>,
 }
 
 /// Brings index and log to the same state and gives both, with the log's new end.
 pub(in crate::store) fn recover(
     options: &StoreBuilder,
-    site: &Site,
+    context: &SegmentContext,
     index: Index,
     reserve: Arc<Reserve>,
 ) -> Result<Recovered, StoreError> {
     let (vfs, dir) = (&*options.vfs, options.dir.as_path());
     let (segments, counters) = (Arc::<Segments>::default(), Arc::<Counters>::default());
-    let shares = Arc::<Shares>::default();
+    let dedup = Arc::<DedupRegistry>::default();
     let ids = segment_ids(vfs, dir)?;
     let meta = index.meta();
     let before = meta.watermark;
@@ -106,10 +106,10 @@ pub(in crate::store) fn recover(
     let next_id = newest
         .checked_add(1)
         .ok_or_else(|| StoreError::corrupt(&segment_path(dir, newest), 0, NO_ID_LEFT))?;
-    let mut ledger = Ledger::new(index.path().to_path_buf(), meta.clone(), Arc::clone(&shares));
+    let mut ledger = Ledger::new(index.path().to_path_buf(), meta.clone(), Arc::clone(&dedup));
     let base = Arc::new(index.base()?);
     ledger.upgrade(&base)?;
-    let view = View { base, sequence: before.sequence, figures: ledger.figures() };
+    let view = View { base, sequence: before.sequence, counts: ledger.counts() };
     let mut state = Replay { index, ledger, view };
     state.adopt_orphans()?;
     if tails.iter().any(|tail| !tail.groups.is_empty()) {
@@ -122,18 +122,18 @@ pub(in crate::store) fn recover(
     clear_leftovers(vfs, dir, &ids, index.meta())?;
     let retired: Vec<u32> = ledger.meta().retired.iter().copied().collect();
     ledger.forget(&retired);
-    open_segments(site, index.meta(), &segments)?;
+    open_segments(context, index.meta(), &segments)?;
     reserve.keep()?;
     let log = Log::new(
         options,
-        site.clone(),
+        context.clone(),
         Arc::clone(&segments),
         Arc::clone(&counters),
         Arc::clone(&reserve),
         next_id,
         view.sequence,
     );
-    Ok(Recovered { log, ledger, index, view, segments, counters, shares, reserve })
+    Ok(Recovered { log, ledger, index, view, segments, counters, dedup, reserve })
 }
 
 /// Index and counters while the log is read again.
@@ -144,15 +144,15 @@ struct Replay {
 }
 
 impl Replay {
-    /// Reads which shared values have lost their last reference.
+    /// Takes over the orphans that an earlier opening left.
     fn adopt_orphans(&mut self) -> Result<(), StoreError> {
         let (start, end) = (row_key(ORPHANS_ID, &[]), row_key(ORPHANS_ID + 1, &[]));
         let bounds = (Bound::Included(start), Bound::Excluded(end));
         let error = |error| StoreError::index(self.index.path(), error);
         let mut range = Range::new(&self.view, bounds).map_err(error)?;
         while let Some(row) = range.next().map_err(error)? {
-            if let Some((_, shared_key)) = split_row_key(row.key()) {
-                self.ledger.adopt(shared_key);
+            if let Some((_, dedup_key)) = split_row_key(row.key()) {
+                self.ledger.adopt(dedup_key);
             }
         }
         Ok(())
@@ -170,7 +170,7 @@ impl Replay {
         let (delta, meta) = (&self.view.base.active, self.ledger.meta());
         self.index.commit(delta, meta)?;
         self.view.base = Arc::new(self.index.base()?);
-        self.view.figures = self.ledger.figures();
+        self.view.counts = self.ledger.counts();
         Ok(())
     }
 }
@@ -360,8 +360,8 @@ fn write_again(tail: &Tail, group: Span, path: &Path) -> Result<LoggedGroup, Sto
     let payload = GroupPayload::decode(&payload).map_err(damaged)?;
     let parts = payload.parts().map_err(damaged)?.into_iter();
     let batches = parts.map(|(base, ops)| {
-        let (ops, records, leases) = (ops.to_vec(), Vec::new(), Leases::default());
-        LoggedBatch { base, ops, records, _leases: leases }
+        let (ops, records, registrations) = (ops.to_vec(), Vec::new(), Registrations::default());
+        LoggedBatch { base, ops, records, _registrations: registrations }
     });
     let (batches, took, segment) = (batches.collect(), Duration::ZERO, tail.id);
     Ok(LoggedGroup { sequence, segment, salt, end, batches, length, took })
@@ -422,12 +422,16 @@ fn applied_behind(
 
 /// Opens the segments that the index knows. One that is gone, or too short, is reported and left
 /// to fail the reads that need it: the rest stays readable.
-fn open_segments(site: &Site, meta: &Meta, segments: &Segments) -> Result<(), StoreError> {
+fn open_segments(
+    context: &SegmentContext,
+    meta: &Meta,
+    segments: &Segments,
+) -> Result<(), StoreError> {
     for (id, row) in &meta.segments {
         if segments.get(*id).is_some() {
             continue;
         }
-        match Segment::open(site, *id, row.salt, row.used) {
+        match Segment::open(context, *id, row.salt, row.used) {
             Ok(segment) => {
                 if segment.capacity < row.used {
                     let (path, found) = (segment.path.display(), segment.capacity);

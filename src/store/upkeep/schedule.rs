@@ -2,9 +2,10 @@
 //!
 //! An expired row is invisible at once, to look-ups, iterators, snapshots and counts. Every ten
 //! seconds the rows at the front of the list by expiry are removed, 1,000 a batch. The removals are
-//! logged operations on the condition that the row still has the expiry that was seen. So a value
-//! put again in between stays, and a recovery repeats the same decisions.
+//! logged operations that apply only if the row still has the expiry seen. So a value put again in
+//! between stays, and recovery repeats the same decisions.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,15 +17,16 @@ use crate::store::commit::queue::Submitter;
 use crate::store::core::Core;
 use crate::store::error::StoreError;
 
-/// How often what has expired is removed. It is invisible before that.
+/// How often expired keys are removed. They are invisible before that.
 const SWEEP_PERIOD: Duration = Duration::from_secs(10);
 
-/// Starts reclaiming space if there is enough to gain.
+/// Starts reclaiming space if that is due.
 pub(in crate::store) fn reclaim_if_due(core: &Arc<Core>) {
     let maintenance = &core.maintenance;
-    // The checkpoint just taken may have retired enough, and then nothing else says so.
+    // The checkpoint just taken may have retired enough segments. Nothing else lifts the delay
+    // then.
     if !policy::lags(core.space(), 0) {
-        core.slow_down(false);
+        core.throttle(false);
     }
     if !policy::is_due(core.space()) {
         return;
@@ -32,9 +34,9 @@ pub(in crate::store) fn reclaim_if_due(core: &Arc<Core>) {
     // Also dropped when the task is cancelled before it runs, or there is no pool.
     let Some(reclaiming) = maintenance.begin_reclaiming() else { return };
     let Some(pool) = maintenance.pool().filter(|pool| !pool.is_shut_down()) else {
-        // Waiting for it is of no use.
+        // Nothing will reclaim space, so delaying callers is pointless.
         maintenance.gained(false);
-        return core.slow_down(false);
+        return core.throttle(false);
     };
     let weak = Arc::downgrade(core);
     let task = pool.task("store-reclaim").priority(Priority::Low);
@@ -47,7 +49,7 @@ pub(in crate::store) fn reclaim_if_due(core: &Arc<Core>) {
     maintenance.watch_reclaiming(task);
 }
 
-/// Has what expires removed from now on.
+/// Removes expired keys periodically from now on.
 pub(in crate::store) fn expect_expiry(core: &Arc<Core>) {
     let maintenance = &core.maintenance;
     maintenance.sweep_with(|pool| {
@@ -57,14 +59,14 @@ pub(in crate::store) fn expect_expiry(core: &Arc<Core>) {
             if let Some(core) = weak.upgrade()
                 && let Err(error) = reclaim::sweep(&core)
             {
-                tracing::debug!(%error, "expired keys not removed");
+                tracing::debug!(error = &error as &dyn Error, "cannot remove expired keys");
             }
         })
     });
 }
 
-/// The dictionary to compress a value of a keyspace with. Where there is none yet, the value
-/// becomes a sample to train one on.
+/// The dictionary to compress a value of a keyspace with. If there is none yet, the value becomes a
+/// sample to train one on.
 pub(in crate::store) fn dictionary_for(
     core: &Arc<Core>,
     keyspace: u32,
@@ -80,7 +82,7 @@ pub(in crate::store) fn dictionary_for(
     known
 }
 
-/// Has a dictionary trained and stored.
+/// Trains and stores a dictionary, in the background.
 fn train(core: &Arc<Core>, keyspace: u32, samples: Vec<Vec<u8>>, level: i32) {
     let maintenance = &core.maintenance;
     let Some(pool) = maintenance.pool() else { return };
@@ -95,12 +97,12 @@ fn train(core: &Arc<Core>, keyspace: u32, samples: Vec<Vec<u8>>, level: i32) {
             None => Ok(()),
         });
         if let Err(error) = stored {
-            tracing::warn!(%error, "no dictionary for a keyspace");
+            tracing::warn!(error = &error as &dyn Error, "cannot make a dictionary");
         }
     }));
 }
 
-/// Makes a dictionary durable, then has it used.
+/// Makes a dictionary durable, then puts it to use.
 fn store_dictionary(
     core: &Core,
     keyspace: u32,
@@ -108,7 +110,7 @@ fn store_dictionary(
 ) -> Result<(), StoreError> {
     let known = core.dictionaries.get(dictionary.id);
     if known.is_some_and(|known| known.bytes != dictionary.bytes) {
-        // Another with the same id, by a chance of one in two thousand million.
+        // Another one has the same id, by a chance of one in two billion.
         return Ok(());
     }
     let encoded = Encoded::dictionary(keyspace, &dictionary);

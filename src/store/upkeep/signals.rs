@@ -13,25 +13,26 @@ const CHECKPOINT_BYTES: u64 = 8 << 20;
 const PAUSE_BYTES: u64 = 32 << 20;
 
 #[derive(Debug, Default)]
-struct State {
-    /// Checkpoints asked for, those that have set their rows aside, and those that are done.
+struct SignalsState {
+    /// Numbers of the newest checkpoint asked for, of the newest that has frozen its rows, and of
+    /// the newest that is done.
     wanted: u64,
     begun: u64,
     done: u64,
     /// A rebuild of the index file is asked for with the next checkpoint.
     rebuild: bool,
-    /// Ids of retired segments that nobody reads any more.
-    dead: Vec<u32>,
+    /// Ids of retired segments without a reader.
+    unlinkable: Vec<u32>,
     failed: Option<Arc<StoreError>>,
     closing: bool,
-    /// No checkpoint is taken on demand any more.
+    /// Checkpoints are not taken on demand any more.
     leaving: bool,
 }
 
-/// How the keeper is told what to do.
+/// Tells the keeper what to do.
 #[derive(Debug, Default)]
 pub(in crate::store) struct Signals {
-    state: Mutex<State>,
+    state: Mutex<SignalsState>,
     work: Condvar,
     done: Condvar,
 }
@@ -44,9 +45,9 @@ pub(super) enum Task {
 }
 
 impl Signals {
-    /// Has the file of a retired segment removed.
-    pub(in crate::store) fn bury(&self, id: u32) {
-        self.state.lock().dead.push(id);
+    /// Asks for the removal of a retired segment's file.
+    pub(in crate::store) fn unlink_later(&self, id: u32) {
+        self.state.lock().unlinkable.push(id);
         self.work.notify_one();
     }
 
@@ -59,8 +60,8 @@ impl Signals {
         }
     }
 
-    /// Notes that the rows for all checkpoints up to this one are set aside: what comes now is for
-    /// the next.
+    /// Notes that the rows for all checkpoints up to this one are frozen: later rows are for the
+    /// next.
     pub(super) fn begun(&self, number: u64) {
         self.state.lock().begun = number;
     }
@@ -93,8 +94,8 @@ impl Signals {
         Ok(())
     }
 
-    /// Asks for a checkpoint if enough rows wait for one. Gives whether there are so many that
-    /// callers must wait for it.
+    /// Asks for a checkpoint if enough rows wait for one. Returns whether callers must wait for it,
+    /// because there are too many.
     pub(in crate::store) fn note_dirty(&self, bytes: u64, log_is_long: bool) -> bool {
         if bytes >= CHECKPOINT_BYTES || log_is_long {
             self.want_checkpoint();
@@ -111,8 +112,8 @@ impl Signals {
     pub(super) fn next(&self) -> Task {
         let mut state = self.state.lock();
         loop {
-            if !state.dead.is_empty() {
-                return Task::Unlink(std::mem::take(&mut state.dead));
+            if !state.unlinkable.is_empty() {
+                return Task::Unlink(std::mem::take(&mut state.unlinkable));
             }
             if state.wanted > state.done && state.failed.is_none() {
                 let (number, rebuild) = (state.wanted, std::mem::take(&mut state.rebuild));
@@ -133,9 +134,9 @@ impl Signals {
         state.failed.is_none().then_some(state.wanted)
     }
 
-    /// The segments that nobody reads any more.
-    pub(super) fn take_unread(&self) -> Vec<u32> {
-        std::mem::take(&mut self.state.lock().dead)
+    /// The segments without a reader, whose files are to be removed.
+    pub(super) fn take_unlinkable(&self) -> Vec<u32> {
+        std::mem::take(&mut self.state.lock().unlinkable)
     }
 
     pub(super) fn finished(&self, number: u64, result: Result<(), Arc<StoreError>>) {
@@ -153,7 +154,7 @@ impl Signals {
     }
 }
 
-/// Why a checkpoint that was asked for did not come.
+/// Why a checkpoint that was asked for was not taken.
 #[derive(Debug)]
 pub(in crate::store) enum CheckpointError {
     Failed(Arc<StoreError>),

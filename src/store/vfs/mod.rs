@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 pub use real::RealVfs;
 
-/// How [`Vfs::open`] treats a file that is there or is not.
+/// Whether [`Vfs::open`] expects the file to exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OpenMode {
@@ -28,13 +28,13 @@ pub enum OpenMode {
     CreateNew,
 }
 
-/// The answer of [`Vfs::lock`].
+/// The result of [`Vfs::lock`].
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum LockAttempt {
     /// The lock is held until the guard is dropped.
     Held(Box<dyn LockGuard>),
-    /// Somebody else holds it; the text is the note that they left.
+    /// The lock is taken. The text is the note of its holder.
     Busy(String),
 }
 
@@ -43,8 +43,8 @@ pub trait LockGuard: Send + Sync + Debug {}
 
 /// A file system, or something that acts as one.
 pub trait Vfs: Send + Sync + Debug {
-    /// Creates `dir` and the directories above it, whose names are durable then; one that exists is
-    /// no error.
+    /// Creates `dir` and its missing parents, and makes their names durable. An existing directory
+    /// is not an error.
     fn create_dir_all(&self, dir: &Path) -> io::Result<()>;
 
     /// Opens a file for reading and writing.
@@ -56,7 +56,7 @@ pub trait Vfs: Send + Sync + Debug {
     /// Removes a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
 
-    /// Gives a file a new name in the same directory.
+    /// Renames a file within its directory.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
     /// Makes the names in `dir` durable.
@@ -89,11 +89,10 @@ pub trait VfsFile: Send + Sync + Debug {
     /// Makes content and length durable.
     fn sync_data(&self) -> io::Result<()>;
 
-    /// Tells the system that a range was read once and is not wanted in its cache; advice, which may
-    /// be ignored.
+    /// Advises the system to drop a range from its cache. May be ignored.
     fn forget(&self, _offset: u64, _length: u64) {}
 
-    /// The file to map into memory; `None` makes the store read it with [`VfsFile::read_at`].
+    /// The file to map into memory. With `None` the store reads it with [`VfsFile::read_at`].
     fn mappable(&self) -> Option<&File>;
 }
 
@@ -120,7 +119,7 @@ pub(super) fn write_all_at(file: &dyn VfsFile, mut offset: u64, parts: &[&[u8]])
     Ok(())
 }
 
-/// Fills `buffer` from `offset` on; the end of the file before that is `UnexpectedEof`.
+/// Fills `buffer` from `offset` on. Fails with `UnexpectedEof` if the file ends before.
 pub(super) fn read_exact_at(file: &dyn VfsFile, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
     let mut filled = 0;
     while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {

@@ -24,8 +24,9 @@ impl Vfs for RealVfs {
         if missing.is_empty()
             && let Err(error) = self.sync_dir(parent(dir))
         {
-            // Whoever made it may have been killed before this. Not everybody may read a parent.
-            tracing::debug!(dir = %dir.display(), %error, "name of a directory not flushed");
+            // A process that created it may have been killed before this point. The parent may be
+            // unreadable, which is not our failure.
+            tracing::debug!(dir = %dir.display(), %error, "directory name not flushed");
         }
         Ok(())
     }
@@ -70,15 +71,15 @@ impl Vfs for RealVfs {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut text = Vec::new();
-                // Some systems refuse to read a locked file: then the holder stays unnamed.
+                // Some systems refuse to read a locked file. Then the holder stays unnamed.
                 let _unread = file.take(MAX_NOTE).read_to_end(&mut text);
                 return Ok(LockAttempt::Busy(String::from_utf8_lossy(&text).into_owned()));
             }
             Err(TryLockError::Error(error)) => return Err(error),
         }
-        // On a full disk there is no room for it, and still the store is to be opened.
+        // A full disk has no room for the note, and the store must open all the same.
         if let Err(error) = write_note(&mut file, note) {
-            tracing::warn!(path = %path.display(), %error, "no note in the lock file");
+            tracing::warn!(path = %path.display(), %error, "lock file not written");
         }
         Ok(LockAttempt::Held(Box::new(RealLock { file })))
     }
@@ -106,7 +107,7 @@ impl LockGuard for RealLock {}
 
 impl Drop for RealLock {
     fn drop(&mut self) {
-        // Best effort: a note that stays is overwritten by the next holder.
+        // Best effort: the next holder overwrites a note that is left.
         let _kept = self.file.set_len(0);
         let _closed_anyway = self.file.unlock();
     }
@@ -179,7 +180,7 @@ impl VfsFile for RealFile {
         use rustix::fs::{Advice, fadvise};
         let length = std::num::NonZeroU64::new(length);
         if let Err(error) = fadvise(&self.file, offset, length, Advice::DontNeed) {
-            tracing::debug!(%error, "advice on a file was not taken");
+            tracing::debug!(%error, "advice on a file failed");
         }
     }
 

@@ -1,11 +1,11 @@
-//! The commit queue: what callers have handed over and how far log and index have come.
+//! The commit queue: the batches that callers have submitted, and which of them are applied.
 //!
 //! Every batch gets the next number under one lock, so numbers are the order of the log. One
 //! *leader* at a time writes the pending batches: a caller that waits for its own batch, or
 //! `store-writer` for batches that nobody waits for, once they are 10 ms old, fill 1 MiB, or a
 //! caller begins to wait. A commit by a single thread therefore never switches threads. The leader
 //! takes all that is pending as one group, up to the size limit, flushes it, makes it visible,
-//! answers, and passes the lead on. `applied` is the number up to which all is answered.
+//! answers, and passes on the lead. `applied` is the number up to which all batches are answered.
 //!
 //! Callers that were answered together tend to come again together. A leader that has fewer batches
 //! than the last group had waits for the others, for half a flush and 1 ms at most: one flush for
@@ -37,22 +37,23 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use crate::store::commit::encoded::Encoded;
 use crate::store::error::StoreError;
 
-pub(in crate::store) use submission::{Submission, Submitter, Taken};
+pub(in crate::store) use submission::{NextGroup, Submission, Submitter};
 
-/// How long a batch that nobody waits for may wait for company before it is flushed.
+/// How long a batch without a waiting caller may wait for more before it is flushed.
 const LINGER: Duration = Duration::from_millis(10);
 /// Bytes of such batches that are flushed without waiting for more.
 const LINGER_BYTES: usize = 1 << 20;
-/// Longest wait of a leader for company.
-const COMPANY_MAX: Duration = Duration::from_millis(1);
-/// How long a full queue is waited for: a disk that writes nothing for so long is broken.
+/// Longest wait of a leader for the callers of the last group.
+const GATHER_MAX: Duration = Duration::from_millis(1);
+/// How long callers wait for room. A disk that writes nothing for so long is broken.
 const SPACE_DEADLINE: Duration = Duration::from_mins(5);
-/// How long a batch waits while space is being reclaimed more slowly than it is used.
+/// How long a batch is delayed while space is used faster than it is reclaimed.
 const THROTTLE_DELAY: Duration = Duration::from_millis(50);
-/// Ranges of refused batches that are remembered until they are told. With more the store fails.
+/// Ranges of refused batches that are remembered until their callers are told. With more, the store
+/// fails.
 const MAX_REFUSED: usize = 1 << 16;
 
-/// A caller asleep until its batch is done, or until it is to lead.
+/// A caller asleep until its batch is done or it is to lead.
 #[derive(Debug)]
 struct Waiter {
     number: u64,
@@ -62,38 +63,38 @@ struct Waiter {
 
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "five facts that change independently")]
-struct State {
+struct QueueState {
     pending: VecDeque<Submission>,
     pending_bytes: usize,
     /// Pending batches that a caller waits for.
     pending_sync: usize,
-    /// When the oldest pending batch came, set when it becomes the oldest.
+    /// When the oldest pending batch became the oldest.
     oldest: Instant,
     /// Bytes submitted and not yet applied.
     held_bytes: usize,
     /// Callers blocked on a full queue.
     blocked: usize,
     next: u64,
-    /// Somebody waits for the batches up to this number without leading.
+    /// A caller waits for the batches up to this number without leading.
     urgent: u64,
     applied: u64,
-    /// Somebody takes, writes or answers batches.
+    /// A thread takes, writes or answers batches.
     leading: bool,
     waiters: VecDeque<Waiter>,
     /// Batches of waiting callers in the last group.
-    company: usize,
-    /// The leader waits for so many.
+    last_sync: usize,
+    /// The number of batches that the leader waits for.
     gathering: Option<usize>,
-    /// The index cannot keep up: nothing more until it does.
+    /// The index cannot keep up: accept nothing until it does.
     paused: bool,
-    /// Reclaiming space cannot keep up: batches come slower.
+    /// Reclaiming space cannot keep up: delay each batch.
     throttled: bool,
-    /// Batches that were held up by that.
+    /// Batches delayed by that.
     slowed: u64,
     /// Batches that were not written for lack of space: first and last number.
     refused: Vec<(u64, u64, Arc<StoreError>)>,
-    /// The first refusal of a batch without a caller that waits, of which no flush has told.
-    untold: Option<Arc<StoreError>>,
+    /// The first refusal of a batch without a waiting caller that no flush has reported.
+    unreported: Option<Arc<StoreError>>,
     failure: Option<(u64, Arc<StoreError>)>,
     closing: bool,
     stopped: bool,
@@ -104,17 +105,17 @@ struct State {
 pub(in crate::store) struct Queue {
     dir: PathBuf,
     limit: usize,
-    state: Mutex<State>,
+    state: Mutex<QueueState>,
     /// Signals the writer thread: there is work that nobody else will do, or close.
     work: Condvar,
-    /// Signals the leader that waits for company.
-    company: Condvar,
+    /// Signals the leader that the batches it waits for are there.
+    gathered: Condvar,
     /// Signals callers that wait for room.
     space: Condvar,
     /// Signals callers that wait for the end.
     done: Condvar,
-    /// A copy of `State::applied` to be read without the lock. Stored with Release after the
-    /// batches became visible, loaded with Acquire: who sees the number sees the batches.
+    /// A copy of `QueueState::applied`, readable without the lock. Stored with Release after the
+    /// batches became visible, loaded with Acquire: a thread that sees the number sees the batches.
     applied: AtomicU64,
     /// Whether any batch was refused. Stored before `applied`, loaded after it.
     any_refused: AtomicBool,
@@ -124,7 +125,7 @@ pub(in crate::store) struct Queue {
 
 impl Queue {
     pub(in crate::store) fn new(dir: &Path, limit: usize) -> Self {
-        let state = State {
+        let state = QueueState {
             pending: VecDeque::new(),
             pending_bytes: 0,
             pending_sync: 0,
@@ -136,13 +137,13 @@ impl Queue {
             applied: 0,
             leading: false,
             waiters: VecDeque::new(),
-            company: 0,
+            last_sync: 0,
             gathering: None,
             paused: false,
             throttled: false,
             slowed: 0,
             refused: Vec::new(),
-            untold: None,
+            unreported: None,
             failure: None,
             closing: false,
             stopped: false,
@@ -152,7 +153,7 @@ impl Queue {
             limit,
             state: Mutex::new(state),
             work: Condvar::new(),
-            company: Condvar::new(),
+            gathered: Condvar::new(),
             space: Condvar::new(),
             done: Condvar::new(),
             applied: AtomicU64::new(0),
@@ -161,7 +162,7 @@ impl Queue {
         }
     }
 
-    /// Queues a batch and gives its number. Blocks while the queue is full.
+    /// Queues a batch and returns its number. Blocks while the queue is full.
     pub(in crate::store) fn submit(
         &self,
         encoded: Encoded,
@@ -185,7 +186,7 @@ impl Queue {
         state.pending_sync += usize::from(sync);
         state.pending.push_back(Submission { number, encoded, by });
         if state.gathering.is_some_and(|wanted| state.pending_sync >= wanted) {
-            self.company.notify_one();
+            self.gathered.notify_one();
         }
         let leading = state.leading;
         drop(state);
@@ -197,7 +198,7 @@ impl Queue {
 
     fn wait_for_room(
         &self,
-        state: &mut MutexGuard<'_, State>,
+        state: &mut MutexGuard<'_, QueueState>,
         bytes: usize,
     ) -> Result<(), StoreError> {
         let started = Instant::now();
@@ -223,8 +224,8 @@ impl Queue {
         }
     }
 
-    /// Waits, for the writer thread, until there are batches that nobody else will write, and takes
-    /// the lead; `false` when the queue has failed, or is closed and empty.
+    /// For the writer thread: waits for batches that no caller will write, and takes the lead.
+    /// `false` when the queue has failed, or is closed and empty.
     pub(in crate::store) fn lead_in_background(&self) -> bool {
         let mut state = self.state.lock();
         loop {
@@ -243,23 +244,23 @@ impl Queue {
                 return true;
             } else {
                 let deadline = state.oldest + LINGER;
-                // Due or not is asked again.
+                // The loop checks again whether they are due.
                 let _woken_or_late = self.work.wait_until(&mut state, deadline);
             }
         }
     }
 
-    /// The next batches to flush together, at most `max_bytes` of them unless the first alone is
-    /// larger; for the leader. Waits a moment for callers that are about to come.
-    pub(in crate::store) fn take(&self, max_bytes: usize) -> Option<Taken> {
+    /// For the leader: the next batches to flush together, at most `max_bytes` unless the first
+    /// alone is larger. Waits a moment for callers that are likely to come.
+    pub(in crate::store) fn take(&self, max_bytes: usize) -> Option<NextGroup> {
         let mut state = self.state.lock();
-        let wanted = state.company;
+        let wanted = state.last_sync;
         if state.pending_sync > 0 && state.pending_sync < wanted && !state.closing {
             let patience = Duration::from_nanos(self.patience.load(Ordering::Relaxed));
-            let deadline = Instant::now() + patience.min(COMPANY_MAX);
+            let deadline = Instant::now() + patience.min(GATHER_MAX);
             state.gathering = Some(wanted);
             while state.pending_sync < wanted && state.pending_bytes < max_bytes {
-                if self.company.wait_until(&mut state, deadline).timed_out() {
+                if self.gathered.wait_until(&mut state, deadline).timed_out() {
                     break;
                 }
             }
@@ -288,7 +289,7 @@ impl Queue {
         if state.blocked > 0 {
             self.space.notify_all();
         }
-        // A ticket may be asked at any time, so none of them can be forgotten.
+        // A ticket may be asked at any time, so no refusal can be forgotten.
         let too_many = state.refused.len() > MAX_REFUSED;
         let newest = state.refused.last().filter(|_| too_many);
         let newest = newest.map(|(_, _, error)| Arc::clone(error));
@@ -298,12 +299,12 @@ impl Queue {
         }
     }
 
-    /// Notes that a batch was not written, for lack of space; it is given back as done by
-    /// [`complete`](Self::complete).
+    /// Notes that a batch was not written for lack of space. [`complete`](Self::complete) counts it
+    /// as done.
     pub(in crate::store) fn refuse(&self, (number, told): (u64, bool), error: &Arc<StoreError>) {
         let mut state = self.state.lock();
         if !told {
-            state.untold.get_or_insert_with(|| Arc::clone(error));
+            state.unreported.get_or_insert_with(|| Arc::clone(error));
         }
         match state.refused.last_mut() {
             Some((_, end, _)) if *end + 1 == number => *end = number,
@@ -312,15 +313,15 @@ impl Queue {
         self.any_refused.store(true, Ordering::Release);
     }
 
-    /// Gives the lead up, to a caller that waits or to the writer thread.
+    /// Gives up the lead, to a waiting caller or to the writer thread.
     pub(in crate::store) fn release(&self) {
         let mut state = self.state.lock();
         state.leading = false;
         self.pass_on(&mut state);
     }
 
-    /// Wakes somebody to lead, if there is anything to write.
-    fn pass_on(&self, state: &mut State) {
+    /// Wakes a thread to lead, if there is anything to write.
+    fn pass_on(&self, state: &mut QueueState) {
         if state.leading {
             return;
         }
@@ -337,7 +338,7 @@ impl Queue {
         };
     }
 
-    fn answer(state: &mut State, done: impl Fn(u64) -> bool) {
+    fn answer(state: &mut QueueState, done: impl Fn(u64) -> bool) {
         state.waiters.retain(|waiter| {
             let asleep = !done(waiter.number);
             if !asleep {
@@ -347,8 +348,8 @@ impl Queue {
         });
     }
 
-    /// Notes that what is not applied now never will be, but for a group whose leader says so after
-    /// this. Nothing is accepted any more.
+    /// Fails every batch that is not applied, except a group whose leader still completes it after
+    /// this. Nothing more is accepted.
     pub(in crate::store) fn fail(&self, error: Arc<StoreError>) {
         let mut state = self.state.lock();
         let first = state.applied + 1;
@@ -359,7 +360,7 @@ impl Queue {
         Self::answer(&mut state, |_| true);
         drop(state);
         self.work.notify_all();
-        self.company.notify_all();
+        self.gathered.notify_all();
         self.done.notify_all();
         self.space.notify_all();
     }
@@ -369,13 +370,13 @@ impl Queue {
         self.fail(Arc::new(StoreError::Panicked { path: self.dir.clone() }));
     }
 
-    /// Holds callers back, or lets them go on, while the index catches up.
+    /// Blocks callers while the index catches up, or lets them go on.
     pub(in crate::store) fn pause(&self, paused: bool) {
         self.state.lock().paused = paused;
         self.space.notify_all();
     }
 
-    /// Slows callers down, or lets them go on, while space is reclaimed.
+    /// Delays callers while space is reclaimed, or stops doing so.
     pub(in crate::store) fn throttle(&self, throttled: bool) {
         self.state.lock().throttled = throttled;
         self.space.notify_all();
@@ -413,7 +414,7 @@ impl Queue {
         self.state.lock().held_bytes
     }
 
-    /// Batches that were held up while space was reclaimed.
+    /// Batches that were delayed while space was reclaimed.
     pub(in crate::store) fn slowed(&self) -> u64 {
         self.state.lock().slowed
     }
@@ -423,7 +424,7 @@ impl Queue {
         self.applied.load(Ordering::Acquire) >= number
     }
 
-    /// Why a group was left half counted: the failure, or a panic that is about to be noted.
+    /// Why a group was applied in part: the failure, or a panic that is about to be noted.
     pub(in crate::store) fn failure(&self) -> StoreError {
         match &self.state.lock().failure {
             Some((_, error)) => self.poisoned(error),
@@ -431,7 +432,7 @@ impl Queue {
         }
     }
 
-    fn check_open(&self, state: &MutexGuard<'_, State>) -> Result<(), StoreError> {
+    fn check_open(&self, state: &MutexGuard<'_, QueueState>) -> Result<(), StoreError> {
         match &state.failure {
             Some((_, error)) => Err(self.poisoned(error)),
             None if state.closing => Err(self.closed()),
@@ -439,8 +440,8 @@ impl Queue {
         }
     }
 
-    /// Whether the pending batches should be flushed now rather than wait for company.
-    fn is_due(state: &State) -> bool {
+    /// Whether the pending batches should be flushed now rather than wait for more.
+    fn is_due(state: &QueueState) -> bool {
         let oldest = state.pending.front().map_or(u64::MAX, |submission| submission.number);
         state.urgent >= oldest
             || state.closing
@@ -449,7 +450,7 @@ impl Queue {
             || state.oldest.elapsed() >= LINGER
     }
 
-    fn drain(state: &mut State, max_bytes: usize) -> Taken {
+    fn drain(state: &mut QueueState, max_bytes: usize) -> NextGroup {
         let (mut bytes, mut submissions, mut sync) = (0, Vec::new(), 0);
         while let Some(submission) = state.pending.pop_front() {
             let grown = bytes + submission.encoded.len();
@@ -463,10 +464,10 @@ impl Queue {
         }
         state.pending_bytes -= bytes;
         state.pending_sync -= sync;
-        state.company = sync;
+        state.last_sync = sync;
         state.oldest = Instant::now();
         let last = submissions.last().map_or(0, |submission| submission.number);
-        Taken { submissions, last, bytes }
+        NextGroup { submissions, last, bytes }
     }
 
     pub(in crate::store) fn poisoned(&self, error: &Arc<StoreError>) -> StoreError {

@@ -1,15 +1,15 @@
-//! Batches on their way through the queue.
+//! Batches in the queue.
 
 use crate::store::commit::encoded::Encoded;
 
-/// Who waits for a batch.
+/// The origin of a batch, and whether a caller waits for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::store) enum Submitter {
     /// A caller that leads if need be.
     Sync,
-    /// Nobody, yet.
+    /// No caller waits yet.
     Buffered,
-    /// The store itself, reclaiming space; never held up.
+    /// The store itself, reclaiming space. Never blocked.
     Internal,
 }
 
@@ -22,7 +22,7 @@ pub(in crate::store) struct Submission {
 }
 
 impl Submission {
-    /// Its number, and whether somebody waits to be told what became of it.
+    /// Its number, and whether a caller waits for its outcome.
     pub(in crate::store) fn ticket(&self) -> (u64, bool) {
         (self.number, self.by != Submitter::Buffered)
     }
@@ -30,10 +30,10 @@ impl Submission {
 
 /// The batches that the leader flushes together.
 #[derive(Debug)]
-pub(in crate::store) struct Taken {
+pub(in crate::store) struct NextGroup {
     pub(in crate::store) submissions: Vec<Submission>,
     /// Number of the last.
     pub(in crate::store) last: u64,
-    /// Bytes to give back when they are applied.
+    /// Bytes of the queue that become free when they are applied.
     pub(in crate::store) bytes: usize,
 }

@@ -1,4 +1,4 @@
-//! Waiting for what becomes of a batch, and for the end.
+//! Waiting for the outcome of a batch, and for the end of the queue.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -6,19 +6,19 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Condvar;
 
-use super::{Queue, State, Waiter};
+use super::{Queue, QueueState, Waiter};
 use crate::store::error::StoreError;
 use crate::time::deadline_in;
 
-/// What a caller is to do.
+/// What a waiting caller does next.
 #[derive(Debug)]
 enum Turn {
     Lead,
     Done(Result<(), StoreError>),
 }
 
-impl State {
-    /// Forgets that a batch was refused: the only one who could ask has been told.
+impl QueueState {
+    /// Forgets a refusal once the only caller that could ask for it has been told.
     fn forget_refused(&mut self, number: u64) {
         let holds = |(first, last, _): &(u64, u64, _)| (*first..=*last).contains(&number);
         let Some(at) = self.refused.iter().rposition(holds) else { return };
@@ -33,8 +33,7 @@ impl State {
 }
 
 impl Queue {
-    /// Waits for [`close`](Self::close). The last handle calls it when it is dropped, so this has
-    /// no deadline.
+    /// Waits for [`close`](Self::close). No deadline is needed: dropping the last handle calls it.
     pub(in crate::store) fn wait_closing(&self) {
         let mut state = self.state.lock();
         while !state.closing {
@@ -42,7 +41,7 @@ impl Queue {
         }
     }
 
-    /// Waits for the end of the threads; gives the failure, if there was one.
+    /// Waits for the end of the threads. Returns the failure, if there was one.
     pub(in crate::store) fn wait_stopped(&self, timeout: Duration) -> Result<(), StoreError> {
         let mut state = self.state.lock();
         let deadline = deadline_in(timeout);
@@ -57,15 +56,15 @@ impl Queue {
         }
     }
 
-    /// Waits until all batches so far are durable and visible; an error if one that nobody waited
-    /// for was refused since the last call that said so.
+    /// Waits until all batches so far are durable and visible. Fails if one without a waiting
+    /// caller was refused and no flush has reported that yet.
     pub(in crate::store) fn flush(&self, timeout: Duration) -> Result<(), StoreError> {
         let result = self.wait(self.newest(), timeout, "flush");
-        if let Some(error) = self.state.lock().untold.take() {
+        if let Some(error) = self.state.lock().unreported.take() {
             return Err(self.refusal(&error));
         }
         match result {
-            // Its own caller is told, or another flush has.
+            // Its own caller is told, or another flush was.
             Err(StoreError::Refused { .. }) => Ok(()),
             result => result,
         }
@@ -93,7 +92,8 @@ impl Queue {
         }
     }
 
-    /// Waits until the batches up to `number` are durable and visible, and hurries them up.
+    /// Waits until the batches up to `number` are durable and visible, and has them written at
+    /// once.
     pub(in crate::store) fn wait(
         &self,
         number: u64,
@@ -137,15 +137,15 @@ impl Queue {
             let late = wake.wait_until(&mut state, deadline).timed_out();
             state.waiters.retain(|waiter| !Arc::ptr_eq(&waiter.wake, &wake));
             if late && self.outcome(&state, number).is_none() {
-                // It may have been this one's turn to lead.
+                // This thread may have been chosen to lead.
                 self.pass_on(&mut state);
                 return Turn::Done(Err(self.timeout(action, timeout)));
             }
         }
     }
 
-    /// What became of a batch; `None` while it is on its way.
-    fn outcome(&self, state: &State, number: u64) -> Option<Result<(), StoreError>> {
+    /// The outcome of a batch; `None` while it is in flight.
+    fn outcome(&self, state: &QueueState, number: u64) -> Option<Result<(), StoreError>> {
         if state.applied >= number {
             let hit = state
                 .refused
