@@ -128,6 +128,7 @@ pub mod engine;
 pub mod extract;
 #[cfg(feature = "crawl")]
 pub mod fetch;
+mod histogram;
 #[cfg(feature = "http")]
 pub mod http;
 #[cfg(feature = "llm")]

@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use serde::Serialize;
 
 use super::request::{CacheTier, Completion, Usage};
+use crate::histogram::{Histogram, Percentiles};
 
 /// Counters since the client was built.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -46,7 +47,8 @@ pub struct LlmStats {
     pub latency: Latency,
 }
 
-/// Durations of calls in milliseconds; each is exact to an eighth.
+/// Durations of calls in milliseconds; each is at most an eighth above the true value, `max_ms`
+/// is exact.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Latency {
     /// Half of the calls took at most this.
@@ -59,31 +61,20 @@ pub struct Latency {
     pub max_ms: f64,
 }
 
-/// Buckets of the histogram: 8 for each doubling of a microsecond count of 64 bits.
-const BUCKETS: usize = 8 * 64;
-
 #[derive(Debug)]
 pub(super) struct Recorder {
-    state: Mutex<Recorded>,
-}
-
-#[derive(Debug)]
-struct Recorded {
-    stats: LlmStats,
-    buckets: Box<[u64; BUCKETS]>,
-    longest: Duration,
+    stats: Mutex<LlmStats>,
+    latencies: Histogram,
 }
 
 impl Recorder {
     pub(super) fn new() -> Self {
-        let buckets = Box::new([0; BUCKETS]);
-        let recorded = Recorded { stats: LlmStats::default(), buckets, longest: Duration::ZERO };
-        Self { state: Mutex::new(recorded) }
+        Self { stats: Mutex::default(), latencies: Histogram::new() }
     }
 
     /// Changes the counts.
     pub(super) fn count(&self, change: impl FnOnce(&mut LlmStats)) {
-        change(&mut self.state.lock().stats);
+        change(&mut self.stats.lock());
     }
 
     /// Records an answer of the server.
@@ -96,63 +87,29 @@ impl Recorder {
 
     /// Records how a call ended.
     pub(super) fn finished(&self, result: Result<&Completion, &str>, elapsed: Duration) {
-        let mut guard = self.state.lock();
-        let recorded = &mut *guard;
         match result {
             Ok(answer) if answer.cache != CacheTier::Miss => return,
             Ok(_) => {}
             Err(kind) => {
-                *recorded.stats.failures.entry(kind.to_owned()).or_default() += 1;
+                self.count(|stats| *stats.failures.entry(kind.to_owned()).or_default() += 1);
             }
         }
-        recorded.longest = recorded.longest.max(elapsed);
-        let micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
-        if let Some(bucket) = recorded.buckets.get_mut(bucket_of(micros)) {
-            *bucket += 1;
-        }
+        self.latencies.record(elapsed);
     }
 
     pub(super) fn snapshot(&self) -> LlmStats {
-        let guard = self.state.lock();
-        let mut stats = guard.stats.clone();
+        let mut stats = self.stats.lock().clone();
         stats.cache_hits = stats.memory_hits + stats.disk_hits + stats.joined;
-        let longest = guard.longest.as_secs_f64() * 1000.0;
-        let at = |share| percentile_ms(&guard.buckets[..], share).min(longest);
-        stats.latency =
-            Latency { p50_ms: at(0.5), p90_ms: at(0.9), p99_ms: at(0.99), max_ms: longest };
+        let Percentiles { p50, p90, p99, max, .. } = self.latencies.percentiles();
+        let millis = |duration: Duration| duration.as_secs_f64() * 1000.0;
+        stats.latency = Latency {
+            p50_ms: millis(p50),
+            p90_ms: millis(p90),
+            p99_ms: millis(p99),
+            max_ms: millis(max),
+        };
         stats
     }
-}
-
-/// Eighths of the doubling that `micros` lies in.
-fn bucket_of(micros: u64) -> usize {
-    let value = micros.max(1);
-    let doubling = u64::from(value.ilog2());
-    let eighth = if doubling >= 3 { (value >> (doubling - 3)) & 7 } else { 0 };
-    usize::try_from(doubling * 8 + eighth).unwrap_or(BUCKETS - 1)
-}
-
-/// The upper end of the bucket that holds the given share of the calls, in milliseconds.
-#[expect(
-    clippy::cast_precision_loss,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "counts and bucket numbers are far below 2^52"
-)]
-fn percentile_ms(buckets: &[u64], share: f64) -> f64 {
-    let total: u64 = buckets.iter().sum();
-    if total == 0 {
-        return 0.0;
-    }
-    let rank = ((total as f64 * share).ceil() as u64).max(1);
-    let mut seen = 0;
-    let at = buckets.iter().position(|count| {
-        seen += count;
-        seen >= rank
-    });
-    let bucket = at.unwrap_or(buckets.len());
-    let lower = 2_f64.powi(i32::try_from(bucket / 8).unwrap_or(i32::MAX));
-    lower * (1.0 + ((bucket % 8) as f64 + 1.0) / 8.0) / 1000.0
 }
 
 #[cfg(test)]
@@ -160,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn percentiles_are_exact_to_an_eighth() {
+    fn latencies_are_those_of_the_calls_that_ended() {
         let recorder = Recorder::new();
         for millis in 1..=100 {
             recorder.finished(Err("x"), Duration::from_millis(millis));

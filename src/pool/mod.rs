@@ -111,7 +111,8 @@ pub use priority::{Kind, Priority};
 pub use scheduler::current_token;
 pub use semaphore::{Permit, Semaphore};
 pub use shutdown::ShutdownMode;
-pub use stats::{LevelStats, Percentiles, PoolStats, WorkerStats};
+pub use stats::{LevelStats, PoolStats, WorkerStats};
 pub use task::{TaskId, TaskInfo, TaskStatus};
 
 pub use crate::cancel::CancelToken;
+pub use crate::histogram::Percentiles;

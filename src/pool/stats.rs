@@ -5,17 +5,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crossbeam_utils::CachePadded;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use super::priority::{LEVELS, Priority};
+use crate::histogram::{Histogram, Percentiles};
 use crate::sync::atomic as modelled;
-
-/// Each power of two of nanoseconds is cut into 2^this parts, so a percentile is at most an eighth
-/// too high.
-const SUB_BITS: u32 = 3;
-const SUBS: usize = 1 << SUB_BITS;
-/// The first `SUBS` values have a bucket each, then each power of two has `SUBS`.
-const BUCKETS: usize = (64 - SUB_BITS as usize + 1) * SUBS;
 
 /// What a pool has done so far and is doing now.
 ///
@@ -96,31 +90,6 @@ pub struct WorkerStats {
     pub retired: u64,
     /// Threads that the operating system refused to create.
     pub failed_starts: u64,
-}
-
-/// Percentiles of durations; each is at most an eighth above the true value, `max` is exact. All
-/// are zero if nothing was measured. Serialized in seconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-#[non_exhaustive]
-pub struct Percentiles {
-    /// Measurements taken.
-    pub count: u64,
-    /// Half of the measurements are at most this.
-    #[serde(serialize_with = "as_seconds")]
-    pub p50: Duration,
-    /// 90 % of the measurements are at most this.
-    #[serde(serialize_with = "as_seconds")]
-    pub p90: Duration,
-    /// 99 % of the measurements are at most this.
-    #[serde(serialize_with = "as_seconds")]
-    pub p99: Duration,
-    /// The longest.
-    #[serde(serialize_with = "as_seconds")]
-    pub max: Duration,
-}
-
-fn as_seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64(duration.as_secs_f64())
 }
 
 /// Why a task left the pool without having started.
@@ -321,94 +290,5 @@ impl Counters {
             inlined: totals.inlined,
             stalls: self.stalls.load(Ordering::Relaxed),
         }
-    }
-}
-
-/// Durations in buckets whose width grows with the value.
-struct Histogram {
-    buckets: Box<[AtomicU64]>,
-    max: AtomicU64,
-}
-
-impl Histogram {
-    fn new() -> Self {
-        Self { buckets: (0..BUCKETS).map(|_| AtomicU64::new(0)).collect(), max: AtomicU64::new(0) }
-    }
-
-    fn record(&self, duration: Duration) {
-        let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-        self.buckets[bucket_of(nanos)].fetch_add(1, Ordering::Relaxed);
-        if nanos > self.max.load(Ordering::Relaxed) {
-            self.max.fetch_max(nanos, Ordering::Relaxed);
-        }
-    }
-
-    fn percentiles(&self) -> Percentiles {
-        let counts: Vec<u64> =
-            self.buckets.iter().map(|bucket| bucket.load(Ordering::Relaxed)).collect();
-        let count: u64 = counts.iter().sum();
-        let max = self.max.load(Ordering::Relaxed);
-        let at = |percent: u64| {
-            let rank = (count.saturating_mul(percent)).div_ceil(100).max(1);
-            let mut seen = 0;
-            let found = counts.iter().position(|bucket| {
-                seen += bucket;
-                seen >= rank
-            });
-            Duration::from_nanos(found.map_or(0, |bucket| top_of(bucket).min(max)))
-        };
-        Percentiles { count, p50: at(50), p90: at(90), p99: at(99), max: Duration::from_nanos(max) }
-    }
-}
-
-/// The bucket of a value: its highest bits.
-fn bucket_of(nanos: u64) -> usize {
-    let shift = (64 - nanos.leading_zeros()).saturating_sub(SUB_BITS + 1);
-    // The greatest value has shift 60 and mantissa 15: the last bucket.
-    let mantissa = usize::try_from(nanos >> shift).expect("invariant: below 2^(SUB_BITS + 1)");
-    shift as usize * SUBS + mantissa
-}
-
-/// The greatest value of a bucket.
-fn top_of(bucket: usize) -> u64 {
-    if bucket < 2 * SUBS {
-        return bucket as u64;
-    }
-    let shift = bucket / SUBS - 1;
-    let mantissa = (bucket % SUBS + SUBS) as u64;
-    ((mantissa + 1) << shift).wrapping_sub(1)
-}
-
-#[cfg(all(test, not(gristmill_model)))]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        #[test]
-        fn a_bucket_holds_its_values_and_is_narrow(nanos in any::<u64>()) {
-            let bucket = bucket_of(nanos);
-            prop_assert!(bucket < BUCKETS);
-            prop_assert!(top_of(bucket) >= nanos);
-            prop_assert!(bucket == 0 || top_of(bucket - 1) < nanos);
-            prop_assert!(top_of(bucket) - nanos <= nanos / 8);
-        }
-    }
-
-    #[test]
-    fn percentiles_follow_the_measurements() {
-        let histogram = Histogram::new();
-        assert_eq!(histogram.percentiles(), Percentiles::default());
-        for millis in 1..=100 {
-            histogram.record(Duration::from_millis(millis));
-        }
-        let found = histogram.percentiles();
-        assert_eq!((found.count, found.max), (100, Duration::from_millis(100)));
-        for (percentile, millis) in [(found.p50, 50), (found.p90, 90), (found.p99, 99)] {
-            let exact = Duration::from_millis(millis);
-            assert!(percentile >= exact && percentile <= exact * 9 / 8, "{percentile:?} {millis}");
-        }
-        assert_eq!(bucket_of(u64::MAX), BUCKETS - 1);
     }
 }

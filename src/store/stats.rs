@@ -8,12 +8,10 @@ use crossbeam_utils::CachePadded;
 use parking_lot::Mutex;
 use serde::Serialize;
 
+use crate::histogram::Histogram;
+
 /// Stripes of what reading threads count, so that they do not share a cache line.
 pub(super) const STRIPES: usize = 8;
-/// Latency classes per doubling.
-const CLASSES_PER_DOUBLING: u64 = 4;
-/// Latency classes: from 1 µs to about 18 minutes.
-const CLASSES: usize = 120;
 
 /// Statistics of a store.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -37,9 +35,9 @@ pub struct StoreStats {
     pub flushes: u64,
     /// Checkpoints of the index since the store was opened.
     pub checkpoints: u64,
-    /// Median time of a flush in microseconds, rounded up by at most a quarter.
+    /// Median time of a flush in microseconds, rounded up by at most an eighth.
     pub flush_p50_micros: u64,
-    /// 99th percentile of the time of a flush in microseconds, rounded up by at most a quarter.
+    /// 99th percentile of the time of a flush in microseconds, rounded up by at most an eighth.
     pub flush_p99_micros: u64,
     /// Longest flush in microseconds.
     pub flush_max_micros: u64,
@@ -75,8 +73,7 @@ pub(super) struct Counters {
     batches: AtomicU64,
     checkpoints: AtomicU64,
     checkpoint_max: AtomicU64,
-    flush_max: AtomicU64,
-    flushes: [AtomicU64; CLASSES],
+    flushes: Histogram,
     reads: [CachePadded<AtomicU64>; STRIPES],
     rows_scanned: AtomicU64,
     segments_reclaimed: AtomicU64,
@@ -93,8 +90,7 @@ impl Default for Counters {
             batches: AtomicU64::new(0),
             checkpoints: AtomicU64::new(0),
             checkpoint_max: AtomicU64::new(0),
-            flush_max: AtomicU64::new(0),
-            flushes: std::array::from_fn(|_| AtomicU64::new(0)),
+            flushes: Histogram::new(),
             reads: std::array::from_fn(|_| CachePadded::default()),
             rows_scanned: AtomicU64::new(0),
             segments_reclaimed: AtomicU64::new(0),
@@ -108,13 +104,9 @@ impl Default for Counters {
 impl Counters {
     /// Counts a group and its flush.
     pub(super) fn flushed(&self, took: Duration, batches: usize) {
-        let micros = micros(took);
         self.groups.fetch_add(1, Ordering::Relaxed);
         self.batches.fetch_add(batches as u64, Ordering::Relaxed);
-        self.flush_max.fetch_max(micros, Ordering::Relaxed);
-        if let Some(class) = self.flushes.get(class_of(micros)) {
-            class.fetch_add(1, Ordering::Relaxed);
-        }
+        self.flushes.record(took);
     }
 
     /// Counts a checkpoint.
@@ -148,21 +140,19 @@ impl Counters {
 
     /// Writes the counters into `stats`.
     pub(super) fn fill(&self, stats: &mut StoreStats) {
-        let counts: Vec<u64> =
-            self.flushes.iter().map(|class| class.load(Ordering::Relaxed)).collect();
-        let total: u64 = counts.iter().sum();
+        let flushes = self.flushes.percentiles();
         stats.groups = self.groups.load(Ordering::Relaxed);
         stats.batches = self.batches.load(Ordering::Relaxed);
-        stats.flushes = total;
+        stats.flushes = flushes.count;
         stats.rows_scanned = self.rows_scanned.load(Ordering::Relaxed);
         stats.segments_reclaimed = self.segments_reclaimed.load(Ordering::Relaxed);
         stats.records_moved = self.records_moved.load(Ordering::Relaxed);
         stats.bytes_moved = self.bytes_moved.load(Ordering::Relaxed);
         stats.checkpoints = self.checkpoints.load(Ordering::Relaxed);
         stats.checkpoint_max_micros = self.checkpoint_max.load(Ordering::Relaxed);
-        stats.flush_max_micros = self.flush_max.load(Ordering::Relaxed);
-        stats.flush_p50_micros = percentile(&counts, total, 50).min(stats.flush_max_micros);
-        stats.flush_p99_micros = percentile(&counts, total, 99).min(stats.flush_max_micros);
+        stats.flush_p50_micros = micros(flushes.p50);
+        stats.flush_p99_micros = micros(flushes.p99);
+        stats.flush_max_micros = micros(flushes.max);
         stats.reads = self.reads.iter().map(|stripe| stripe.load(Ordering::Relaxed)).sum();
     }
 }
@@ -185,46 +175,9 @@ fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// The class of a time: the doubling it lies in, and the quarter of that doubling.
-fn class_of(micros: u64) -> usize {
-    let doubling = u64::from(micros.max(1).ilog2());
-    let quarter = if doubling < 2 { 0 } else { (micros >> (doubling - 2)) & 3 };
-    let class = doubling * CLASSES_PER_DOUBLING + quarter;
-    usize::try_from(class).map_or(CLASSES - 1, |class| class.min(CLASSES - 1))
-}
-
-/// The largest time of a class.
-fn class_limit(class: usize) -> u64 {
-    let (doubling, quarter) = (class as u64 / CLASSES_PER_DOUBLING, class as u64 % 4);
-    if doubling < 2 {
-        return (2 << doubling) - 1;
-    }
-    (((4 + quarter + 1) << doubling) >> 2) - 1
-}
-
-fn percentile(counts: &[u64], total: u64, percent: u64) -> u64 {
-    let rank = (total * percent).div_ceil(100);
-    let mut seen = 0;
-    for (class, count) in counts.iter().enumerate() {
-        seen += count;
-        if seen >= rank && total > 0 {
-            return class_limit(class);
-        }
-    }
-    0
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_time_lies_in_its_class_and_within_a_quarter_of_its_limit() {
-        for micros in (1..5000).chain([99_999, 1_000_000, 60_000_000]) {
-            let limit = class_limit(class_of(micros));
-            assert!(limit >= micros && limit <= micros + micros / 4 + 1, "{micros} -> {limit}");
-        }
-    }
 
     #[test]
     fn percentiles_are_those_of_the_times_counted() {
