@@ -1,19 +1,19 @@
 //! Feeds: RSS 0.9 to 2.0, Atom and JSON Feed.
 //!
-//! Tolerant: a broken or cut document gives what could be read, with the error beside it.
+//! Tolerant: a malformed or truncated document yields the entries before the error, and the error.
 
 use serde_json::Value;
 
 use super::xml::{self, DocumentError, Level, Step, attribute};
 use crate::url::{Url, cut, join};
 
-/// Bytes of one feed that are read.
+/// Most bytes of one feed that are read.
 pub const MAX_FEED_BYTES: usize = 16 * 1024 * 1024;
 
-/// Entries of one feed that are read.
+/// Most entries of one feed that are read.
 pub const MAX_FEED_ENTRIES: usize = 10_000;
 
-/// Most of a title or summary that is kept, in bytes.
+/// Longest title or summary that is kept, in bytes.
 const MAX_TEXT_BYTES: usize = 4096;
 
 /// What a feed lists.
@@ -21,22 +21,22 @@ const MAX_TEXT_BYTES: usize = 4096;
 pub struct Feed {
     /// Its title.
     pub title: Option<String>,
-    /// Its entries, those without a URL left out.
+    /// Its entries, without those that have no URL.
     pub entries: Vec<FeedEntry>,
-    /// Why it was read in part only, if it was.
+    /// The error, if it was read only in part.
     pub error: Option<DocumentError>,
 }
 
 /// One entry of a feed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FeedEntry {
-    /// The page it speaks of.
+    /// The URL of its page.
     pub url: Url,
     /// Its title, as written.
     pub title: Option<String>,
     /// Its summary or, without one, its content; may hold HTML.
     pub summary: Option<String>,
-    /// When it was published or else changed, as written (RFC 822 in RSS, RFC 3339 elsewhere).
+    /// When it was published or last changed, as written (RFC 822 in RSS, RFC 3339 elsewhere).
     pub published: Option<String>,
 }
 
@@ -63,11 +63,11 @@ pub fn read(bytes: &[u8], url: &Url) -> Feed {
     feed
 }
 
-/// What was read of an entry so far.
+/// An entry being read.
 #[derive(Default)]
 struct Draft {
     link: Option<Url>,
-    /// A link that names the page only where no better one does: a permanent id.
+    /// A permanent id, the link of last resort.
     id: Option<Url>,
     title: Option<String>,
     summary: Option<String>,
@@ -107,7 +107,7 @@ fn read_xml(text: &str, url: &Url) -> Feed {
     };
     let walked = xml::walk(text, url, |levels, step| state.visit(levels, step));
     let XmlFeed { mut feed, known, draft, .. } = state;
-    // An entry that the end of a cut document left open.
+    // An entry left open by the end of a truncated document.
     if feed.entries.len() < MAX_FEED_ENTRIES {
         feed.entries.extend(draft.and_then(Draft::finish));
     }
@@ -188,7 +188,7 @@ impl XmlFeed {
         }
         match name {
             "link" if draft.link.is_none() => draft.link = join(&self.entry_base, text).ok(),
-            // Only what is a URL by itself: ids are not relative references.
+            // Absolute URLs only: ids are not relative references.
             "guid" if self.guid_is_link => draft.id = crate::url::parse(text).ok(),
             "id" => draft.id = crate::url::parse(text).ok(),
             "title" => keep(&mut draft.title, text),

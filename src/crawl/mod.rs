@@ -1,6 +1,6 @@
-//! What to fetch next, and when. Decisions only: no I/O, no threads; times come in. (The cache of
-//! rules has a clock, by which it lets go of them; whether they hold is told by the times that come
-//! in.)
+//! What to fetch next, and when. Decisions only: no I/O, no threads, and time is passed in. (Only
+//! the cache of rules has a clock, to evict entries. Whether rules are still valid is decided by
+//! the time passed in.)
 //!
 //! ```text
 //!   links ──► admit ──► (engine stores them) ──► publish ──► queue of the host ──► next ──► lease
@@ -11,19 +11,21 @@
 //!                                        retry, redirect ◄── complete / robots_answer ◄────────┘
 //! ```
 //!
-//! What holds, whatever the order of calls:
+//! Invariants, whatever the order of calls:
 //!
-//! 1. The gap from the end of an exchange with a host to the start of the next is never below the
-//!    delay in force; `robots.txt`, redirect hops and retries are exchanges like any other.
+//! 1. The gap between the end of an exchange with a host and the start of the next is never below
+//!    the delay in force. Requests for `robots.txt`, redirect hops and retries are exchanges like
+//!    any other.
 //! 2. At most `per_host` leases of one host are open.
 //! 3. A URL is under at most one lease at a time, and is final at most once.
-//! 4. Every published URL ends in a [`Completion::Final`], a redirect or a [`Next::Refused`], if
-//!    leases are completed and time goes on.
-//! 5. Memory is bounded by the options, the rules of origins in bytes; queues beyond it stay in the store, in the order of
+//! 4. Every published URL ends in a [`Completion::Final`], a redirect or a [`Next::Refused`], as
+//!    long as leases are completed and time advances.
+//! 5. Memory is bounded by the options. Longer queues stay in the store, in the order of
 //!    [`queue_key`], and are read back by [`Frontier::refill`].
-//! 6. A URL is held against the rules of its origin right before it is leased; rules that memory had
-//!    no room for are asked for again first.
-//! 7. Nothing is lost with the process: pending = stored and not final; leases live in memory.
+//! 6. A URL is checked against the rules of its origin right before it is leased. Rules that were
+//!    evicted are requested again first.
+//! 7. Nothing is lost with the process: a pending URL is one that is stored and not final; leases
+//!    are only in memory.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What is known of one URL, and its place in the queue of its host.
+//! The record of one URL, and its position in the queue of its host.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,7 +6,7 @@ use crate::model::{Hop, Reason};
 use crate::time::Timestamp;
 use crate::url::{Host, Url, UrlKey};
 
-/// Ranks of one level of depth: the room within which scores order URLs.
+/// Ranks of one level of depth, within which scores order the URLs.
 const RANKS_PER_LEVEL: u32 = 1024;
 
 /// What kind of document a URL is expected to be.
@@ -40,7 +40,7 @@ pub enum Via {
     Redirect,
 }
 
-/// What is known of one URL: the value that the engine stores under its [`UrlKey`].
+/// The record of one URL, which the engine stores under its [`UrlKey`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct UrlRecord {
     /// The URL as it is fetched.
@@ -50,7 +50,7 @@ pub struct UrlRecord {
     pub kind: DocumentKind,
     /// How it became known.
     pub via: Via,
-    /// Named by the user, or reached from such a URL by redirects alone.
+    /// Whether the user named it, or only redirects led to it from such a URL.
     #[serde(default)]
     pub seed: bool,
     /// Links between a source and it.
@@ -64,11 +64,11 @@ pub struct UrlRecord {
     /// Requests that were made for it and failed.
     #[serde(default)]
     pub attempts: u32,
-    /// First part of its place in the queue.
+    /// First part of its position in the queue.
     pub rank: u32,
     /// Second part: the order of admission.
     pub sequence: u64,
-    /// The state it is in.
+    /// Its state.
     pub reason: Reason,
     /// When it was admitted.
     pub admitted_at: Timestamp,
@@ -97,8 +97,9 @@ impl UrlRecord {
     }
 }
 
-/// A place in the queue of a host: breadth first, better scores first within a level, then age.
-/// `tie` is the beginning of the [`UrlKey`]: processes whose clocks agree give equal sequences.
+/// A position in the queue of a host: breadth first, then better scores within a level, then age.
+/// `tie` is the beginning of the [`UrlKey`], because processes whose clocks agree assign equal
+/// sequences.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Order {
     pub(super) rank: u32,
@@ -109,7 +110,7 @@ pub(super) struct Order {
 impl Order {
     pub(super) const FIRST: Self = Self { rank: 0, sequence: 0, tie: 0 };
 
-    /// The place right behind this one.
+    /// The position right after this one.
     pub(super) const fn next(self) -> Self {
         match (self.tie.checked_add(1), self.sequence.checked_add(1)) {
             (Some(tie), _) => Self { tie, ..self },
@@ -140,9 +141,9 @@ pub fn queue_prefix(host: &Host) -> Vec<u8> {
     prefix
 }
 
-/// Key of a pending record in the queue that the engine stores:
-/// `host ‖ 0 ‖ rank (4 bytes) ‖ sequence (8) ‖ UrlKey (16)`, numbers big-endian. In the order of
-/// these keys, hosts stand one after the other and each host's URLs in the order of fetching.
+/// Key of a pending record in the queue that the engine stores: `host ‖ 0 ‖ rank (4 bytes) ‖
+/// sequence (8) ‖ UrlKey (16)`, numbers big-endian. In key order the hosts follow one another, each
+/// with its URLs in the order of fetching.
 ///
 /// The key of a record never changes while it is pending.
 pub fn queue_key(record: &UrlRecord) -> Vec<u8> {
@@ -153,13 +154,13 @@ pub fn queue_key(record: &UrlRecord) -> Vec<u8> {
     key
 }
 
-/// The host that a queue key begins with; `None` if it is not one.
+/// The host at the beginning of a queue key; `None` if it is not a queue key.
 pub fn queue_host(key: &[u8]) -> Option<Host> {
     let end = key.iter().position(|b| *b == 0)?;
     Some(Host::from(std::str::from_utf8(key.get(..end)?).ok()?))
 }
 
-/// The least queue key of `host` at `order` or behind it.
+/// The least queue key of `host` at or after `order`.
 pub(super) fn queue_position(host: &Host, order: Order) -> Vec<u8> {
     let mut key = queue_prefix(host);
     key.extend_from_slice(&order.rank.to_be_bytes());

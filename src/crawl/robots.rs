@@ -1,8 +1,8 @@
-//! `robots.txt` by RFC 9309: a parser and a matcher that judge in linear time.
+//! `robots.txt` by RFC 9309: a parser, and a matcher in linear time.
 //!
 //! - Lines end in CR, LF or both; a byte order mark is skipped; `#` begins a comment.
-//! - Groups that name the own product token are merged; without any, the groups for `*` count.
-//!   Where the own token has a group, that of `*` says nothing.
+//! - Groups that name the crawler's product token are merged; the groups for `*` apply only if
+//!   there are none.
 //! - The rule with the longest pattern decides; `Allow` wins ties; no rule means allowed.
 //! - `*` stands for any run of characters, `$` at the end for the end of the URL.
 //! - Patterns and URLs are compared with their percent-encoding in one form.
@@ -14,10 +14,10 @@ use std::time::Duration;
 
 use crate::url::{Part, Url, cut, normalise};
 
-/// Bytes that are parsed: RFC 9309, section 2.5, asks for at least 500 KiB.
+/// Most bytes that are parsed; RFC 9309, section 2.5, asks for at least 500 KiB.
 pub const MAX_ROBOTS_BYTES: usize = 512 * 1024;
 
-/// Sitemaps that are remembered of one file.
+/// Most sitemaps of one file that are kept.
 const MAX_SITEMAPS: usize = 1000;
 
 /// Longest `Crawl-delay` that is read; the schedule caps it further.
@@ -26,10 +26,10 @@ const MAX_CRAWL_DELAY: Duration = Duration::from_hours(24);
 /// Longest piece of a line that a verdict quotes, in bytes.
 const MAX_LINE_BYTES: usize = 200;
 
-/// What one `robots.txt` asks of one crawler.
+/// The rules of one `robots.txt` for one crawler.
 #[derive(Clone, Debug, Default)]
 pub struct Robots {
-    /// In the order in which they decide: longest pattern first, `Allow` before `Disallow`.
+    /// In order of precedence: longest pattern first, `Allow` before `Disallow`.
     rules: Vec<Rule>,
     crawl_delay: Option<Duration>,
     sitemaps: Vec<String>,
@@ -41,7 +41,7 @@ pub struct Robots {
 pub struct Verdict {
     /// It may be fetched.
     pub allowed: bool,
-    /// The line that decided; `None` where no rule speaks of the URL.
+    /// The line that decided; `None` if no rule matches the URL.
     pub line: Option<String>,
 }
 
@@ -122,12 +122,12 @@ impl Robots {
         &self.sitemaps
     }
 
-    /// Takes the sitemaps out: they are needed once, the rules for each page.
+    /// Drops the sitemaps, which are needed only once, unlike the rules.
     pub(super) fn drop_sitemaps(&mut self) {
         self.sitemaps = Vec::new();
     }
 
-    /// About how many bytes it takes in memory.
+    /// Approximate size in memory, in bytes.
     pub(super) fn weight(&self) -> u64 {
         let strings = |texts: &[String]| {
             texts.iter().map(|text| size_of::<String>() + text.capacity()).sum::<usize>()
@@ -175,7 +175,7 @@ struct Group {
     crawl_delay: Option<Duration>,
 }
 
-/// The two merged groups that matter, and to which of them the lines being read belong.
+/// The two merged groups, and those of them that the current lines belong to.
 struct Groups {
     token: Vec<u8>,
     own: Group,
@@ -211,7 +211,7 @@ impl Groups {
 
     fn rule(&mut self, allow: bool, value: &[u8], line: &[u8]) {
         self.agents_ended = true;
-        // "Disallow:" without a path is how files say that nothing is disallowed.
+        // "Disallow:" without a path means that nothing is disallowed.
         if value.is_empty() {
             return;
         }
@@ -252,7 +252,7 @@ struct Pattern {
     pieces: Vec<String>,
     /// The last piece (or the head, without stars) must stand at the end.
     anchored: bool,
-    /// Length of the pattern in its one form, by which patterns compete.
+    /// Length of the normalised pattern, which decides precedence.
     octets: usize,
 }
 
@@ -263,7 +263,7 @@ impl Pattern {
             None => (value, false),
         };
         let mut normal = String::with_capacity(body.len() + 1);
-        // Files that leave out the slash mean it.
+        // Files that omit the leading slash mean it.
         if !body.starts_with(b"/") && !body.starts_with(b"*") {
             normal.push('/');
         }
@@ -275,8 +275,8 @@ impl Pattern {
         Self { head, pieces: parts.collect(), anchored, octets }
     }
 
-    /// Taking the leftmost place for each piece leaves the most room for those that follow, so no
-    /// place is tried twice.
+    /// The leftmost match for each piece leaves the most room for the following ones, so no
+    /// backtracking is needed.
     fn matches(&self, target: &str) -> bool {
         let Some(mut rest) = target.strip_prefix(self.head.as_str()) else { return false };
         let Some((last, inner)) = self.pieces.split_last() else {
@@ -292,7 +292,7 @@ impl Pattern {
     }
 }
 
-/// What patterns are held against: path and query in the form that patterns have.
+/// What patterns are matched against: path and query, normalised like the patterns.
 fn target_of(url: &Url) -> String {
     let mut target = String::with_capacity(url.path().len() + 16);
     let query = url.query().map(str::as_bytes);

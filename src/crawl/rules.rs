@@ -1,15 +1,15 @@
-//! The rules of origins: those of each `robots.txt` that was read, within a bound in bytes.
+//! The rules of each origin's `robots.txt`, bounded in bytes.
 //!
-//! A host's state in the frontier says until when the rules of its origins hold; the rules
-//! themselves lie in a cache, because a crawl of many hosts cannot keep them all. What the cache
-//! has lost is asked for again before the next page of its origin: an origin is never crawled
-//! without its rules.
+//! A host's state in the frontier records how long the rules of its origins are valid. The rules
+//! themselves are in a cache, because a crawl of many hosts cannot keep them all. Evicted rules are
+//! requested again before the next page of their origin: an origin is never crawled without its
+//! rules.
 //!
-//! A cache that is far too small must not ask for ever without fetching a page: between the answer
-//! and the first page that is held against it, the rules of other hosts may push it out. So the
-//! rules that an answer brought are held beside the cache until they have judged one URL. While
-//! those take as much as the cache may, no further rules are asked for, and what is on its way is
-//! bounded by the exchanges under way. An origin's rules are so asked for once a URL at the most.
+//! Even a cache that is far too small must not lead to endless requests for rules: those of other
+//! hosts may evict them before the first page is checked. So new rules are also held beside the
+//! cache until one URL has been checked against them. While these take as many bytes as the cache
+//! may, no further rules are requested. So an origin's rules are requested at most once for each
+//! URL.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -30,10 +30,10 @@ pub struct RulesCache {
 }
 
 impl RulesCache {
-    /// Room for `bytes` of rules; those of one origin may take an eighth of it. Rules go `ttl` after
-    /// they came, which should be longer than they hold
-    /// ([`FrontierOptions::robots_ttl`](super::FrontierOptions::robots_ttl)): where no new ones can
-    /// be fetched, the old ones go on if they are still there.
+    /// A cache for `bytes` of rules; those of one origin may take an eighth of it. Rules are
+    /// dropped after `ttl`, which should be longer than they are valid
+    /// ([`FrontierOptions::robots_ttl`](super::FrontierOptions::robots_ttl)): if no new ones can be
+    /// fetched, the old ones stay in use.
     pub fn new(bytes: u64, ttl: Duration, clock: SharedClock) -> Self {
         let rules = Cache::builder()
             .capacity(bytes)
@@ -48,7 +48,7 @@ impl RulesCache {
     }
 }
 
-/// A read, in the figures, is a page held against the rules of its origin.
+/// A read, in the figures, is a page checked against the rules of its origin.
 impl Upkeep for RulesCache {
     fn stats(&self) -> CacheStats {
         self.rules.stats()
@@ -67,7 +67,7 @@ impl Upkeep for RulesCache {
 #[derive(Debug)]
 pub(super) struct RuleBook {
     cache: RulesCache,
-    /// Rules that have judged no URL yet.
+    /// Rules that no URL has been checked against yet.
     fresh: HashMap<Origin, Arc<Robots>, RandomState>,
     fresh_bytes: u64,
 }
@@ -86,23 +86,23 @@ impl RuleBook {
         self.cache.rules.insert(origin.clone(), robots);
     }
 
-    /// Whether rules may be asked for.
+    /// Whether further rules may be requested.
     pub(super) fn has_room(&self) -> bool {
         self.fresh_bytes < self.cache.bytes
     }
 
-    /// The rules to hold a URL against, if they are still here.
+    /// The rules to check a URL against, if they are still in memory.
     pub(super) fn judge(&mut self, origin: &Origin) -> Option<Arc<Robots>> {
         let fresh = self.forget(origin);
         self.cache.rules.get(origin).or(fresh)
     }
 
-    /// The last rules known of an origin, whether they hold or not.
+    /// The last known rules of an origin, valid or not.
     pub(super) fn last(&self, origin: &Origin) -> Option<Arc<Robots>> {
         self.fresh.get(origin).cloned().or_else(|| self.cache.rules.get(origin))
     }
 
-    /// Lets go of what is held beside the cache.
+    /// Drops the rules that are held beside the cache.
     pub(super) fn forget(&mut self, origin: &Origin) -> Option<Arc<Robots>> {
         let fresh = self.fresh.remove(origin)?;
         self.fresh_bytes = self.fresh_bytes.saturating_sub(fresh.weight());

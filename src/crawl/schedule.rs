@@ -1,4 +1,4 @@
-//! When one host may be asked again. Pure: times come in, times come out.
+//! When the next request to a host may start. Pure: times in, times out.
 //!
 //! ```text
 //!            success: failures = 0            5 unreachable or 20 error answers in a row
@@ -45,10 +45,10 @@ const FIRST_BACKOFF: Duration = Duration::from_millis(500);
 /// Longest delay that backoff or slowness of the host may lead to.
 const MAX_DELAY: Duration = Duration::from_mins(1);
 
-/// What each good answer takes off the backoff.
+/// What each good response takes off the backoff.
 const RECOVERY: Duration = Duration::from_millis(250);
 
-/// How long a host that was in trouble is remembered after its last answer.
+/// How long a host that was in trouble is remembered after its last response.
 const COOL_OFF: Duration = Duration::from_mins(10);
 
 /// Longest `Retry-After` that is honoured: the host waits as long as the URL that met it.
@@ -57,15 +57,15 @@ const MAX_RETRY_AFTER: Duration = RetryPolicy::page().max_retry_after;
 /// How an exchange went, as far as the host is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Health {
-    /// It answered, with a page or a redirect or that there is none.
+    /// It answered normally: with a page, a redirect, or 4xx.
     Good,
     /// It answered that it is in trouble (5xx).
     Error,
-    /// It asked to be left alone (429, 503).
+    /// It refused (429, 503).
     Refusing(Option<Duration>),
     /// It did not answer.
     Unreachable,
-    /// The exchange was given up on this side.
+    /// The crawler cancelled the exchange.
     Unknown,
 }
 
@@ -74,9 +74,9 @@ pub(super) enum Health {
 pub(super) struct Schedule {
     /// The least delay: the larger of the configured one and that of `robots.txt`.
     floor: Duration,
-    /// Follows the host's latency; counts only where there is a floor.
+    /// Follows the host's latency; used only if there is a floor.
     adaptive: Duration,
-    /// Comes from refusals; counts always.
+    /// Set by refusals; always used.
     backoff: Duration,
     last_start: Option<Duration>,
     last_end: Option<Duration>,
@@ -91,7 +91,7 @@ impl Schedule {
         Self { floor, ..Self::default() }
     }
 
-    /// Counts the gap from `at`, when an earlier process may have asked the host last.
+    /// Counts the gap from `at`, when an earlier process may have sent its last request.
     pub(super) fn resume(&mut self, at: Duration) {
         self.last_end = self.last_end.max(Some(at));
     }
@@ -117,7 +117,7 @@ impl Schedule {
         if self.probing { 1 } else { most }
     }
 
-    /// Whether the host failed so often that nothing more is asked of it.
+    /// Whether the host failed so often that it gets no more requests.
     pub(super) const fn given_up(&self) -> bool {
         self.parks > MAX_PARKS
     }
@@ -127,8 +127,8 @@ impl Schedule {
         (self.paused_until > now).then_some(self.paused_until)
     }
 
-    /// Whether this schedule may be forgotten at `now`: the gap has passed, and trouble, if there
-    /// was any, is long over.
+    /// Whether this schedule may be forgotten at `now`: the gap has passed, and any trouble is long
+    /// over.
     pub(super) fn is_at_rest(&self, now: Duration) -> bool {
         let calm = self.backoff.is_zero() && self.failures == 0 && self.parks == 0;
         let cool_off = if calm { Duration::ZERO } else { COOL_OFF };
@@ -139,8 +139,8 @@ impl Schedule {
         self.last_start = self.last_start.max(Some(now));
     }
 
-    /// Books an exchange that ended at `ended`. `latency` is its length, `at_once` the number of
-    /// exchanges that may be open together.
+    /// Records an exchange that ended at `ended`. `latency` is its length, `at_once` the number of
+    /// exchanges that may be open at once.
     pub(super) fn ended(
         &mut self,
         ended: Duration,
@@ -167,8 +167,8 @@ impl Schedule {
         }
     }
 
-    /// The rule of Scrapy's `AutoThrottle`: halfway to `latency / concurrency`, at once where that
-    /// is more; error answers never lower the delay, as they come faster than pages.
+    /// The rule of Scrapy's `AutoThrottle`: halfway to `latency / concurrency`, or all the way if
+    /// that is more. Error responses never lower the delay, because they are faster than pages.
     fn adapt(&mut self, latency: Duration, at_once: usize, how: Health) {
         if self.floor.is_zero() || how == Health::Unknown {
             return;

@@ -34,7 +34,7 @@ pub enum ScopeError {
     EmptyPattern,
 }
 
-/// The scope of a job, ready to be asked.
+/// The compiled scope of a job.
 #[derive(Clone, Debug, Default)]
 pub struct ScopeRules {
     /// `example.com`, `127.0.0.1:8080`: without a leading `www.`.
@@ -84,7 +84,7 @@ impl ScopeRules {
         Ok(rules)
     }
 
-    /// Adds a host, as when a source redirects to another one. True if it is new.
+    /// Adds a host, such as the target of a source's redirect. True if it is new.
     pub fn allow_host(&mut self, host: &Host) -> bool {
         self.hosts.insert(without_www(host.as_str()).to_owned())
     }
@@ -102,14 +102,14 @@ impl ScopeRules {
         self.check_excluded(url)
     }
 
-    /// Whether a source itself may be fetched. The user named it, so neither the hosts nor the
-    /// include patterns are held against it.
+    /// Whether a source itself may be fetched. The user named it, so hosts and include patterns do
+    /// not apply.
     pub fn check_seed(&self, url: &Url) -> Result<(), Reason> {
         self.check_excluded(url)
     }
 
-    /// Whether a sitemap or feed that was found on the way may be fetched. Include patterns and
-    /// depth speak of pages, not of what lists them.
+    /// Whether a discovered sitemap or feed may be fetched. Include patterns and depth apply to
+    /// pages, not to lists of them.
     pub fn check_listing(&self, url: &Url) -> Result<(), Reason> {
         let host = Host::of(url);
         if !self.has_host(&host) {
@@ -181,7 +181,7 @@ impl Glob {
         if text.len() > MAX_PATTERN_BYTES {
             return Err(ScopeError::LongPattern { pattern: cut(text, 60).to_owned() });
         }
-        // URLs are ASCII: what is not, stands percent-encoded in them.
+        // URLs are ASCII: other characters are percent-encoded in them.
         let mut ascii = String::with_capacity(text.len());
         for c in text.chars() {
             if c.is_ascii() {
@@ -195,8 +195,8 @@ impl Glob {
         Ok(Self { text: text.to_owned(), head, pieces: parts.collect() })
     }
 
-    /// Takes the leftmost place for each piece, so a URL is walked once a piece at most: time is
-    /// bounded by the lengths of URL and pattern multiplied, both of which are bounded.
+    /// Takes the leftmost match for each piece, so each piece walks the URL at most once. Time is
+    /// bounded by the product of the lengths of URL and pattern, which are both bounded.
     fn matches(&self, url: &str) -> bool {
         let url = url.as_bytes();
         if !starts_with(url, self.head.as_bytes()) {

@@ -12,8 +12,8 @@ use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 use crate::url::UrlKey;
 
-/// A set of keys of bounded size. It forgets the older half when it is full; what it says it
-/// contains was inserted, without exception.
+/// A set of keys with a bounded size. It forgets the older half when it is full, but never reports
+/// a key that was not inserted.
 #[derive(Debug)]
 pub(super) struct RecentKeys {
     young: HashSet<UrlKey, RandomState>,
@@ -24,7 +24,7 @@ pub(super) struct RecentKeys {
 }
 
 impl RecentKeys {
-    /// A set of at most `capacity` keys (two at least).
+    /// A set of at most `capacity` keys, and at least two.
     pub(super) fn new(capacity: usize) -> Self {
         let generation = (capacity / 2).max(1);
         Self { young: HashSet::default(), old: HashSet::default(), generation, forgot: false }
@@ -61,7 +61,7 @@ impl RecentKeys {
         self.young.len() + self.old.len()
     }
 
-    /// Whether a key was ever pushed out: then a miss is not certain.
+    /// Whether keys were ever forgotten: then a miss proves nothing.
     pub(super) const fn forgot(&self) -> bool {
         self.forgot
     }
@@ -70,12 +70,11 @@ impl RecentKeys {
 /// Slots of [`Spellings`]: half a MiB.
 const SPELLINGS: usize = 1 << 15;
 
-/// A filter in front of everything else: URLs, as they are spelled, of which it is known that
-/// they need no decision. Most links of a page stand on its neighbours too, and this answers for
-/// them in one hash and one read.
+/// A filter for URLs, as spelled, that need no further decision. Most links of a page are on its
+/// neighbours too, and this recognises them with one hash and one read.
 ///
-/// It holds 128-bit hashes with a random seed, so two URLs that it takes for one are not to be
-/// expected in the life of any crawl, nor to be made on purpose.
+/// It holds 128-bit hashes with a random seed, so collisions are not to be expected in any crawl,
+/// and cannot be made on purpose.
 #[derive(Debug)]
 pub(super) struct Spellings {
     slots: Vec<u128>,
@@ -87,7 +86,7 @@ impl Spellings {
         Self { slots: vec![0; SPELLINGS], seed: RandomState::default().hash_one(SPELLINGS) }
     }
 
-    /// The hash by which a spelling is known here.
+    /// The hash of a spelling.
     pub(super) fn hash(&self, url: &str) -> u128 {
         xxh3_128_with_seed(url.as_bytes(), self.seed)
     }
@@ -108,7 +107,7 @@ impl Spellings {
 }
 
 fn slot(hash: u128) -> usize {
-    // The low bits are what is wanted.
+    // Only the low bits matter.
     let low = hash as usize;
     low % SPELLINGS
 }

@@ -1,18 +1,18 @@
 //! Sitemaps by sitemaps.org: URL sets, indexes, plain text, and feeds that serve as sitemaps.
 //!
-//! Tolerant: a broken or cut document gives what could be read, with the error beside it.
+//! Tolerant: a malformed or truncated document yields the entries before the error, and the error.
 
 use super::feed;
 use super::xml::{self, DocumentError, Step};
 use crate::url::{Url, join, parse};
 
-/// Bytes of one sitemap that are read, uncompressed; the protocol allows 50 MB.
+/// Most bytes of one sitemap that are read, uncompressed; the protocol allows 50 MB.
 pub const MAX_SITEMAP_BYTES: usize = 50 * 1024 * 1024;
 
-/// Entries of one sitemap that are read; the protocol allows as many.
+/// Most entries of one sitemap that are read, as many as the protocol allows.
 pub const MAX_SITEMAP_ENTRIES: usize = 50_000;
 
-/// How deep indexes may name indexes; the protocol allows one level.
+/// Deepest nesting of indexes; the protocol allows one level.
 pub const MAX_SITEMAP_DEPTH: u32 = 3;
 
 /// What a sitemap lists.
@@ -22,7 +22,7 @@ pub struct Sitemap {
     pub entries: Vec<SitemapEntry>,
     /// Further sitemaps, of an index.
     pub sitemaps: Vec<Url>,
-    /// Why it was read in part only, if it was.
+    /// The error, if it was read only in part.
     pub error: Option<DocumentError>,
 }
 
@@ -33,7 +33,7 @@ pub struct SitemapEntry {
     pub url: Url,
     /// When it last changed, as written (W3C date and time).
     pub last_modified: Option<String>,
-    /// From 0 to 1, as the site sees it.
+    /// Its priority from 0 to 1, as the site states it.
     pub priority: Option<f32>,
 }
 
@@ -123,7 +123,7 @@ fn from_feed(text: &str, url: &Url) -> Sitemap {
     Sitemap { entries: entries.collect(), sitemaps: Vec::new(), error: feed.error }
 }
 
-/// One URL a line; what is none is skipped.
+/// One URL a line; other lines are skipped.
 fn read_text(text: &str, url: &Url) -> Sitemap {
     let mut urls = text.lines().filter_map(|line| parse(line).ok());
     let entry = |url| SitemapEntry { url, last_modified: None, priority: None };

@@ -1,4 +1,4 @@
-//! What the frontier asks of its persistence, and a twin of it in memory.
+//! The trait of the frontier's persistence, and an implementation in memory.
 
 use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
@@ -7,27 +7,27 @@ use super::record::{UrlRecord, queue_host, queue_key, queue_prefix};
 use crate::model::Reason;
 use crate::url::{Host, UrlKey};
 
-/// What the frontier reads of what is stored. It never writes: admissions and final states ride
-/// in the engine's batches.
+/// The frontier's read access to the store. It never writes: admissions and final states are part
+/// of the engine's batches.
 ///
 /// A *pending* row is a record in state [`Reason::Pending`] or [`Reason::WaitingUntil`], stored
 /// under [`queue_key`].
 pub trait FrontierStore {
-    /// What can go wrong while reading.
+    /// Error of a read.
     type Error;
 
     /// How many pending rows there are, or `None` if no URL at all is known.
     fn pending_count(&self) -> Result<Option<u64>, Self::Error>;
 
-    /// Whether the URL was admitted before, done or not. Records of URLs that were only refused
-    /// do not count: a page may yet lead to them by a shorter way.
+    /// Whether the URL was admitted before, done or not. URLs that were only refused do not count,
+    /// because a shorter path may still lead to them.
     fn contains(&self, key: &UrlKey) -> Result<bool, Self::Error>;
 
-    /// At most `limit` hosts with pending rows, in order, those behind `after`.
+    /// At most `limit` hosts with pending rows, in order, starting after `after`.
     fn hosts(&self, after: Option<&Host>, limit: usize) -> Result<Vec<Host>, Self::Error>;
 
-    /// At most `limit` pending rows of `host` in the order of their queue keys, from the key
-    /// `from` on, that included.
+    /// At most `limit` pending rows of `host` in the order of their queue keys, from the key `from`
+    /// on, inclusive.
     fn pending(
         &self,
         host: &Host,
@@ -36,7 +36,7 @@ pub trait FrontierStore {
     ) -> Result<Vec<UrlRecord>, Self::Error>;
 }
 
-/// The test twin: everything in memory.
+/// A store in memory, for tests.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryFrontierStore {
     records: HashMap<UrlKey, UrlRecord>,
@@ -49,7 +49,7 @@ impl MemoryFrontierStore {
         Self::default()
     }
 
-    /// Stores a record as it is now; the row in the queue stays while it is pending.
+    /// Stores a record; its row in the queue stays while it is pending.
     pub fn put(&mut self, record: &UrlRecord) {
         let key = record.key();
         let pending = matches!(record.reason, Reason::Pending | Reason::WaitingUntil { .. });

@@ -1,7 +1,7 @@
-//! Marks of endless sites: URLs that a program makes up without end.
+//! Crawler traps: URLs that a site generates without end.
 //!
-//! The rules are on the side of fetching: large documentation sites, archives and shops with many
-//! facets must never be hit. Depth limits and budgets end what these rules let through.
+//! The rules prefer false negatives: large documentation sites, archives and shops with many facets
+//! must never match. Depth limits and budgets stop what these rules let through.
 
 use crate::model::TrapKind;
 use crate::time::Timestamp;
@@ -11,16 +11,16 @@ use crate::url::Url;
 /// on a little more than 2,000.
 pub const MAX_LINK_BYTES: usize = 2048;
 
-/// A single segment that stands this often in a row is a loop: `/a/a/a/a`.
+/// A single segment repeated this many times is a loop: `/a/a/a/a`.
 const SINGLE_REPEATS: usize = 4;
 
-/// A run of two or more segments that stands this often in a row is a loop: `/a/b/a/b/a/b`.
+/// A run of two or more segments repeated this many times is a loop: `/a/b/a/b/a/b`.
 const RUN_REPEATS: usize = 3;
 
-/// Longest run of segments that is looked for.
+/// Longest run of segments that is checked.
 const LONGEST_RUN: usize = 8;
 
-/// Most segments of a path; what is deeper was made by relative links that pile up.
+/// Most segments of a path; deeper ones come from relative links that pile up.
 const MAX_SEGMENTS: usize = 64;
 
 /// Most parameters of a query.
@@ -32,13 +32,13 @@ const PAIR_REPEATS: usize = 3;
 /// Encodings within encodings (`%2525`): a URL that carries itself as a parameter.
 const NESTED_ENCODING: &str = "%252525";
 
-/// A date this many years ahead is made up by a calendar.
+/// A date this many years ahead comes from an endless calendar.
 const YEARS_AHEAD: u64 = 3;
 
 /// Four digits above this are part numbers rather than years; calendars come by nearer years first.
 const LAST_YEAR: u64 = 2199;
 
-/// In a path or query that speaks of a calendar, so is a date this many years back.
+/// In a path or query with a word of a calendar, so does a date this many years back.
 const YEARS_BACK: u64 = 30;
 
 /// Words of calendars, as they stand in paths and queries.
@@ -48,7 +48,7 @@ const CALENDAR_WORDS: [&str; 7] =
 /// Milliseconds of a mean Gregorian year.
 const YEAR_MILLIS: u64 = 31_556_952_000;
 
-/// The mark of an endless site that `url` has, if any; `now` tells which dates lie ahead.
+/// The kind of trap that `url` looks like, if any; `now` decides which dates lie ahead.
 ///
 /// ```
 /// use gristmill::{crawl::trap, model::TrapKind, time::Timestamp, url::parse};

@@ -1,4 +1,4 @@
-//! Reading XML as sites write it: any encoding, broken or cut.
+//! Reading XML as found on the web: in any encoding, malformed or truncated.
 
 use std::borrow::Cow;
 
@@ -8,7 +8,7 @@ use quick_xml::events::{BytesRef, BytesStart, Event};
 
 use crate::url::{Url, cut};
 
-/// Bytes in which an XML declaration is looked for.
+/// Bytes searched for an XML declaration.
 const DECLARATION_BYTES: usize = 200;
 
 /// Deepest nesting that is read.
@@ -21,13 +21,13 @@ const MAX_TEXT_BYTES: usize = 64 * 1024;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DocumentError {
-    /// Neither of the formats that are known.
+    /// An unknown format.
     #[error("{url}: not a sitemap or feed")]
     Unknown {
         /// Of the document.
         url: Url,
     },
-    /// Broken; what stood before was read.
+    /// Malformed; everything before was read.
     #[error("{url}: broken at byte {position}: {cause}")]
     Broken {
         /// Of the document.
@@ -37,12 +37,12 @@ pub enum DocumentError {
         /// What is wrong.
         cause: String,
     },
-    /// A limit was reached; what stood before was read.
+    /// A limit was reached; everything before was read.
     #[error("{url}: more than {limit} {what}")]
     TooLarge {
         /// Of the document.
         url: Url,
-        /// What there is too much of.
+        /// What exceeds the limit.
         what: &'static str,
         /// How much is read.
         limit: usize,
@@ -62,7 +62,7 @@ pub(super) fn decode(bytes: &[u8]) -> Cow<'_, str> {
             let quote = value.chars().next().filter(|c| matches!(c, '"' | '\''))?;
             Encoding::for_label(value.get(1..)?.split(quote).next()?.as_bytes())
         });
-    // Who could be read so far to find the word UTF-16 is not written in it.
+    // A declaration of UTF-16 that was readable as bytes cannot be right.
     let encoding = declared.filter(|e| e.is_ascii_compatible()).unwrap_or(UTF_8);
     encoding.decode(bytes).0
 }
@@ -130,7 +130,8 @@ pub(super) struct Level {
     text: String,
 }
 
-/// Ends the innermost element of that name with all in it; an end without a beginning is skipped.
+/// Ends the innermost element of that name and all elements in it; an end tag without a start is
+/// skipped.
 fn close(
     levels: &mut Vec<Level>,
     name: &str,
@@ -162,7 +163,7 @@ fn push_reference(levels: &mut [Level], reference: &BytesRef<'_>) -> bool {
     }
     match quick_xml::escape::resolve_predefined_entity(reference) {
         Some(text) => push_text(levels, text),
-        // An entity of HTML, or an ampersand that nobody escaped: kept as it stands.
+        // An HTML entity or an unescaped ampersand: kept as it is.
         None => push_text(levels, &format!("&{};", &**reference)),
     }
 }
@@ -179,7 +180,7 @@ pub(super) fn attribute(element: &BytesStart<'_>, name: &str) -> Option<String> 
         .filter(|attribute| attribute.key.local_name().as_ref().eq_ignore_ascii_case(name))
         .map(|attribute| match quick_xml::escape::unescape(&attribute.value) {
             Ok(value) => value.into_owned(),
-            // An ampersand that nobody escaped, as in most URLs of hand-made feeds.
+            // An unescaped ampersand, as in most URLs of hand-made feeds.
             Err(_) => attribute.value.replace("&amp;", "&"),
         })
         .next()

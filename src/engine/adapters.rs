@@ -1,4 +1,4 @@
-//! The configuration turned into parts, and the seams of one part filled with another.
+//! Builds the parts from the configuration, and connects one part's traits to another.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -22,9 +22,9 @@ use crate::time::SharedClock;
 const IDLE_PER_ACTIVE: usize = 2;
 /// Largest answer of a model that is read.
 const MAX_ANSWER_BYTES: u64 = 8 << 20;
-/// Bytes of batches between the crawl and the disk. More would not be written sooner.
+/// Bytes of batches queued between the crawl and the disk. A longer queue is not written sooner.
 const QUEUE_BYTES: usize = 8 << 20;
-/// Bytes that the store flushes at once, at the most.
+/// Most bytes that the store flushes at once.
 const GROUP_BYTES: usize = 2 << 20;
 
 /// The store of the directory, which reclaims space on `pool`.
@@ -83,12 +83,12 @@ pub(super) fn crawl_client(
     Ok(builder.build()?)
 }
 
-/// What fetches pages: documents that can be read, and nothing else.
+/// The fetcher for pages; it receives only documents that can be read.
 pub(super) fn fetcher(client: http::Client, clock: &SharedClock) -> Fetcher {
     Fetcher::new(client, FetchOptions { clock: Arc::clone(clock), ..FetchOptions::default() })
 }
 
-/// What fetches robots.txt, sitemaps and feeds, which come under all sorts of media types.
+/// The fetcher for robots.txt, sitemaps and feeds, which are served under all sorts of media types.
 pub(super) fn listing_fetcher(client: http::Client, clock: &SharedClock) -> Fetcher {
     let clock = Arc::clone(clock);
     let options = FetchOptions { media: MediaTypes::any(), clock, ..FetchOptions::default() };
@@ -100,7 +100,7 @@ pub(super) fn extractor(config: &Config) -> Extractor {
     Extractor::new(ExtractOptions { max_bytes, ..ExtractOptions::default() })
 }
 
-/// Tasks of the distiller at once: calls to the model, or pages ranked on the cores.
+/// How many pages are distilled at once: calls to the model, or pages ranked on the cores.
 pub(super) fn distil_workers(config: &Config) -> usize {
     if config.llm.url.is_some() { config.llm.concurrency } else { config.distil.concurrency }
 }
@@ -124,8 +124,7 @@ pub(super) fn pool(
     })
 }
 
-/// Has the caches gone through now and then, when nothing more urgent is to be done, as long as the
-/// pool lives.
+/// Sweeps the caches at intervals, at low priority, as long as the pool lives.
 pub(super) fn upkeep(
     pool: &Pool,
     caches: &Arc<Caches>,
@@ -155,7 +154,7 @@ pub(super) fn llm_client(
             _ => return Err(ConfigError::MissingKey { variable: variable.clone() }.into()),
         },
     };
-    // The user names this server, so its address is not restricted.
+    // The user named this server, so its address is not restricted.
     let client = http::Client::builder()
         .user_agent(&config.crawl.user_agent)
         .timeouts(Timeouts {
@@ -212,7 +211,7 @@ struct StoredAnswers {
 }
 
 impl StoredAnswers {
-    /// Answers that are stored from now on go after `ttl`; zero: they stay.
+    /// Answers stored from now on expire after `ttl`; zero means never.
     fn new(tables: &Tables, ttl: Duration) -> Self {
         let options = if ttl.is_zero() { PutOptions::default() } else { PutOptions::ttl(ttl) };
         Self { rows: tables.answers.clone(), options }

@@ -1,19 +1,19 @@
-//! The engine's caches: where they are made, and what is done with all of them alike.
+//! The engine's caches: their construction, figures and upkeep.
 //!
-//! | part of the figures | from | to | goes when |
+//! | figures | key | value | leaves when |
 //! | --- | --- | --- | --- |
-//! | `content_cache` | page | its content | the page's text is replaced; its time; unread for a while |
-//! | `query_cache` | query and generations of what it reads | its result | its time: a commit leaves it unfindable |
-//! | `template_cache` | focus | its part of a prompt | its time |
-//! | `response_cache` | request to a model | answer | its time, if it has one |
-//! | `dns_cache` | name | addresses, or a failure | its time, which is shorter for failures |
-//! | `robots_cache` | origin | rules | its time |
+//! | `content_cache` | page | its content | its text is replaced, its time is over, or it goes unread |
+//! | `query_cache` | query and generations of what it reads | its result | its time is over; a commit makes it unreachable |
+//! | `template_cache` | focus | its part of a prompt | its time is over |
+//! | `response_cache` | request to a model | answer | its time is over, if it has one |
+//! | `dns_cache` | name | addresses, or a failure | its time is over, sooner for failures |
+//! | `robots_cache` | origin | rules | its time is over |
 //!
-//! All of them may lose anything at any moment, for each can be made again from the store or the
-//! network; so a size of 0 turns any of them off, save `robots_cache`, which is asked before each
-//! page. The holders of texts are no such thing, though a [`Cache`] keeps them: a text may be held
-//! by a page whose batch is not visible yet. They have a fixed size and no time, and memory pressure
-//! leaves them alone.
+//! Any entry may be lost at any moment, because it can be restored from the store or the network.
+//! So a size of 0 turns a cache off, except `robots_cache`, which is read before each page. The
+//! holders of texts are different, although a [`Cache`] keeps them: the page that holds a text may
+//! be in a batch that is not visible yet. They have a fixed size and no time to live, and memory
+//! pressure does not shrink them.
 
 use std::fmt;
 use std::hash::Hash;
@@ -31,34 +31,34 @@ use crate::model::Content;
 use crate::time::SharedClock;
 use crate::url::UrlKey;
 
-/// Texts whose holder is known in memory. A text may be held by a page whose batch is not visible
-/// yet, so this must be far more than the pages in flight.
+/// Texts whose holder is known in memory. The holder's batch may not be visible yet, so this must
+/// be far more than the pages in flight.
 const HOLDERS: u64 = 1 << 16;
-/// How often the caches are gone through.
+/// How often the caches are swept.
 pub(super) const UPKEEP_EVERY: Duration = Duration::from_secs(10);
-/// Expired entries that one pass takes out of one cache, at the most.
+/// Most expired entries that one pass removes from one cache.
 const SWEEP_ENTRIES: usize = 10_000;
-/// What is left of each cache, at the most, while memory is short.
+/// Largest share of its size that a cache keeps under memory pressure.
 const UNDER_PRESSURE: f64 = 0.5;
 
-/// A cache that a size of 0 has turned off, or not.
+/// A cache, unless a size of 0 has turned it off.
 pub(super) struct OptionalCache<K, V>(Option<Cache<K, V>>);
 
 /// The caches of an engine.
 pub(super) struct Caches {
-    /// Contents by page, so that the distiller does not read back what was just stored.
+    /// Contents by page: the distiller need not read back what was just stored.
     pub(super) contents: OptionalCache<UrlKey, Arc<Content>>,
     /// The page that holds a text, by the BLAKE3 of the text.
     pub(super) holders: Cache<[u8; 32], Url>,
     pub(super) queries: Option<ResultCache>,
     pub(super) templates: Option<PromptCache>,
     pub(super) rules: RulesCache,
-    /// Those that are on, by the name of their figures.
+    /// The caches that are on, by the name of their figures.
     all: Vec<(&'static str, Box<dyn Upkeep>)>,
 }
 
 impl Caches {
-    /// The caches that the engine itself fills.
+    /// The caches that the engine fills.
     pub(super) fn new(config: &Config, clock: &SharedClock) -> Self {
         let has_model = config.llm.url.is_some();
         let config = &config.cache;
@@ -96,20 +96,20 @@ impl Caches {
         self.all.extend(cache.map(|cache| (name, cache)));
     }
 
-    /// The figures of those that are on.
+    /// The figures of the caches that are on.
     pub(super) fn stats(&self) -> impl Iterator<Item = (&'static str, CacheStats)> {
         self.all.iter().map(|(name, cache)| (*name, cache.stats()))
     }
 
-    /// One pass over all caches: what has expired is taken out, and while memory is short, half of
-    /// the rest too.
+    /// One pass over all caches: removes what has expired and, under memory pressure, half of the
+    /// rest.
     pub(super) fn upkeep(&self, memory_is_short: bool) {
         for (name, cache) in &self.all {
             let swept = cache.sweep(SWEEP_ENTRIES);
             if memory_is_short {
                 cache.shrink_to(UNDER_PRESSURE);
             }
-            tracing::trace!(cache = name, swept, memory_is_short, "went through a cache");
+            tracing::trace!(cache = name, swept, memory_is_short, "swept a cache");
         }
     }
 }
@@ -142,7 +142,7 @@ fn boxed<C: Upkeep + 'static>(cache: Option<C>) -> Option<Box<dyn Upkeep>> {
     cache.map(|cache| Box::new(cache) as _)
 }
 
-/// A cache whose options can only go together: no jitter, no window without a time.
+/// Builds a cache whose options cannot conflict: no jitter, no window without a time.
 fn made<K: Hash + Eq, V: Clone>(builder: CacheBuilder<K, V>) -> Cache<K, V> {
     builder.build().expect("invariant: the options go together")
 }

@@ -10,7 +10,7 @@ use crate::pool::PoolError;
 use crate::store::StoreError;
 use crate::url::UrlError;
 
-/// Every error of the engine's operations; the parts' own errors are its sources.
+/// Every error of the engine's operations. Errors of the parts appear as sources.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -29,10 +29,10 @@ pub enum Error {
     /// The model's client could not be set up.
     #[error(transparent)]
     Llm(#[from] LlmError),
-    /// The scope of a job is not one.
+    /// The scope of a job is invalid.
     #[error(transparent)]
     Scope(#[from] ScopeError),
-    /// A URL that was given is not one that can be fetched.
+    /// The given URL cannot be fetched.
     #[error("not a URL that can be fetched: {url}")]
     Url {
         /// The text given.
@@ -41,7 +41,7 @@ pub enum Error {
         #[source]
         source: UrlError,
     },
-    /// A job without sources.
+    /// The job has no sources.
     #[error("the job {job:?} has no source")]
     NoSource {
         /// Its name.
@@ -53,7 +53,7 @@ pub enum Error {
         /// Its name.
         job: String,
     },
-    /// A file of the user's could not be read.
+    /// A file given by the user could not be read.
     #[error("cannot read {}", path.display())]
     File {
         /// The file.
@@ -62,13 +62,13 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
-    /// The directory holds no store, and none was to be made.
+    /// The directory holds no store, and none was to be created.
     #[error("nothing is stored in {}", dir.display())]
     NothingStored {
         /// The directory.
         dir: PathBuf,
     },
-    /// A stored row is not what this version writes.
+    /// A stored row cannot be decoded.
     #[error("the row {key} of {keyspace} cannot be read")]
     Row {
         /// The keyspace.
@@ -97,7 +97,7 @@ pub enum Error {
     /// The engine is closed, or closing.
     #[error("the engine is closed")]
     Closed,
-    /// Something did not end before its deadline.
+    /// An operation did not end before its deadline.
     #[error("{what} did not end within {deadline:?}")]
     Deadline {
         /// What was waited for.

@@ -1,8 +1,8 @@
 //! The engine: the one place where the parts are wired together.
 //!
-//! [`Engine::open`] opens a directory; [`Engine::run`] starts a [`Job`] and gives a [`Run`] to
-//! watch, cancel and wait for; [`Engine::infos`], [`Engine::pages`], [`Engine::get`] and
-//! [`Engine::why`] read what was stored. Dropping the last [`Engine`] closes it.
+//! [`Engine::open`] opens a directory; [`Engine::run`] starts a [`Job`] and gives a [`Run`] that
+//! can be watched, cancelled and waited for; [`Engine::infos`], [`Engine::pages`], [`Engine::get`]
+//! and [`Engine::why`] read what was stored. Dropping the last [`Engine`] closes it.
 //!
 //! Invariants:
 //! - A page, its content, its links, its rows to distil and its done-mark are one atomic batch.
@@ -58,7 +58,7 @@ pub struct Engine {
     handle: Arc<CloseOnDrop>,
 }
 
-/// Closes the engine when the last [`Engine`] goes, whoever else still holds the parts.
+/// Closes the engine when the last [`Engine`] is dropped, even while tasks still hold the parts.
 #[derive(Debug)]
 struct CloseOnDrop {
     parts: Arc<Parts>,
@@ -85,7 +85,7 @@ impl Engine {
         Self::builder(dir).build()
     }
 
-    /// Begins to set up an engine on the directory.
+    /// Starts building an engine on the directory.
     pub fn builder(dir: impl AsRef<Path>) -> EngineBuilder {
         EngineBuilder {
             dir: dir.as_ref().to_path_buf(),
@@ -98,39 +98,39 @@ impl Engine {
         }
     }
 
-    /// Starts a job, or goes on with the unfinished run of the job of this name. A finished job is
-    /// run again: what is stored is asked for conditionally and only changes are stored anew.
+    /// Starts a job, or resumes the unfinished run of the job with this name. A finished job is run
+    /// again: stored pages are requested conditionally, and only changes are stored.
     ///
     /// Returns as soon as the run has started. Dropping the [`Run`] does not end it.
     pub fn run(&self, job: Job) -> Result<Run, Error> {
         run::start(self, job)
     }
 
-    /// Figures of all parts, now.
+    /// The current figures of all parts.
     pub fn stats(&self) -> Result<Stats, Error> {
         Ok(self.parts()?.stats())
     }
 
-    /// The store under the engine, for keyspaces of the user's own; their names must begin with
-    /// `user/`.
+    /// The engine's store, for keyspaces of your own. Their names must begin with `user/`.
     pub fn store(&self) -> Result<Store, Error> {
         Ok(self.parts()?.tables.store.clone())
     }
 
-    /// Verifies every record and every pointer of the store. Runs may go on meanwhile.
+    /// Verifies every record and every pointer of the store. Runs may continue meanwhile.
     pub fn check(&self) -> Result<CheckReport, Error> {
         Ok(self.parts()?.tables.store.check()?)
     }
 
-    /// Makes the store as small as it can be. Runs may go on meanwhile. Space is reclaimed in the
-    /// background all the time: this is for the last part of it.
+    /// Makes the store as small as possible. Runs may continue meanwhile. Space is reclaimed in the
+    /// background anyway; this reclaims the rest.
     pub fn compact(&self) -> Result<CompactReport, Error> {
         Ok(self.parts()?.tables.store.compact()?)
     }
 
-    /// Copies everything that is stored, as of now, into `dir`, which is made if needed and must
-    /// not hold a store. Runs may go on meanwhile. The copy is durable on return, and an engine can
-    /// be opened on it. An interrupted one must be removed: it does not open, or is empty.
+    /// Copies the current state of the store into `dir`, which is created if needed and must not
+    /// hold a store. Runs may continue meanwhile. On return the copy is durable, and an engine can
+    /// be opened on it. Remove the copy if the call was interrupted: it does not open, or it is
+    /// empty.
     pub fn backup(&self, dir: impl AsRef<Path>) -> Result<BackupReport, Error> {
         Ok(self.parts()?.tables.store.backup(dir)?)
     }
@@ -145,9 +145,9 @@ impl Engine {
         &self.handle.parts.config
     }
 
-    /// Cancels the runs, ends the threads, flushes the store and releases the directory, all
-    /// within `deadline`. What was acknowledged is stored; what was in flight is repeated by the
-    /// next run of its job. A second call does nothing.
+    /// Cancels the runs, ends the threads, flushes the store and releases the directory, all within
+    /// `deadline`. Acknowledged work is stored; work in flight is repeated by the next run of its
+    /// job. A second call does nothing.
     ///
     /// On [`Error::Deadline`] the directory is released when the last thread ends.
     pub fn close(&self, deadline: Duration) -> Result<(), Error> {
@@ -171,8 +171,8 @@ impl Drop for CloseOnDrop {
 }
 
 impl EngineBuilder {
-    /// Sets whether a directory that is missing, or in which nothing is stored, is made ready to
-    /// store in. Default: yes. Otherwise it is left as it is, and [`build`](Self::build) answers
+    /// Sets whether to create a store where the directory is missing or holds none. Default: yes.
+    /// Otherwise the directory is left alone, and [`build`](Self::build) fails with
     /// [`Error::NothingStored`].
     #[must_use]
     pub fn create(mut self, create: bool) -> Self {
@@ -194,27 +194,27 @@ impl EngineBuilder {
         self
     }
 
-    /// Sets where the addresses of names come from, for pages, proxy and model alike; the default
-    /// is the system's resolver. The addresses that it tells are judged like any other: private
-    /// ones are contacted only where `crawl.allow_private` says so (the model's always, since the
-    /// configuration names it).
+    /// Sets the resolver for pages, proxy and model alike; the default is the system's. Its
+    /// addresses are checked like any others: private ones are contacted only if
+    /// `crawl.allow_private` is set, except the model's, which the configuration names.
     #[must_use]
     pub fn resolver(mut self, resolver: Arc<dyn Resolve>) -> Self {
         self.resolver = resolver;
         self
     }
 
-    /// Sets the distiller. The default is the model of the configuration, and without one the
-    /// extractive distiller.
+    /// Sets the distiller. The default is the configured model, or the extractive distiller if
+    /// there is none.
     #[must_use]
     pub fn distiller(mut self, distiller: Arc<dyn Distiller>) -> Self {
         self.distiller = Some(distiller);
         self
     }
 
-    /// Sets what tells whether memory is short. While it is, the pools start no worker beyond their
-    /// first one, and every ten seconds the caches give back half of their room. It is asked by both
-    /// pools, and each has it keep a function for the relief. The default: memory is never short.
+    /// Sets the source that reports memory pressure. Under pressure, the pools start no worker
+    /// beyond their first, and the caches give up half of their memory every ten seconds. Both
+    /// pools query the source, and each registers a function to be called when the pressure ends.
+    /// The default never reports pressure.
     #[must_use]
     pub fn memory_pressure(mut self, pressure: Arc<dyn MemoryPressure>) -> Self {
         self.memory_pressure = Some(pressure);
@@ -230,7 +230,7 @@ impl EngineBuilder {
         }
         let clock = clock.unwrap_or_else(SystemClock::shared);
         let pressure = memory_pressure.as_ref();
-        // Not the crawl's: what reclaims space would hold up its shut-down.
+        // A pool of its own: reclaiming space would delay the shutdown of the crawl's pool.
         let store_pool = adapters::pool("store", 1, &config, pressure)?;
         let store = adapters::store(&dir, &config, &clock, &store_pool)?;
         let tables = Tables::open(store, &config.store)?;
@@ -243,13 +243,13 @@ impl EngineBuilder {
             Some(distiller) => distiller,
             None => adapters::distiller(&config, llm.clone(), caches.templates.clone()),
         };
-        // One to spare for what is urgent.
+        // One spare worker for urgent tasks.
         let crawl_pool = adapters::pool("crawl", config.crawl.concurrency + 1, &config, pressure)?;
-        // None to spare: a worker more than the model takes calls would wait for its turn.
+        // No spare worker: beyond the model's limit on calls it could only wait for its turn.
         let workers = adapters::distil_workers(&config);
         let distil_pool = adapters::pool("distil", workers, &config, pressure)?;
         let caches = Arc::new(caches);
-        // It goes on with the pool.
+        // Dropping the handle does not end the task; it runs as long as the pool.
         drop(adapters::upkeep(&crawl_pool, &caches, memory_pressure));
         let parts = Parts {
             dir,

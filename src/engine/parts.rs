@@ -36,7 +36,7 @@ pub(super) struct Parts {
     pub(super) caches: Arc<Caches>,
     pub(super) crawl_pool: Pool,
     pub(super) distil_pool: Pool,
-    /// Where the store reclaims space; shut down behind the store, which ends that work itself.
+    /// Reclaims the store's space. Shut down after the store, which ends that work itself.
     pub(super) store_pool: Pool,
     /// Cancels every run.
     pub(super) token: CancelToken,
@@ -45,7 +45,8 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    /// Ends the runs and the threads, and closes the store; see [`Engine::close`](super::Engine::close).
+    /// Ends the runs and the threads, and closes the store, as
+    /// [`Engine::close`](super::Engine::close) promises.
     pub(super) fn close(&self, deadline: Duration) -> Result<(), Error> {
         // AcqRel: the first caller sees all that was done before; later callers see it closed.
         if self.closed.swap(true, Ordering::AcqRel) {

@@ -1,4 +1,4 @@
-//! Figures of all parts in one snapshot, and the file in which a running engine publishes them.
+//! The figures of all parts, and the file in which a running engine publishes them.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
@@ -13,9 +13,9 @@ use crate::time::Timestamp;
 
 /// Name of the published file in the directory.
 const FILE: &str = "stats.json";
-/// Where the store counts keys by the name of their keyspace.
+/// The store's figure that counts keys by keyspace.
 const KEYS_BY_NAME: &str = "store.keys";
-/// A published file larger than this is not ours.
+/// A larger file was not published by an engine.
 const MAX_FILE_BYTES: u64 = 16 << 20;
 
 /// Figures of all parts at one moment.
@@ -38,8 +38,9 @@ pub struct Stats {
 }
 
 impl Stats {
-    /// The figures in the Prometheus text format: one gauge for each number, called `gristmill`, the
-    /// part and the path of the field. Runs, keyspaces and levels are told apart by labels.
+    /// The figures in the Prometheus text format. Each number is a gauge whose name joins
+    /// `gristmill`, the part and the path of the field. Labels distinguish runs, keyspaces and
+    /// levels.
     pub fn to_prometheus(&self) -> String {
         let mut metrics: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for Figure { path, labels, value } in self.figures() {
@@ -197,9 +198,9 @@ impl Parts {
     }
 }
 
-/// The figures that the engine on `dir` published last: each second while it runs a job, and when
-/// it closes. `None` if none ever did. Does not open the directory, so it works beside the engine
-/// in another process.
+/// The figures last published by the engine on `dir`; `None` if none ever were. An engine publishes
+/// them every second while a job runs, and when it closes. This does not open the directory, so it
+/// works beside an engine in another process.
 pub fn published_stats(dir: impl AsRef<Path>) -> Result<Option<Stats>, Error> {
     let path = dir.as_ref().join(FILE);
     let file = |source| Error::File { path: path.clone(), source };

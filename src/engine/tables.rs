@@ -20,7 +20,7 @@
 //! | `focuses` | focus id (8) | [`crate::model::Focus`] |
 //! | `answers` | key of a request to a model (32) | its answer |
 //!
-//! Numbers in keys are big-endian, rows are JSON: they can gain fields without a new format.
+//! Numbers in keys are big-endian. Rows are JSON, so they can gain fields without a new format.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -35,7 +35,7 @@ use crate::store::{Batch, Compression, Keyspace, KeyspaceOptions, Store};
 use crate::time::Timestamp;
 use crate::url::{Host, UrlKey};
 
-/// Rows put in one batch when a whole keyspace is gone through.
+/// Rows in one batch when a whole keyspace is walked.
 const BATCH_ROWS: usize = 1000;
 
 /// All keyspaces of an engine, open.
@@ -67,9 +67,9 @@ pub(super) struct Tables {
 impl Tables {
     pub(super) fn open(store: Store, config: &StoreConfig) -> Result<Self, Error> {
         let plain = |name: &str| store.keyspace(name, KeyspaceOptions::default());
-        // What many pages may have in common, byte for byte.
+        // Bodies that may be equal on many pages, byte for byte.
         let body = |name: &str, compression| {
-            // Without compression the dictionary is nothing.
+            // The dictionary has no effect without compression.
             let options = KeyspaceOptions::compressed(compression).with_dictionary();
             let options = if config.dedup { options.deduplicated() } else { options };
             store.keyspace(name, options)
@@ -105,7 +105,7 @@ impl Tables {
         Ok(tables)
     }
 
-    /// Puts the rows of `by_url` of pages that were stored before there was one.
+    /// Adds the rows of `by_url` for pages stored before that index existed.
     fn complete_by_url(&self) -> Result<(), Error> {
         if self.by_url.len()? >= self.pages.len()? {
             return Ok(());
@@ -124,7 +124,7 @@ impl Tables {
         Ok(batch.commit()?)
     }
 
-    /// Puts a page's row and those that list it by URL, host and time; `stored` is its row so far.
+    /// Puts a page's row and its index rows by URL, host and time; `stored` is its current row.
     pub(super) fn put_page(
         &self,
         batch: &mut Batch,
@@ -239,11 +239,11 @@ impl FocusId {
     }
 }
 
-/// A job as its directory knows it.
+/// A job as it is stored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct JobRow {
     pub(super) id: JobId,
-    /// Counts the runs; rows of `urls` of an earlier run do not count as seen.
+    /// Number of the run. Rows of `urls` from an earlier run do not count as seen.
     pub(super) run: u64,
     pub(super) started_at: Timestamp,
     /// Absent while the run is unfinished.
@@ -252,14 +252,14 @@ pub(super) struct JobRow {
     /// Focuses that every page of the run is or was distilled for.
     #[serde(default)]
     pub(super) focuses: Vec<FocusId>,
-    /// Hosts that redirects of sources have added to the scope.
+    /// Hosts added to the scope by redirects of sources.
     #[serde(default)]
     pub(super) hosts: Vec<String>,
 }
 
-/// A URL as its job knows it. Stored as the number of the run (8 bytes), one byte that is 1 if
-/// the URL was admitted and 0 if it was only refused, and the record: whether a URL is known is
-/// asked far more often than what is known of it.
+/// What a job knows of a URL. Stored as the number of the run (8 bytes), one byte that is 1 if the
+/// URL was admitted and 0 if it was only refused, and the record. The head can be read alone,
+/// because whether a URL is known is asked far more often than what is known of it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct UrlRow {
     pub(super) run: u64,
@@ -286,14 +286,14 @@ impl UrlRow {
         Ok(Self { run, admitted, record: decode_row("urls", key, record)? })
     }
 
-    /// The run and whether the URL was admitted, without reading the record.
+    /// The run, and whether the URL was admitted, without decoding the record.
     pub(super) fn head(value: &[u8]) -> (u64, bool) {
         let run = value.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
         (run, value.get(URL_ROW_HEAD - 1) == Some(&1))
     }
 }
 
-/// A page as the store knows it, without its bodies.
+/// A page as it is stored, without its bodies.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct PageRow {
     pub(super) url: Url,
@@ -315,7 +315,7 @@ pub(super) struct PageRow {
     pub(super) content_hash: Option<String>,
     #[serde(default)]
     pub(super) duplicate_of: Option<Url>,
-    /// Why there is no content, where there should be.
+    /// Why there is no content although there should be.
     #[serde(default)]
     pub(super) extract_failure: Option<String>,
     #[serde(default)]
@@ -332,7 +332,7 @@ pub(super) fn time_key(at: Timestamp, id: [u8; 16]) -> [u8; 24] {
     bytes
 }
 
-/// What the keys of a host's rows in `by_host` begin with.
+/// The prefix of a host's keys in `by_host`.
 pub(super) fn host_prefix(host: &str) -> Vec<u8> {
     [host.as_bytes(), &[0]].concat()
 }

@@ -1,4 +1,4 @@
-//! Who gets in: seen, scope, depth, traps.
+//! Admission: seen URLs, scope, depth and traps.
 
 use super::{Admission, Admitted, Candidate, Frontier, FrontierStore, Now, Refusal, begins_at};
 use super::{HostId, MIN_QUEUED};
@@ -8,7 +8,7 @@ use crate::model::{Hop, Reason};
 use crate::time::Timestamp;
 use crate::url::{CanonicalUrl, Host, Url, UrlKey};
 
-/// What a URL that is not known yet brings with it.
+/// A candidate, with the fields of its record.
 pub(super) struct Entry<'a> {
     pub(super) candidate: Candidate<'a>,
     pub(super) seed: bool,
@@ -16,7 +16,7 @@ pub(super) struct Entry<'a> {
     pub(super) rank: u32,
 }
 
-/// What came of one candidate.
+/// The decision on one candidate.
 pub(super) enum Decision {
     New(Box<Admission>),
     Refused(Box<Refusal>),
@@ -26,10 +26,9 @@ pub(super) enum Decision {
 impl Frontier {
     /// Decides which candidates are new and belong to the job.
     ///
-    /// The engine stores what comes back, put-if-absent, in the batch of the page that linked it,
-    /// and then hands the admissions to [`Frontier::publish`]; or to [`Frontier::withdraw`] where
-    /// the batch failed. Until then they are known, so that nobody admits them twice, but not
-    /// fetched.
+    /// The engine stores the result, put-if-absent, in the batch of the page with the links. Then
+    /// it passes the admissions to [`Frontier::publish`], or to [`Frontier::withdraw`] if the batch
+    /// failed. Until then they are known, so that they are not admitted twice, but not fetched.
     ///
     /// An error of the store leaves everything as it was before the call.
     pub fn admit<'a, S: FrontierStore + ?Sized>(
@@ -122,7 +121,7 @@ impl Frontier {
         Ok(Decision::New(Box::new(Admission { key, record })))
     }
 
-    /// Scope, depth and traps. The user answers for what he named.
+    /// Checks scope, depth and traps. URLs named by the user need only be in scope.
     fn judge(&self, entry: &Entry<'_>, now: Timestamp) -> Result<(), Reason> {
         let Candidate { url, kind, depth, .. } = entry.candidate;
         if entry.seed {
@@ -139,8 +138,8 @@ impl Frontier {
         }
     }
 
-    /// Makes admissions fetchable. Their rows must be visible to [`FrontierStore`] reads, since
-    /// those beyond the memory budget stay there alone.
+    /// Makes admissions fetchable. Their rows must be visible to reads of the [`FrontierStore`],
+    /// because those beyond the memory limit are kept only there.
     pub fn publish(&mut self, admissions: impl IntoIterator<Item = Admission>) {
         for Admission { key, record } in admissions {
             if !self.live.contains(&key) {
@@ -183,11 +182,11 @@ impl Frontier {
             self.live.remove(&admission.key);
             self.seen.remove(&admission.key);
         }
-        // Which spellings led to them is not known.
+        // The spellings that led to them are not recorded.
         self.spellings.clear();
     }
 
-    /// Adds the host of a source that turned out to live elsewhere.
+    /// Adds the host that a source redirects to.
     pub(super) fn follow_seed(&mut self, url: &Url) {
         self.allow_host(&Host::of(url));
     }

@@ -1,4 +1,4 @@
-//! What becomes of a record after its request.
+//! Completing a lease: what becomes of its record.
 //!
 //! A redirect ends the record as `duplicate_of` its target and admits the target with the history,
 //! so that the hop is held against scope, `robots.txt` and the schedule of its own host. Where
@@ -25,7 +25,7 @@ use crate::url::{Url, UrlKey};
 const MAX_HOPS: usize = 10;
 
 impl Frontier {
-    /// Ends the lease of a document and says what happens to its record. An error of the store
+    /// Ends the lease of a document, and returns what becomes of its record. An error of the store
     /// leaves the lease open, so the call can be repeated.
     pub fn complete<S: FrontierStore + ?Sized>(
         &mut self,
@@ -81,9 +81,9 @@ impl Frontier {
         Ok(completion)
     }
 
-    /// Ends a lease, of whichever kind, whose request was not made or was given up on this side:
-    /// no attempt is counted, and the URL goes back to where it was. If the request may have been
-    /// sent, the gap counts from `now`.
+    /// Ends a lease of any kind whose request was not made, or was cancelled by the crawler. No
+    /// attempt is counted, and the URL goes back to its queue. The gap counts from `now`, since the
+    /// request may have been sent.
     pub fn release(&mut self, id: LeaseId, now: Now) {
         let Some(OpenLease { host, kind }) = self.open.remove(&id) else { return };
         self.end_exchange(host, now.monotonic, Duration::ZERO, Health::Unknown);
@@ -122,7 +122,7 @@ impl Frontier {
         let hop = Hop { url: record.url.clone(), status, location: location.clone(), at: now.wall };
         let (from, key) = (record.key(), UrlKey::from_url(&location));
         if key == from {
-            // The same document under another spelling: the record goes on with that.
+            // The same document under another spelling: the record continues with that.
             record.hops.push(hop);
             record.url = location;
             record.reason = Reason::Pending;

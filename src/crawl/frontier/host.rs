@@ -11,10 +11,10 @@ use crate::crawl::rules::RuleBook;
 use crate::crawl::schedule::Schedule;
 use crate::url::{Host, Origin, Url};
 
-/// How long a host waits that may not ask for its rules, as those of others fill the memory for them.
+/// How long a host waits to request its rules while those of others fill the memory.
 const ROOM_WAIT: Duration = Duration::from_secs(1);
 
-/// A request for `robots.txt` that a redirect brought to this host.
+/// A request for `robots.txt` that was redirected to this host.
 #[derive(Debug)]
 pub(super) struct RobotsHop {
     pub(super) origin: Origin,
@@ -23,16 +23,16 @@ pub(super) struct RobotsHop {
     pub(super) attempt: u32,
 }
 
-/// How it stands with the rules of an origin. The rules themselves are in the frontier's book.
+/// The state of an origin's rules. The rules themselves are in the frontier's rule book.
 #[derive(Debug)]
 pub(super) enum Rules {
-    /// There are none to obey.
+    /// `robots.txt` is not obeyed.
     Ignored,
-    /// To be asked for, not before a time.
+    /// To be requested, not before a time.
     Wanted { not_before: Duration, attempts: u32 },
-    /// Being asked for.
+    /// Being requested.
     Asked,
-    /// They hold for a while, if they are still in the book.
+    /// Valid until a time, if they are still in the book.
     Known { until: Duration },
 }
 
@@ -56,25 +56,25 @@ pub(super) struct HostState {
     pub(super) hops: VecDeque<RobotsHop>,
     /// Records that wait for a time of their own.
     pub(super) waiting: BTreeMap<(Duration, Order), UrlRecord>,
-    /// Rows of the queue from this place on are in the store alone; those before it are here.
+    /// Rows of the queue from this position on are only in the store; those before it are here.
     pub(super) stored_from: Option<Order>,
-    /// Is on the frontier's list of hosts to refill.
+    /// Whether it is on the frontier's list of hosts to refill.
     pub(super) wants_refill: bool,
-    /// Under which time the frontier lists it.
+    /// The time under which the frontier lists it.
     pub(super) listed_at: Option<Duration>,
     /// Pages fetched.
     pub(super) fetched: u64,
 }
 
-/// What a host offers.
+/// What a host has to do next.
 pub(super) enum Offer {
     Hop(RobotsHop),
     Robots {
         origin: Origin,
         attempt: u32,
     },
-    /// With the rules that it is to be held against; `None` where none are obeyed, or the host was
-    /// given up.
+    /// With the rules to check it against; `None` if rules are not obeyed, or the host was given
+    /// up.
     Record(UrlRecord, Option<Arc<Robots>>),
     Refill,
     Nothing,
@@ -101,7 +101,7 @@ impl HostState {
         self.waiting.len() + self.origins.iter().map(|o| o.queue.len()).sum::<usize>()
     }
 
-    /// The queue of an origin, made when it is new. `rules` are those to begin with.
+    /// The queue of an origin, added if it is new, with `rules` as its first state.
     pub(super) fn origin(
         &mut self,
         origin: Origin,
@@ -130,14 +130,14 @@ impl HostState {
         let waiting = self.waiting.first_key_value().map(|((at, _), _)| *at);
         let refill = self.needs_refill().then_some(Duration::ZERO);
         let earliest = earliest.chain(hop).chain(waiting).chain(refill).min()?;
-        // A host that was given up is asked nothing more: its URLs are only refused.
+        // A host that was given up gets no more requests; its URLs are refused at once.
         if self.schedule.given_up() || (refill.is_some() && hop.is_none()) {
             return Some(earliest);
         }
         Some(earliest.max(self.schedule.next_at()))
     }
 
-    /// The queue here has run dry and the store has more of it.
+    /// Whether the queue in memory is empty and the store has more of it.
     fn needs_refill(&self) -> bool {
         self.stored_from.is_some()
             && !self.wants_refill
@@ -146,7 +146,7 @@ impl HostState {
 
     /// What to do for this host at `now`, which is when it is due or later.
     pub(super) fn offer(&mut self, now: Duration, book: &mut RuleBook) -> Offer {
-        // First, since this is due without regard to the gap.
+        // First, because a refill needs no gap.
         if self.hops.is_empty() && self.needs_refill() {
             return Offer::Refill;
         }
@@ -169,7 +169,7 @@ impl HostState {
         first.map_or(Offer::Nothing, |(_, origin)| origin.offer(now, given_up, book))
     }
 
-    /// Puts records whose time has come back into their queues.
+    /// Moves records whose wait is over back into their queues.
     fn wake(&mut self, now: Duration) {
         while let Some(first) = self.waiting.first_entry() {
             if first.key().0 > now && !self.schedule.given_up() {
@@ -177,14 +177,14 @@ impl HostState {
             }
             let record = first.remove();
             let origin = Origin::of(&record.url);
-            // The origin was made when the record was queued first.
+            // The origin was added when the record was first queued.
             let queue =
                 self.origin(origin, || Rules::Wanted { not_before: Duration::ZERO, attempts: 0 });
             queue.queue.insert(record.order(), record);
         }
     }
 
-    /// Takes everything from `order` on out of memory; the store has it.
+    /// Drops everything from `order` on from memory; the store has it.
     pub(super) fn spill(&mut self, order: Order) -> Vec<UrlRecord> {
         let spilled = self.origins.iter_mut().flat_map(|o| o.queue.split_off(&order).into_values());
         let spilled = spilled.collect();
@@ -192,7 +192,7 @@ impl HostState {
         spilled
     }
 
-    /// Whether nothing here would be missed at `now`.
+    /// Whether the host can be forgotten at `now`.
     pub(super) fn is_idle(&self, now: Duration) -> bool {
         let asked = |o: &OriginQueue| matches!(o.rules, Rules::Asked);
         self.open == 0
@@ -215,7 +215,7 @@ impl OriginQueue {
                 Rules::Wanted { attempts, .. } => Some(attempts + 1),
                 Rules::Known { until } => {
                     rules = if until > now { book.judge(&self.origin) } else { None };
-                    // They have run out, or the book had no room for them.
+                    // They have expired, or the book has lost them.
                     rules.is_none().then_some(1)
                 }
             };

@@ -1,9 +1,9 @@
-//! The frontier: URLs known and not done, and whose turn it is.
+//! The frontier: URLs that are known and not done, and which host is next.
 //!
-//! Each host has its queue and its schedule; an ordered set lists the hosts by the time they may
-//! next be asked. A host with as many open leases as it may have stands in no list, so its cap
-//! holds by construction, and a waiting host costs nothing but its place. (The structure is that
-//! of Mercator and `BUbiNG`.)
+//! Each host has a queue and a schedule. An ordered set lists the hosts by the time of their next
+//! request. A host with as many open leases as allowed is not listed, so its cap holds by
+//! construction, and a waiting host costs only its entry. (Mercator and `BUbiNG` have the same
+//! structure.)
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
@@ -35,17 +35,17 @@ pub use types::{
 /// Keys of refused URLs that are remembered, so that each is reported once.
 const REFUSED_CAPACITY: usize = 200_000;
 
-/// Keys of URLs that became final a short while ago: their rows may still stand in the store's
-/// queue when it is read. The engine must not let more completed records wait to be written.
+/// Keys of URLs that became final recently: their rows may still be in the store's queue when it is
+/// read. The engine must not let more completed records wait to be written.
 const SETTLING_CAPACITY: usize = 1 << 15;
 
-/// Records of a host that are held in memory even where the capacity is used up.
+/// Records of a host that are held in memory even if the capacity is used up.
 const MIN_QUEUED: usize = 8;
 
 /// A host in memory.
 type HostId = usize;
 
-/// See the [module](super) for what holds.
+/// See the [module](super) for the invariants.
 ///
 /// ```
 /// use std::time::Duration;
@@ -81,9 +81,9 @@ pub struct Frontier {
     hosts: Vec<Option<HostState>>,
     free: Vec<HostId>,
     ids: HashMap<Host, HostId, RandomState>,
-    /// Hosts that have something to start, by the time they may.
+    /// Hosts with something to start, by the earliest time to do so.
     due: BTreeSet<(Duration, HostId)>,
-    /// Hosts whose queue goes on in the store.
+    /// Hosts whose queue continues in the store.
     refills: Vec<HostId>,
 
     book: RuleBook,
@@ -95,7 +95,7 @@ pub struct Frontier {
     spellings: Spellings,
     seen: RecentKeys,
     refused: RecentKeys,
-    /// Everything in memory: admitted and not yet published, queued, waiting, under a lease.
+    /// All records in memory: admitted but not published, queued, waiting, or leased.
     live: HashSet<UrlKey, RandomState>,
     settling: RecentKeys,
 
@@ -115,17 +115,17 @@ struct OpenLease {
 /// What is known of the store.
 #[derive(Debug, Default)]
 struct StoreView {
-    /// It was asked what it holds from before.
+    /// Whether it was asked what earlier processes have left.
     opened: bool,
-    /// It held nothing then.
+    /// Whether it held nothing then.
     was_empty: bool,
-    /// When this frontier was made: an earlier process may have asked hosts right before.
+    /// When this frontier was made: an earlier process may have sent requests right before.
     started: Duration,
-    /// It may have pending rows of hosts that are not in memory.
+    /// Whether it may have pending rows of hosts that are not in memory.
     more_hosts: bool,
-    /// The last host that was read of it.
+    /// The last host read from it.
     host_cursor: Option<Host>,
-    /// Room for hosts is not looked for again before.
+    /// The next time to look for hosts that can be forgotten.
     next_sweep: Duration,
 }
 
@@ -138,15 +138,15 @@ struct Counts {
 }
 
 impl Frontier {
-    /// A frontier that knows nothing yet; it asks the store on the first call that has one.
+    /// An empty frontier. It reads the store on the first call that passes one.
     pub fn new(options: FrontierOptions, scope: ScopeRules, now: Now) -> Self {
         let ttl = options.robots_ttl.saturating_mul(2);
         let rules = RulesCache::new(options.robots_bytes, ttl, SystemClock::shared());
         Self::with_rules(options, scope, now, rules)
     }
 
-    /// The same with the rules of origins in a cache that others may share; what they find counts
-    /// here once this frontier has asked for it too.
+    /// The same with a cache of rules that frontiers can share. This frontier uses a cached file
+    /// only after it has requested the file itself.
     pub fn with_rules(
         options: FrontierOptions,
         scope: ScopeRules,
@@ -162,8 +162,8 @@ impl Frontier {
             refills: Vec::new(),
             open: HashMap::default(),
             next_lease: 0,
-            // Milliseconds with room for a million admissions each: later processes go on behind
-            // earlier ones without having to know where those stopped.
+            // Milliseconds, with room for a million admissions each: a later process continues
+            // after an earlier one without knowing where that stopped.
             next_sequence: now.wall.as_millis().saturating_mul(1 << 20),
             spellings: Spellings::new(),
             seen: RecentKeys::new(options.seen_capacity),
@@ -181,7 +181,7 @@ impl Frontier {
     /// Adds a host to the scope.
     pub fn allow_host(&mut self, host: &Host) {
         if self.scope.allow_host(host) {
-            // URLs of this host were refused until now.
+            // URLs of this host may have been refused until now.
             self.refused.clear();
             self.spellings.clear();
         }
@@ -192,7 +192,7 @@ impl Frontier {
         &self.scope
     }
 
-    /// URLs that are pending, as far as is known: in memory, under leases, and in the store.
+    /// Known pending URLs: in memory, leased, and in the store.
     pub const fn pending(&self) -> u64 {
         self.counts.pending
     }
@@ -207,12 +207,12 @@ impl Frontier {
         self.ids.len()
     }
 
-    /// The earliest monotonic time at which something may start, if no lease ends before.
+    /// The earliest monotonic time at which a request may start, unless a lease ends before.
     pub fn next_due(&self) -> Option<Duration> {
         self.due.first().map(|(at, _)| *at)
     }
 
-    /// How it stands with a host, if it is in memory.
+    /// The state of a host, if it is in memory.
     pub fn waiting(&self, host: &Host, now: Now) -> Option<HostView> {
         let state = self.host(*self.ids.get(host)?)?;
         Some(HostView {
@@ -251,7 +251,7 @@ impl Frontier {
         self.hosts.get_mut(id)?.as_mut()
     }
 
-    /// The host, made where it is new; `None` where there is no room for another.
+    /// The host's id, added if it is new; `None` if there is no room for another host.
     fn host_id(&mut self, host: &Host) -> Option<HostId> {
         if let Some(id) = self.ids.get(host) {
             return Some(*id);
@@ -264,7 +264,7 @@ impl Frontier {
 
     fn add_host(&mut self, host: &Host) -> HostId {
         let mut state = HostState::new(host.clone(), self.options.delay);
-        // The store may hold rows of it, of an earlier process or from when there was no room.
+        // The store may hold rows of it, from an earlier process or from a time without room.
         state.stored_from = self.store.more_hosts.then_some(Order::FIRST);
         if !self.store.was_empty {
             state.schedule.resume(self.store.started);
@@ -283,7 +283,7 @@ impl Frontier {
         id
     }
 
-    /// Lists a host under the time it may next be asked, or takes it off the list.
+    /// Lists a host by the time of its next request, or takes it off the list.
     fn list(&mut self, id: HostId) {
         let per_host = self.options.per_host.max(1);
         let Some(host) = self.hosts.get_mut(id).and_then(Option::as_mut) else { return };
@@ -323,7 +323,7 @@ impl Frontier {
         self.queued += 1;
     }
 
-    /// Ends the exchange of a lease and books it in the schedule of its host.
+    /// Ends the exchange of a lease, and updates the schedule of its host.
     fn end_exchange(&mut self, id: HostId, ended: Duration, latency: Duration, how: Health) {
         let at_once = self.options.per_host.max(1);
         if let Some(host) = self.host_mut(id) {
@@ -332,7 +332,7 @@ impl Frontier {
         }
     }
 
-    /// A record is final: it is remembered while its row may still stand in the store's queue.
+    /// Makes a record final, and remembers it while its row may still be in the store's queue.
     fn settle(&mut self, key: UrlKey) {
         self.live.remove(&key);
         self.settling.insert(key);
@@ -363,7 +363,7 @@ impl Frontier {
     }
 }
 
-/// Where a host's queue goes on in the store, seen from a record that is not in memory.
+/// Whether a record belongs to the part of its host's queue that is only in the store.
 fn begins_at(from: Option<Order>, order: Order) -> bool {
     from.is_some_and(|from| order >= from)
 }

@@ -1,4 +1,4 @@
-//! Whose turn it is.
+//! Choosing the next request.
 
 use std::time::Duration;
 
@@ -8,14 +8,13 @@ use crate::crawl::{DocumentKind, Robots, UrlRecord};
 use crate::model::{BudgetKind, Reason};
 use crate::url::{Host, Origin, Url};
 
-/// How often room for further hosts is looked for.
+/// How often to look for hosts that can be forgotten.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
 impl Frontier {
-    /// What to do at `now`. See [`Next`].
+    /// What to do at `now`; see [`Next`].
     ///
-    /// It goes on until there is something to do: each step of the loop takes a record, a request
-    /// or a host off a list, so it ends.
+    /// The loop terminates because each step takes a record, a request or a host off a list.
     pub fn next(&mut self, now: Now) -> Next {
         if !self.store.opened {
             return Next::Refill;

@@ -8,16 +8,16 @@ use super::{Frontier, FrontierStore, HostId, MIN_QUEUED, Now};
 use crate::crawl::record::queue_position;
 use crate::model::Reason;
 
-/// Rows of a host that are read at once.
+/// Most rows of a host read at once.
 const REFILL_ROWS: usize = 256;
 
-/// Hosts that are read at once.
+/// Most hosts read at once.
 const REFILL_HOSTS: usize = 256;
 
 impl Frontier {
-    /// Reads rows of hosts that ran dry, and hosts that are not in memory, from the store.
-    /// Bounded work; to be called when [`Frontier::next`] says so. An error of the store loses
-    /// nothing: the call can be repeated.
+    /// Reads rows of hosts whose queue is empty, and further hosts, from the store. Call it when
+    /// [`Frontier::next`] returns [`Next::Refill`](super::Next::Refill). The work is bounded. An
+    /// error of the store loses nothing: the call can be repeated.
     pub fn refill<S: FrontierStore + ?Sized>(
         &mut self,
         store: &S,
@@ -38,7 +38,7 @@ impl Frontier {
         Ok(())
     }
 
-    /// Reads on until a row is found that is not in memory, or the end is reached.
+    /// Reads until it finds a row that is not in memory, or the end.
     fn refill_host<S: FrontierStore + ?Sized>(
         &mut self,
         store: &S,
@@ -56,7 +56,7 @@ impl Frontier {
             let mut found = false;
             for row in rows {
                 let key = row.key();
-                // In memory under a lease, or final with its row not yet taken away.
+                // Leased, or final with its row not yet deleted.
                 if self.settling.contains(&key) || !self.live.insert(key) {
                     continue;
                 }
@@ -100,7 +100,7 @@ impl Frontier {
         Ok(())
     }
 
-    /// Forgets hosts with nothing to do whose schedule is at rest. True if there were any.
+    /// Forgets idle hosts whose schedule is at rest. True if there were any.
     pub(super) fn sweep(&mut self, now: Duration) -> bool {
         let idle = |host: &HostState| host.is_idle(now);
         let ids: Vec<HostId> =

@@ -1,4 +1,4 @@
-//! What an answer to a request for `robots.txt` means (RFC 9309, section 2.3.1).
+//! The meaning of a response to a request for `robots.txt` (RFC 9309, section 2.3.1).
 
 use std::time::Duration;
 
@@ -12,19 +12,19 @@ use crate::url::{Host, Origin, Url, join};
 /// Redirects that are followed for one `robots.txt`.
 const MAX_ROBOTS_HOPS: u8 = 5;
 
-/// Why a redirect of `robots.txt` is not followed that leads to a host there is no room for.
+/// Why a redirect of `robots.txt` to a host beyond the limit is not followed.
 const TOO_MANY_HOSTS: &str = "its redirect leads to one host more than are kept in memory";
 
-/// Sitemaps of one file that are handed on.
+/// Most sitemaps of one file that are returned.
 const MAX_SITEMAPS: usize = 1000;
 
 impl Frontier {
     /// Ends the lease of a `robots.txt`; `ended_at` is the monotonic time of its last byte.
     ///
-    /// - A file: its rules hold for `robots_ttl`; its `Crawl-delay` counts, up to the cap.
+    /// - A file: its rules are valid for `robots_ttl`; its `Crawl-delay` is honoured up to the cap.
     /// - 4xx, or more than five redirects: no rules.
-    /// - 5xx, 429, or no answer: nothing may be fetched for now; after `robots_attempts` the
-    ///   origin's URLs are refused. Where rules were known before, those go on.
+    /// - 5xx, 429, or no response: nothing may be fetched for now. After `robots_attempts` the last
+    ///   known rules stay valid; without any, the origin's URLs are refused.
     pub fn robots_answer(
         &mut self,
         id: LeaseId,
@@ -46,7 +46,7 @@ impl Frontier {
             RobotsAnswer::Unreachable { .. } => Health::Unreachable,
             _ => Health::Good,
         };
-        // How long a file of rules takes says nothing of pages, hence no latency.
+        // No latency: how long this file takes says nothing about pages.
         self.end_exchange(host, ended_at.min(now.monotonic), Duration::ZERO, health);
         let outcome = match answer {
             RobotsAnswer::Redirect(url) if hop < MAX_ROBOTS_HOPS => {
@@ -59,7 +59,7 @@ impl Frontier {
         outcome
     }
 
-    /// The next hop is a request to its host like any other.
+    /// Queues the next hop, a request to its host like any other.
     fn follow_robots(&mut self, origin: Origin, url: Url, hop: u8, attempt: u32, now: Now) {
         match self.host_id(&Host::of(&url)) {
             Some(id) => {
@@ -118,8 +118,7 @@ impl Frontier {
         RobotsOutcome::default()
     }
 
-    /// Has the rules asked for again; `attempt` is the number of the attempt to come, and the
-    /// first one does not wait.
+    /// Queues another request for the rules; `attempt` is its number, and the first does not wait.
     pub(super) fn want_robots(&mut self, origin: &Origin, attempt: u32, now: Now) {
         let attempts = attempt.saturating_sub(1);
         let wait = match attempts {

@@ -1,4 +1,4 @@
-//! What goes into the frontier and what comes out.
+//! The inputs and outputs of the frontier.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,11 +11,11 @@ use crate::retry::RetryPolicy;
 use crate::time::Timestamp;
 use crate::url::{Host, Origin, Url, UrlKey};
 
-/// How a [`Frontier`](super::Frontier) decides.
+/// Options of a [`Frontier`](super::Frontier).
 #[derive(Clone, Debug)]
 pub struct FrontierOptions {
-    /// Least time from the end of an exchange with a host to the start of the next. Default 1 s;
-    /// zero: no pacing, save when a host refuses.
+    /// Least time between the end of an exchange with a host and the start of the next. Default 1
+    /// s. Zero means no pacing, except after a host has refused.
     pub delay: Duration,
     /// Most leases of one host at once. Default 1.
     pub per_host: usize,
@@ -31,22 +31,22 @@ pub struct FrontierOptions {
     pub respect_robots: bool,
     /// How long a `robots.txt` is good for. Default, and most by RFC 9309: 24 h.
     pub robots_ttl: Duration,
-    /// Bytes of rules held in memory, over all origins; what does not fit is asked for again before
-    /// the next page of its origin. Default 16 MiB. Counts for [`Frontier::new`](super::Frontier::new)
-    /// alone.
+    /// Bytes of rules held in memory, over all origins. Evicted rules are requested again before
+    /// the next page of their origin. Default 16 MiB. Used by
+    /// [`Frontier::new`](super::Frontier::new) only.
     pub robots_bytes: u64,
     /// Requests for one `robots.txt` before its origin is given up for `robots_ttl`. Default 3.
     pub robots_attempts: u32,
-    /// Wait before such a request is repeated; doubles each time. Default 5 s.
+    /// Wait before the first retry of such a request; doubles each time. Default 5 s.
     pub robots_retry: Duration,
-    /// Most of a `Crawl-delay` that is honoured. Default 30 s.
+    /// Longest `Crawl-delay` that is honoured. Default 30 s.
     pub crawl_delay_cap: Duration,
     /// Requests for one URL before it is given up. Default 3; twice as many where the host
     /// refuses (429, 503).
     pub max_attempts: u32,
     /// Wait before the first retry of a URL; doubles each time, with jitter. Default 1 s.
     pub retry_delay: Duration,
-    /// Pages that are fetched of one host by this process; `None`: no limit, the default.
+    /// Most pages that this process fetches from one host; default `None`: no limit.
     pub max_pages_per_host: Option<u64>,
 }
 
@@ -72,12 +72,12 @@ impl Default for FrontierOptions {
     }
 }
 
-/// A URL that asks to be admitted.
+/// A URL to be admitted.
 #[derive(Clone, Copy, Debug)]
 pub struct Candidate<'a> {
-    /// The URL, as the page wrote it.
+    /// The URL, as it was found.
     pub url: &'a Url,
-    /// What is expected there.
+    /// The kind of document expected there.
     pub kind: DocumentKind,
     /// How it became known.
     pub via: Via,
@@ -102,7 +102,7 @@ impl<'a> Candidate<'a> {
     }
 }
 
-/// A URL that was admitted: to be stored, put-if-absent, and then published.
+/// An admitted URL: to be stored, put-if-absent, and then published.
 #[derive(Clone, Debug, PartialEq)]
 #[must_use = "an admission that is neither published nor withdrawn is never fetched"]
 pub struct Admission {
@@ -123,32 +123,32 @@ pub struct Refusal {
     pub reason: Reason,
 }
 
-/// What became of some candidates.
+/// The result of admitting candidates.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Admitted {
     /// Those that are new.
     pub admissions: Vec<Admission>,
-    /// Those that were refused, each once as long as it is remembered.
+    /// Refused candidates; each is reported once, as long as it is remembered.
     pub refusals: Vec<Refusal>,
-    /// How many were known already, refused ones included.
+    /// The number of candidates known already, including refused ones.
     pub known: u64,
 }
 
-/// Identifies a lease for as long as the process lives.
+/// Identifies a lease within the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LeaseId(pub(super) u64);
 
-/// Leave to make one request, now.
+/// Permission to make one request now.
 #[derive(Clone, Debug)]
 #[must_use = "a lease that is neither completed nor released blocks its host"]
 pub struct Lease {
-    /// By which it is completed.
+    /// Identifies it when it is completed.
     pub id: LeaseId,
     /// What the request is for.
     pub kind: LeaseKind,
-    /// What is to be asked.
+    /// The URL to request.
     pub url: Url,
-    /// Whose turn it is.
+    /// The host that it counts for.
     pub host: Host,
 }
 
@@ -179,7 +179,7 @@ pub enum LeaseKind {
     /// The `robots.txt` of an origin; ends in
     /// [`Frontier::robots_answer`](super::Frontier::robots_answer).
     Robots {
-        /// Whose rules are asked for.
+        /// The origin whose rules are requested.
         origin: Origin,
         /// Redirects followed so far, five at most.
         hop: u8,
@@ -193,21 +193,21 @@ pub enum LeaseKind {
 pub enum Next {
     /// Make this request.
     Ready(Lease),
-    /// Write this record, which is final, and drop its row from the queue.
+    /// Store this record, which is final, and delete its row from the queue.
     Refused(Box<UrlRecord>),
-    /// Call [`Frontier::refill`](super::Frontier::refill), then ask again.
+    /// Call [`Frontier::refill`](super::Frontier::refill), then call `next` again.
     Refill,
     /// Nothing may start before this monotonic time, unless a lease ends or a URL is published.
     NotBefore(Duration),
-    /// Nothing is queued that could start without a lease ending or a URL being published. With
-    /// no lease open, and no admission on its way, the crawl is over.
+    /// Nothing can start unless a lease ends or a URL is published. If no lease is open and no
+    /// admission is unpublished, the crawl is over.
     Empty,
 }
 
-/// How the request of a lease went.
+/// The outcome of a leased request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
-    /// What came of it.
+    /// What happened.
     pub kind: OutcomeKind,
     /// How long the exchange took.
     pub latency: Duration,
@@ -215,46 +215,46 @@ pub struct Outcome {
     pub ended_at: Duration,
 }
 
-/// What came of a request.
+/// What happened to a request.
 #[derive(Clone, Debug, PartialEq)]
 pub enum OutcomeKind {
     /// The document was fetched and stored.
     Done,
     /// It has not changed since it was stored.
     NotModified,
-    /// The server points elsewhere.
+    /// The server redirects.
     Redirect {
         /// Its status.
         status: u16,
         /// Where, resolved and without fragment.
         location: Url,
     },
-    /// A failure that may pass; `reason` becomes final when no attempt is left.
-    /// [`Reason::Http`] tells that the host answered.
+    /// A failure that may pass; `reason` becomes final when no attempt is left. With
+    /// [`Reason::Http`] the host has answered.
     Retry {
         /// What happened.
         reason: Reason,
-        /// When the server wants to be asked again.
+        /// The wait that the server asked for.
         retry_after: Option<Duration>,
     },
-    /// 429 or 503: the whole host is to be left alone for a while.
+    /// 429 or 503: pause all requests to the host.
     Throttled {
         /// Its status.
         status: u16,
-        /// When the server wants to be asked again.
+        /// The wait that the server asked for.
         retry_after: Option<Duration>,
     },
-    /// No other answer is to be expected: the reason is final.
+    /// A permanent failure: the reason is final.
     Failed(Reason),
 }
 
-/// What happens to the record of a completed lease. The engine writes it.
+/// What becomes of the record of a completed lease. The engine stores it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Completion {
-    /// The record is final: write it and drop its row from the queue.
+    /// The record is final: store it, and delete its row from the queue.
     Final(Box<UrlRecord>),
-    /// The record stays pending under the same queue key: write it. It will be asked again, if
-    /// its reason says so not before a time.
+    /// The record stays pending under the same queue key: store it. It will be requested again,
+    /// after the time in its reason if that has one.
     Again(Box<UrlRecord>),
     /// The record is final as a redirect; its target was admitted, refused, or known before
     /// (then both are `None`).
@@ -263,10 +263,10 @@ pub enum Completion {
         record: Box<UrlRecord>,
         /// Its target, to be stored in the same batch and then published.
         admission: Option<Box<Admission>>,
-        /// Its target, where it may not be fetched.
+        /// Its target, if that may not be fetched.
         refusal: Option<Box<Refusal>>,
     },
-    /// No such lease is open: nothing is to be written.
+    /// No such lease is open: store nothing.
     Stale,
 }
 
@@ -275,28 +275,28 @@ pub enum Completion {
 pub enum RobotsAnswer {
     /// A file (2xx).
     Body(Vec<u8>),
-    /// Any other status that is no redirect.
+    /// Any other status, except redirects.
     Status(u16),
     /// A redirect.
     Redirect(Url),
-    /// No answer, or none within the limits.
+    /// No response, or none within the limits.
     Unreachable {
         /// What happened.
         cause: String,
     },
 }
 
-/// What an answer to a request for `robots.txt` led to.
+/// The result of a `robots.txt`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RobotsOutcome {
-    /// Sitemaps that the file names, not admitted yet.
+    /// The sitemaps that the file names; they are not admitted yet.
     pub sitemaps: Vec<Url>,
 }
 
 /// Figures of a frontier.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct FrontierStats {
-    /// Published or found in the store, and not final: queued, waiting or under a lease.
+    /// Published or found in the store, and not final: queued, waiting or leased.
     pub pending: u64,
     /// Records held in memory.
     pub queued: u64,
@@ -312,11 +312,11 @@ pub struct FrontierStats {
     pub refused: u64,
     /// Keys of known URLs held in memory.
     pub seen: u64,
-    /// Those are all that are known, so a miss needs no look into the store.
+    /// Whether these are all known URLs, so that a miss needs no read of the store.
     pub seen_complete: bool,
 }
 
-/// How it stands with one host.
+/// The state of one host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostView {
     /// The earliest time of the next request.
@@ -327,7 +327,7 @@ pub struct HostView {
     pub in_flight: usize,
     /// Records of it held in memory.
     pub queued: usize,
-    /// It is left alone until `next_at`, as it refused or failed.
+    /// Whether requests pause until `next_at`, because the host refused or failed.
     pub paused: bool,
 }
 

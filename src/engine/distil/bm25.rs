@@ -12,16 +12,16 @@ use crate::model::{Content, Focus};
 const K1: f32 = 1.2;
 const B: f32 = 0.75;
 
-/// Bytes of a text that are looked at to tell its language.
+/// Bytes of a text that are read to detect its language.
 const SAMPLE_BYTES: usize = 8192;
 
-/// The language of a page, for its focus too: both sides must be folded alike.
+/// The language of a page. The focus is read in it too, because both sides must be folded alike.
 pub(super) fn page_language(content: &Content) -> Language {
     let words = words(truncated(&content.text, SAMPLE_BYTES));
     Language::of(content.language.as_deref(), words.iter().map(String::as_str))
 }
 
-/// What a text must speak of to be relevant.
+/// The terms that make a text relevant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Query {
     /// The informative terms of the focus.
@@ -31,7 +31,7 @@ pub(super) struct Query {
 }
 
 impl Query {
-    /// The query of `focus` on a page in `language`. Small words of the focus's own language are
+    /// The query of `focus` on a page in `language`. Stop words of the focus's own language are
     /// dropped too.
     pub(super) fn new(focus: &Focus, language: Language) -> Self {
         let own_words = words(&focus.text);
@@ -47,7 +47,7 @@ impl Query {
             .collect();
         let mut terms: BTreeSet<_> = tokens(&kept.join(" "), language).into_iter().collect();
         if terms.is_empty() {
-            // A focus of nothing but small words means them.
+            // In a focus of nothing but stop words, they are the subject.
             terms = tokens(&focus.text, Language::Other).into_iter().collect();
         }
         let marks = focus.terms.iter().map(|term| tokens(term, language).into_iter().collect());
@@ -59,7 +59,7 @@ impl Query {
         self.terms.iter().filter(|term| found.contains(term)).count()
     }
 
-    /// Whether `found` holds all tokens of one of the further terms.
+    /// Whether `found` contains all tokens of one of the further terms.
     pub(super) fn is_marked(&self, found: &BTreeSet<&Token>) -> bool {
         self.marks.iter().any(|mark| mark.iter().all(|token| found.contains(token)))
     }
@@ -83,7 +83,7 @@ const ORDINARY_WORDS: f32 = 40.0;
 #[expect(clippy::cast_precision_loss, reason = "counts of words of one passage")]
 pub(super) fn saturation(query: &Query, text: &[Token]) -> f32 {
     let terms = query.scoring();
-    // Being shorter than ordinary is no merit: a fragment says less.
+    // No bonus for short texts: a fragment says less.
     let length = (text.len() as f32 / ORDINARY_WORDS).max(1.0);
     let sum: f32 = terms
         .iter()

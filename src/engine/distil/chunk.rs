@@ -1,4 +1,4 @@
-//! Chunks: runs of neighbouring blocks that fit one prompt, with the heading they stand under.
+//! Chunks: runs of neighbouring blocks that fit one prompt, with the heading above them.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -11,7 +11,7 @@ use super::tokens::{Token, tokens, truncated};
 use crate::llm::estimate_tokens;
 use crate::model::BlockKind;
 
-/// How large a chunk may be.
+/// The size limits of a chunk.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ChunkSize {
     /// Most bytes as the prompt shows it.
@@ -23,7 +23,7 @@ pub(super) struct ChunkSize {
 /// A run of blocks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Chunk {
-    /// What the model is shown.
+    /// The text that the model sees.
     pub(super) text: String,
     /// The bytes of the content's text that it covers, without its heading.
     pub(super) range: Range<usize>,
@@ -93,8 +93,8 @@ fn parts<'a>(passage: &Passage<'a>, size: ChunkSize) -> Vec<Part<'a>> {
     found
 }
 
-/// The relevant chunks, best first, and how many are not: those that score less than `min_score`
-/// against the query, or hold none of its terms. With a `min_score` of zero all are relevant.
+/// The relevant chunks, best first, and the number of irrelevant ones: those that score less than
+/// `min_score` or contain no term of the query. With a `min_score` of zero all are relevant.
 pub(super) fn relevant(
     chunks: Vec<Chunk>,
     query: &Query,

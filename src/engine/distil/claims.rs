@@ -1,4 +1,4 @@
-//! Judging what a model says of a page: a claim is an info only if the page proves it.
+//! Checks a model's claims about a page: a claim becomes an info only if the page proves it.
 
 use std::collections::HashSet;
 
@@ -18,16 +18,16 @@ use super::tokens::truncated;
 use crate::llm::{CacheTier, Completion, LlmError};
 use crate::model::{Grounding, Info, Span};
 
-/// Infos of one answer that are looked at.
+/// Most claims of one answer that are checked.
 const MAX_ANSWERED: usize = 64;
-/// Rejected infos of one page that are kept.
+/// Most rejected claims of one page that are kept.
 const MAX_REJECTED: usize = 64;
-/// Bytes of a rejected fact or quote that are kept.
+/// Most bytes of a rejected fact or quote that are kept.
 const MAX_KEPT: usize = 400;
-/// Longest fact, in bytes; a longer one is no fact.
+/// Longest fact that is accepted, in bytes.
 const MAX_FACT: usize = 1000;
 
-/// What a model answers.
+/// A model's answer.
 #[derive(Debug, Deserialize)]
 struct Claims {
     infos: Vec<Claim>,
@@ -41,7 +41,7 @@ struct Claim {
     fields: Value,
 }
 
-/// Holds claims against the text of one page.
+/// Checks claims against the text of one page.
 pub(super) struct ClaimVerifier<'a> {
     request: &'a DistilRequest<'a>,
     language: Language,
@@ -49,7 +49,7 @@ pub(super) struct ClaimVerifier<'a> {
     content_hash: String,
 }
 
-/// What came of a page so far.
+/// The results from a page so far.
 #[derive(Debug)]
 pub(super) struct Findings {
     url: Url,
@@ -58,7 +58,7 @@ pub(super) struct Findings {
 }
 
 impl Findings {
-    /// Nothing yet, of a page with this text.
+    /// No results yet, for a page with this text.
     pub(super) fn new(url: &Url, text: &str) -> Self {
         let distilled = Distilled { flagged: injection::find(text), ..Distilled::default() };
         Self { url: url.clone(), known: HashSet::new(), distilled }
@@ -73,7 +73,7 @@ impl Findings {
         }
     }
 
-    /// Notes that an answer could not be used.
+    /// Records that an answer could not be used.
     pub(super) fn reject_answer(&mut self, error: &LlmError) {
         let why = RejectedWhy::Answer { kind: error.kind().to_owned(), message: error.to_string() };
         self.reject("", "", why);
@@ -99,7 +99,7 @@ impl<'a> ClaimVerifier<'a> {
         }
     }
 
-    /// Looks at every claim of an answer.
+    /// Checks every claim of an answer.
     pub(super) fn take(
         &self,
         completion: &Completion,

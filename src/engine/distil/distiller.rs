@@ -1,4 +1,4 @@
-//! What a distiller is asked.
+//! The trait of distillers, and their input.
 
 use std::any::Any;
 use std::fmt;
@@ -11,30 +11,29 @@ use crate::cancel::CancelToken;
 use crate::model::{Content, Focus};
 use crate::time::Timestamp;
 
-/// Makes infos of the content of one page.
+/// Turns the content of a page into infos.
 pub trait Distiller: Send + Sync + fmt::Debug {
-    /// What `request.content` says on `request.focus`. May wait on the calling thread.
+    /// Finds what `request.content` says on `request.focus`. May wait on the calling thread.
     fn distil(
         &self,
         request: &DistilRequest<'_>,
         cancel: &CancelToken,
     ) -> Result<Distilled, DistilError>;
 
-    /// Like [`Distiller::distil`], but where that would wait before it tries something again, this
-    /// fails with [`DistilError::Later`] and is called again after the wait, with the resumption
-    /// that the error carried. The text of `request.content` is the same then; the times may not
-    /// be.
+    /// Like [`Distiller::distil`], but where that would wait before a retry, this fails with
+    /// [`DistilError::Later`]. It is called again after the wait, with the resumption that the
+    /// error carried. The text of `request.content` is then the same; the times may differ.
     ///
-    /// The engine calls this one: its workers do not wait. By default it is `distil`, which begins
-    /// anew each time. That suits distillers that never wait, and those that fail with `Later` and
-    /// remember by themselves what is not to be done twice.
+    /// The engine calls this method, because its workers do not wait. By default it calls `distil`,
+    /// which starts from the beginning each time. That suits distillers that never wait, and those
+    /// that fail with `Later` and keep their own state.
     fn distil_or_later(
         &self,
         request: &DistilRequest<'_>,
         resumption: Option<Resumption>,
         cancel: &CancelToken,
     ) -> Result<Distilled, DistilError> {
-        // Who leaves this method as it is has put nothing in.
+        // A distiller that uses this default never creates a resumption.
         drop(resumption);
         self.distil(request, cancel)
     }
@@ -43,8 +42,8 @@ pub trait Distiller: Send + Sync + fmt::Debug {
     fn name(&self) -> &'static str;
 }
 
-/// What a distiller goes on from after a [`DistilError::Later`]: the state that it put in, and that
-/// only it can read. Kept in memory only, so a process that takes the page up later begins anew.
+/// A distiller's state between a [`DistilError::Later`] and the next call; only the distiller can
+/// read it. It is kept in memory, so a later process starts the page from the beginning.
 pub struct Resumption(Box<dyn Any + Send + Sync>);
 
 impl Resumption {
@@ -65,10 +64,10 @@ impl fmt::Debug for Resumption {
     }
 }
 
-/// A page and what is wanted of it.
+/// A page, and the focus to distil it for.
 #[derive(Clone, Copy, Debug)]
 pub struct DistilRequest<'a> {
-    /// URL under which the text of the page is stored.
+    /// The URL under which the page's text is stored.
     pub url: &'a Url,
     /// The content of the page.
     pub content: &'a Content,
@@ -76,7 +75,7 @@ pub struct DistilRequest<'a> {
     pub focus: &'a Focus,
     /// When the page was fetched.
     pub fetched_at: Timestamp,
-    /// The time of acceptance.
+    /// When infos are accepted: the current time.
     pub now: Timestamp,
 }
 

@@ -1,4 +1,4 @@
-//! What can go wrong while a page is distilled.
+//! Errors of distilling.
 
 use std::error::Error;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use super::distilled::DistilUsage;
 use super::distiller::Resumption;
 use crate::llm::LlmError;
 
-/// Distilling failed; the page may be tried again.
+/// Why distilling a page failed. The page may be tried again.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DistilError {
@@ -18,45 +18,47 @@ pub enum DistilError {
     Cancelled {
         /// The page.
         url: Box<Url>,
-        /// What was spent before.
+        /// The cost so far.
         usage: DistilUsage,
     },
-    /// The page is to be tried again after a wait, as
-    /// [`distil_or_later`](super::Distiller::distil_or_later) tells. A distiller of yours may fail
-    /// so too, from `distil` also: for a server that is busy, a limit on requests, anything that
+    /// The page is to be tried again after a wait; see
+    /// [`distil_or_later`](super::Distiller::distil_or_later). Your own distiller may return this
+    /// too, also from `distil`: for a busy server, a limit on requests, or anything else that
     /// passes.
     ///
-    /// The engine gives the thread to another page, keeps this one for itself and comes back when
-    /// the wait is over; the run does not end before. It comes back to a page at most 100 times and
-    /// waits at most an hour at once; beyond that the page counts as failed, and stays for the next
-    /// run of its job.
-    #[error("{url} is to be distilled again in {wait:?}")]
+    /// The engine gives the thread to another page and returns to this one when the wait is over;
+    /// the run does not end before. It returns to a page at most 100 times, and waits at most an
+    /// hour each time. Beyond that the page counts as failed, and stays for the next run of its
+    /// job.
+    #[error("distilling {url} must wait for {wait:?}")]
     Later {
         /// The page.
         url: Box<Url>,
-        /// What was spent, but for what earlier errors of this kind have told.
+        /// The cost since the last error of this kind.
         usage: DistilUsage,
         /// How long to wait.
         wait: Duration,
-        /// What to go on from; `None`: from the beginning.
+        /// The state to resume from; `None`: start from the beginning.
         resumption: Option<Resumption>,
-        /// What makes the wait necessary.
+        /// The reason for the wait.
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
     /// The model could not be asked.
-    #[error("the model could not be asked about {url}")]
+    #[error("cannot ask the model about {url}")]
     Llm {
         /// The page.
         url: Box<Url>,
-        /// What was spent before.
+        /// The cost so far.
         usage: DistilUsage,
-        /// What happened.
+        /// The error.
         #[source]
         source: Box<LlmError>,
     },
     /// Instructions, schema and focus leave no room for the page within the size of a prompt.
-    #[error("the prompt without the page has {bytes} bytes, which leaves no room within {limit}")]
+    #[error(
+        "the prompt takes {bytes} bytes without the page, which leaves no room for it within {limit}"
+    )]
     PromptFull {
         /// Bytes of the prompt without the page.
         bytes: usize,
@@ -64,18 +66,18 @@ pub enum DistilError {
         limit: usize,
     },
     /// A template of the prompt could not be expanded.
-    #[error("the prompt for {url} could not be written")]
+    #[error("cannot write the prompt for {url}")]
     Template {
         /// The page.
         url: Box<Url>,
-        /// What the template engine says.
+        /// The template engine's error.
         #[source]
         source: minijinja::Error,
     },
 }
 
 impl DistilError {
-    /// What was spent before the failure.
+    /// The cost before the failure.
     pub fn usage(&self) -> DistilUsage {
         match self {
             Self::Cancelled { usage, .. } | Self::Later { usage, .. } | Self::Llm { usage, .. } => {
@@ -85,7 +87,7 @@ impl DistilError {
         }
     }
 
-    /// The same page may succeed later.
+    /// Whether the same page may succeed later.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Cancelled { .. } | Self::Later { .. } => true,

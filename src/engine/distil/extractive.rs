@@ -1,4 +1,4 @@
-//! The distiller that needs no model: the passages that speak most of the focus.
+//! The distiller that needs no model: it selects the passages most relevant to the focus.
 
 use std::collections::{BTreeSet, HashSet};
 use std::ops::Range;
@@ -17,20 +17,20 @@ use super::tokens::{Token, tokens, truncated};
 use crate::cancel::CancelToken;
 use crate::model::{BlockKind, Content, Grounding, Info};
 
-/// How the extractive distiller chooses.
+/// Options of an [`Extractive`] distiller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ExtractiveOptions {
     /// Least weight of a passage: its letters and digits, where a character of a script without
-    /// spaces counts for three. Shorter ones are menus and captions. Default 25.
+    /// spaces counts as three. Shorter ones are menus and captions. Default 25.
     pub min_weight: usize,
     /// Most bytes of a quote; longer passages are cut to their best sentences. Default 600.
     pub max_quote_bytes: usize,
-    /// Percent of the focus's informative terms that at least one passage of the page must hold
-    /// together with its heading and the page's title; otherwise the page is on something else,
-    /// and merely uses the same words here and there. Default 60.
+    /// Percentage of the focus's informative terms that at least one passage must contain, together
+    /// with its heading and the page's title. Otherwise the page has another subject, and merely
+    /// uses the same words here and there. Default 60.
     pub page_percent: usize,
-    /// Percent of them that each passage must hold so; at least one must stand in the passage
-    /// itself. Default 50.
+    /// Percentage of these terms that each passage must contain in the same way, at least one of
+    /// them in the passage itself. Default 50.
     pub passage_percent: usize,
 }
 
@@ -73,19 +73,19 @@ pub struct Extractive {
 /// A relevant passage.
 struct Candidate<'a> {
     passage: &'a Passage<'a>,
-    /// Orders the passages of one page: a term counts for more the rarer it is on the page.
+    /// Rank within the page: the rarer a term is on the page, the more it counts.
     score: f32,
-    /// Can be compared between pages.
+    /// Score that is comparable between pages.
     relevance: f32,
 }
 
 impl Extractive {
-    /// A distiller that chooses by `options`.
+    /// A distiller with these options.
     pub const fn new(options: ExtractiveOptions) -> Self {
         Self { options }
     }
 
-    /// Relevant passages, best first, and how many are not.
+    /// Relevant passages, best first, and the number of irrelevant ones.
     fn ranked<'a>(
         &self,
         content: &'a Content,

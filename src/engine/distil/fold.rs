@@ -1,4 +1,4 @@
-//! Folding a text so that spellings meet, with a map back to its bytes.
+//! Folding a text to compare spellings, with a map back to its bytes.
 //!
 //! Folding brings a text to NFKC and lower case, makes quotes, apostrophes and dashes plain, runs
 //! of white space one space, and drops what is invisible. It works on clusters (a character with

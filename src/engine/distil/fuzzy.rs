@@ -1,20 +1,20 @@
 //! Finding a quote that was copied with small mistakes.
 //!
-//! With at most `k` edits, a quote that is cut into `k + 1` pieces has at least one piece that was
-//! copied faithfully. So the pieces are searched, and only around the places where one is found is
-//! the edit distance computed (Sellers' algorithm: the quote against any part of a window).
+//! If a quote has at most `k` edits and is cut into `k + 1` pieces, at least one piece was copied
+//! exactly. So the pieces are searched, and the edit distance is computed only around their
+//! occurrences (Sellers' algorithm: the quote against any part of a window).
 
 use std::ops::Range;
 
-/// Longest quote that is searched so, in characters.
+/// Longest quote that is searched this way, in characters.
 const MAX_QUOTE: usize = 800;
-/// Shortest: with fewer characters a tenth is not an edit.
+/// Shortest quote: a tenth of fewer characters is less than one edit.
 const MIN_QUOTE: usize = 20;
 /// Most edits, whatever the length.
 const MAX_EDITS: usize = 40;
-/// Windows in which the distance is computed.
+/// Most windows in which the distance is computed.
 const MAX_WINDOWS: usize = 48;
-/// Places looked at for one piece.
+/// Most occurrences tried for one piece.
 const MAX_PLACES: usize = 12;
 
 /// The part of `text` nearest to `quote`, if it is within a tenth of the quote's characters.

@@ -1,4 +1,4 @@
-//! Finding a quote in the text it is said to come from.
+//! Finding a quote in its text.
 
 use std::cell::OnceCell;
 use std::ops::Range;
@@ -9,15 +9,15 @@ use super::passage::weight;
 use super::tokens::is_unspaced;
 use crate::model::{Grounding, Span};
 
-/// Least weight of a quote: shorter ones stand in any text. A character of a script without
-/// spaces counts for three.
+/// Least weight of a quote: shorter ones occur in any text. A character of a script without spaces
+/// counts as three.
 const MIN_WEIGHT: usize = 8;
 /// Longest quote that is searched, in bytes.
 const MAX_QUOTE_BYTES: usize = 16 * 1024;
-/// Places of a quote that are tried for one whose ends are not inside words.
+/// Most occurrences of a quote that are tried, to find one whose ends are not inside words.
 const MAX_PLACES: usize = 64;
 
-/// Where `quote` stands in `text`, and how it was found: byte for byte, else after folding, else
+/// Finds `quote` in `text`, and returns how it was found: byte for byte, else after folding, else
 /// within an edit distance of a tenth of its characters. `hint` is a range of bytes that is
 /// searched first.
 ///
@@ -48,7 +48,7 @@ impl<'a> Grounder<'a> {
         Self { text, folded: OnceCell::new() }
     }
 
-    /// Where `quote` stands; see [`ground`].
+    /// Finds `quote`; see [`ground`].
     pub fn ground(&self, quote: &str, hint: Option<Span>) -> Option<(Span, Grounding)> {
         let quote = quote.trim();
         if quote.len() > MAX_QUOTE_BYTES || weight(quote) < MIN_WEIGHT {
@@ -97,7 +97,7 @@ impl<'a> Grounder<'a> {
     }
 }
 
-/// The first place of `wanted` in `area` of `text` that neither begins nor ends inside a word.
+/// The first occurrence of `wanted` in `area` of `text` that neither begins nor ends inside a word.
 fn whole_words(wanted: &str, text: &str, area: &Range<usize>) -> Option<Range<usize>> {
     if wanted.is_empty() {
         return None;

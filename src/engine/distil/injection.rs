@@ -1,9 +1,9 @@
 //! Spans of a page that read like instructions to a model.
 //!
-//! Finding them is a courtesy to the reader, not the defence: the defence is that page text is
-//! declared data, cannot end its block, and that nothing a model says is accepted without its
-//! quote. Phrases are compared after folding, so spacing, case and invisible characters do not
-//! hide them.
+//! Flagging them informs the reader; it is not the defence. The defence is that page text is
+//! declared as data, that it cannot close its block, and that no claim is accepted without its
+//! quote. Phrases are compared after folding, so spacing, case and invisible characters do not hide
+//! them.
 
 use super::distilled::Flagged;
 use super::fold::Folded;

@@ -1,4 +1,4 @@
-//! When two infos say the same.
+//! The identity of a fact.
 
 use std::fmt;
 
@@ -8,8 +8,8 @@ use super::tokens::words;
 use super::{language::Language, tokens::tokens};
 use crate::model::Info;
 
-/// Tells infos apart: equal for facts of one focus that differ in nothing but case, punctuation,
-/// white space and compatibility forms. An engine stores one info under it, with every source.
+/// Identifies a fact of a focus: equal for facts that differ only in case, punctuation, white space
+/// and compatibility forms. An engine stores one info under it, with every source.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct InfoKey(pub [u8; 16]);
 
@@ -23,7 +23,7 @@ impl InfoKey {
             hasher.update(word.as_bytes());
             hasher.update(&[0]);
         }
-        // Runs of unspaced scripts are not among the words.
+        // `words` skips runs of scripts without spaces.
         for token in tokens(fact, Language::Other).iter().filter(|token| token.pair) {
             hasher.update(token.text.as_bytes());
             hasher.update(&[1]);

@@ -1,13 +1,13 @@
-//! Languages: which one a text is in, its stop words, and how its inflections are folded.
+//! Languages: detection, stop words, and folding of inflections.
 //!
-//! The folding is light on purpose: it strips what plural, case and person add to a word in the
-//! larger languages of Europe, so that a focus and a passage meet. It need not give dictionary
-//! forms, only the same form for both sides.
+//! Folding is deliberately light: it strips the endings of plural, case and person in the larger
+//! European languages, so that a focus matches a passage. It need not yield dictionary forms, only
+//! the same form on both sides.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
-/// Languages whose words are treated specially.
+/// Languages with rules of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Language {
     English,
@@ -36,7 +36,7 @@ const ALL: [Language; 10] = [
     Language::Polish,
 ];
 
-/// Words of a text that are looked at to tell its language.
+/// Words of a text that are read to detect its language.
 const SAMPLE: usize = 400;
 
 impl Language {
@@ -232,7 +232,7 @@ impl Language {
             return stem_english(word);
         }
         let stem = self.endings().iter().find_map(|ending| {
-            // A final `s` belongs to too many short words.
+            // Too many short words end in `s` by themselves.
             let least = MIN_STEM + usize::from(*ending == "s");
             word.strip_suffix(ending).filter(|stem| stem.chars().count() >= least)
         });

@@ -1,4 +1,4 @@
-//! The distiller that asks a model and believes only what the page proves.
+//! The distiller that asks a model, and accepts only what the page proves.
 
 use std::fmt;
 
@@ -13,23 +13,23 @@ use super::prompt::{FocusPrompt, PromptBuilder, PromptCache, prompt_cache};
 use crate::cancel::CancelToken;
 use crate::llm::{Client, Completion, Continuation, LlmError, Usage};
 
-/// Least bytes of page text in a prompt; a prompt with less room is not sent.
+/// Least room for page text in a prompt, in bytes; without it no prompt is sent.
 const MIN_CHUNK_BYTES: usize = 256;
 
-/// How a model is asked about pages.
+/// Options of an [`LlmDistiller`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LlmDistillerOptions {
-    /// Most bytes of a prompt, instructions and page together. The client's own limit holds too.
-    /// Default 12,000.
+    /// Most bytes of a prompt, instructions and page together. The client's own limit applies as
+    /// well. Default 12,000.
     pub max_prompt_bytes: usize,
-    /// Most tokens of the page's part of a prompt, by estimate. Default 2,500.
+    /// Most tokens of the page's part of a prompt, estimated. Default 2,500.
     pub max_chunk_tokens: u64,
     /// Most tokens of an answer; `None`: the client's limit.
     pub max_answer_tokens: Option<u32>,
     /// Most calls of the model for one page and focus. Default 8.
     pub max_calls_per_page: u32,
-    /// Least BM25 score of a chunk that is sent; it must also hold a term of the focus. With 0
-    /// every chunk is sent, also where page and focus share no language. Default 0.05.
+    /// Least BM25 score of a chunk that is sent; the chunk must also contain a term of the focus.
+    /// With 0 every chunk is sent, even if page and focus are in different languages. Default 0.05.
     pub min_score: f32,
 }
 
@@ -52,10 +52,10 @@ pub struct LlmDistiller {
     builder: PromptBuilder,
 }
 
-/// The work on one page, which a wait may interrupt.
+/// The state of the work on one page, which a wait may interrupt.
 #[derive(Debug)]
 struct PageProgress {
-    /// Questions that stand open; the last is the next.
+    /// Open questions; the last is asked next.
     open: Vec<Question>,
     /// Calls that have ended.
     calls: u32,
@@ -68,20 +68,20 @@ struct PageProgress {
 struct Question {
     chunk: Chunk,
     score: f32,
-    /// It is not the half of another one.
+    /// The chunk is whole, not half of another.
     whole: bool,
     call: Continuation,
-    /// What was counted already of what the call has paid.
+    /// The part of the call's usage that has been counted.
     counted: Usage,
 }
 
-/// How the page is done.
+/// The page, and how it is asked about.
 #[derive(Clone, Copy)]
 struct PageContext<'a> {
     request: &'a DistilRequest<'a>,
     focus_prompt: &'a FocusPrompt,
     cancel: &'a CancelToken,
-    /// Waits before retries are sat out on this thread.
+    /// Whether to wait for retries on this thread.
     pauses: bool,
 }
 
@@ -90,12 +90,12 @@ impl LlmDistiller {
     ///
     /// # Panics
     ///
-    /// Never: the templates of the prompt are constants, and a test compiles them.
+    /// Never. The templates of the prompt are constants that a test compiles.
     pub fn new(client: Client, options: LlmDistillerOptions) -> Self {
         Self::with_prompt_cache(client, options, Some(prompt_cache()))
     }
 
-    /// The same with the cache of what prompts have in common; `None`: it is made for each page.
+    /// The same with a cache of prompts; `None`: each page's prompt is made from scratch.
     pub(in crate::engine) fn with_prompt_cache(
         client: Client,
         options: LlmDistillerOptions,
@@ -106,7 +106,7 @@ impl LlmDistiller {
         Self { client, options, builder }
     }
 
-    /// How large the page's part of a prompt may be.
+    /// The room for the page's part of a prompt.
     fn chunk_size(&self, empty_prompt: usize) -> Result<ChunkSize, DistilError> {
         let limit = self.options.max_prompt_bytes.min(self.client.max_prompt_bytes());
         let bytes = limit.saturating_sub(empty_prompt);
@@ -116,7 +116,7 @@ impl LlmDistiller {
         Ok(ChunkSize { bytes, tokens: self.options.max_chunk_tokens.max(16) })
     }
 
-    /// What there is to ask about a page, best first.
+    /// Collects the questions about a page, best first.
     fn begin(
         &self,
         request: &DistilRequest<'_>,
@@ -140,7 +140,7 @@ impl LlmDistiller {
         })
     }
 
-    /// Asks what stands open. What is put off carries the progress with it.
+    /// Asks the open questions. An error that asks for a wait carries the progress.
     fn ask_open(
         &self,
         page: PageContext<'_>,
@@ -178,7 +178,7 @@ impl LlmDistiller {
         })
     }
 
-    /// Asks about the chunks, best first. A chunk whose answer was cut is halved once.
+    /// Asks about the chunks, best first. A chunk whose answer was truncated is halved once.
     fn ask_all(
         &self,
         page: PageContext<'_>,
@@ -215,8 +215,8 @@ impl LlmDistiller {
         Ok(())
     }
 
-    /// Asks one question, or goes on with it. What it costs is counted as soon as it is known; the
-    /// call itself when it has ended.
+    /// Asks one question, or resumes it. Tokens are counted as soon as they are known, the call
+    /// once it has ended.
     fn ask(
         &self,
         page: PageContext<'_>,
@@ -309,7 +309,7 @@ fn template(request: &DistilRequest<'_>, source: minijinja::Error) -> DistilErro
     DistilError::Template { url: Box::new(request.url.clone()), source }
 }
 
-/// The failure itself, also where it was shared by equal calls.
+/// The underlying error of a call that was shared with equal calls.
 fn unshared(error: &LlmError) -> &LlmError {
     let mut error = error;
     while let LlmError::Shared(shared) = error {
@@ -318,8 +318,7 @@ fn unshared(error: &LlmError) -> &LlmError {
     error
 }
 
-/// The two halves of a chunk, cut at the blank line nearest to its middle; none where there is no
-/// such line.
+/// The two halves of a chunk, cut at the blank line nearest to its middle; empty if it has none.
 fn halves(chunk: &Chunk, text: &str) -> Vec<Chunk> {
     let range = chunk.range.clone();
     let Some(covered) = text.get(range.clone()) else { return Vec::new() };

@@ -1,4 +1,4 @@
-//! Distilling: from a content and a focus to infos that cite their passage.
+//! Distilling: turns a content and a focus into infos that cite their passage.
 //!
 //! A [`Distiller`] takes the content of one page and one focus. There are two:
 //!
@@ -8,10 +8,10 @@
 //! * [`LlmDistiller`] sends the relevant chunks of the content to a model, which writes each fact
 //!   and quotes its evidence.
 //!
-//! Invariants: the quote of every info is exactly the bytes of `content.text` at its span. What a
-//! model says is an info only if its quote is found in the page ([`ground`]) and its numbers,
-//! dates and names stand in the quote; all else is [`Rejected`]. Page text is data: it is never
-//! expanded as a template, and it cannot end the block it stands in.
+//! Invariants: the quote of every info is exactly the bytes of `content.text` at its span. A
+//! model's claim becomes an info only if its quote is found in the page ([`ground`]) and its
+//! numbers, dates and names are found in the quote; every other claim is [`Rejected`]. Page text is
+//! data: it is never expanded as a template, and it cannot close its block in the prompt.
 
 mod bm25;
 mod chunk;

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::tokens::is_unspaced;
 use crate::model::{Block, BlockKind, Content};
 
-/// Blocks of one page that are looked at.
+/// Most blocks of one page that are read.
 const MAX_BLOCKS: usize = 20_000;
 
 /// A block of the text, without white space at its ends.
@@ -63,7 +63,7 @@ fn passage<'a>(
     Some(Passage { range: start..start + text.len(), text, kind, heading })
 }
 
-/// How much a text says, in Latin letters: a character of an unspaced script counts for three.
+/// The weight of a text in Latin letters: a character of an unspaced script counts as three.
 pub(super) fn weight(text: &str) -> usize {
     text.chars().map(|c| if is_unspaced(c) { 3 } else { usize::from(c.is_alphanumeric()) }).sum()
 }

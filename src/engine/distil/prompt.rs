@@ -1,11 +1,11 @@
-//! The prompt: instructions, schema, examples, focus, and the page last, so that servers which
-//! keep the beginnings of prompts can reuse them.
+//! The prompt: instructions, schema, example, focus, and the page last, so that servers with a
+//! prefix cache can reuse the rest.
 //!
-//! The page stands between two lines that hold a number which the page cannot know: it is drawn
-//! from a hash of the page's own text. Equal pages give equal prompts, so that the response cache
-//! works. Templates are compiled once and expanded once; what they are filled with is never
-//! expanded again. What the prompts for one focus have in common is made once a focus and cached:
-//! the expanded instructions with the schema, and the schema itself.
+//! The page is fenced by two lines with a number that its author cannot know, because it is derived
+//! from a hash of the page's text. Equal pages give equal prompts, so that the response cache
+//! works. Templates are compiled once and expanded once; the values are never expanded again. The
+//! part that all prompts of a focus share, the expanded instructions with the schema, is made once
+//! and cached.
 
 use std::sync::Arc;
 
@@ -46,7 +46,7 @@ Page title: {{ title }}
 /// Most bytes of a title in a prompt.
 const MAX_TITLE: usize = 160;
 
-/// How models mark roles, and how that is written here.
+/// The marks of roles in chat templates, and how they are broken up.
 const MARKS: [(&str, &str); 8] = [
     ("<|", "< |"),
     ("|>", "| >"),
@@ -58,25 +58,25 @@ const MARKS: [(&str, &str); 8] = [
     ("<s>", "< s>"),
 ];
 
-/// Focuses for which [`prompt_cache`] has room.
+/// Capacity of [`prompt_cache`], in focuses.
 const CACHED_FOCUSES: u64 = 256;
 
-/// What the prompts for a focus have in common, by the BLAKE3 of the focus.
+/// The shared part of the prompts of each focus, by the BLAKE3 of the focus.
 pub(in crate::engine) type PromptCache = Cache<[u8; 32], Arc<FocusPrompt>>;
 
-/// A cache for a distiller that works alone.
+/// A cache for a distiller outside an engine.
 pub(super) fn prompt_cache() -> PromptCache {
     Cache::builder().capacity(CACHED_FOCUSES).build().expect("invariant: the options go together")
 }
 
-/// Compiled templates, and what was made of them.
+/// The compiled templates, and the cache of expanded ones.
 #[derive(Debug)]
 pub(super) struct PromptBuilder {
     environment: Environment<'static>,
     cache: Option<PromptCache>,
 }
 
-/// What the prompts for one focus have in common.
+/// The shared part of the prompts of one focus.
 #[derive(Clone, Debug)]
 pub(in crate::engine) struct FocusPrompt {
     system: String,
@@ -93,7 +93,7 @@ impl PromptBuilder {
         Ok(Self { environment, cache })
     }
 
-    /// What the prompts for a focus have in common.
+    /// The shared part of the prompts of a focus, cached.
     pub(super) fn focus_prompt(&self, focus: &Focus) -> Result<Arc<FocusPrompt>, minijinja::Error> {
         let Some(cache) = &self.cache else { return Ok(Arc::new(self.render(focus)?)) };
         let mut hasher = blake3::Hasher::new();
@@ -148,9 +148,9 @@ impl PromptBuilder {
     }
 }
 
-/// A number that does not stand in `page`, and that its author cannot have known.
+/// A number that `page` does not contain, and that its author cannot have known.
 fn fence(page: &str) -> String {
-    /// Numbers that are tried; a page that holds one of 64 bits by chance does not exist.
+    /// Numbers that are tried; a page contains one of 64 bits by chance practically never.
     const TRIES: u8 = 4;
     let draw = |salt: u8| {
         let mut hasher = blake3::Hasher::new_derive_key("gristmill 2026 prompt fence");
@@ -161,8 +161,8 @@ fn fence(page: &str) -> String {
     (0..TRIES).map(draw).find(|fence| !page.contains(fence.as_str())).unwrap_or_else(|| draw(TRIES))
 }
 
-/// Page text as a prompt shows it: without invisible characters, with the marks by which chat
-/// templates tell roles broken up, and with no more than one blank line in a row.
+/// Page text for a prompt: without invisible characters, with the role marks of chat templates
+/// broken up, and with at most one blank line in a row.
 pub(super) fn sanitized(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut breaks = 0;
@@ -185,8 +185,8 @@ pub(super) fn sanitized(text: &str) -> String {
     out
 }
 
-/// The schema of an answer. Definitions of the schema of the fields move to the root, where their
-/// references look for them.
+/// The schema of an answer. Definitions in the schema of the fields move to the root, where their
+/// references point.
 fn answer_schema(fields: Option<&Value>) -> Value {
     let mut properties = json!({"fact": {"type": "string"}, "quote": {"type": "string"}});
     let mut required = vec!["fact", "quote"];

@@ -1,7 +1,7 @@
-//! Whether a quote supports the fact that a model drew from it.
+//! Whether a quote supports the fact drawn from it.
 //!
-//! A fact may rephrase its quote, but may not add to it: each number, date and name of the fact
-//! must stand in the quote, and a share of its other words too.
+//! A fact may rephrase its quote but not add to it: the quote must contain each number, date and
+//! name of the fact, and a share of its other words.
 
 use std::collections::BTreeSet;
 
@@ -9,8 +9,8 @@ use super::distilled::RejectedWhy;
 use super::language::Language;
 use super::tokens::{tokens, without_accents, words};
 
-/// Percent of the fact's informative terms that must stand in the quote. Facts are written in the
-/// language of the page, so a rephrasing keeps its subject and object.
+/// Percentage of the fact's informative terms that the quote must contain. Facts are written in the
+/// language of the page, so a rephrasing keeps the subject and object.
 const MIN_SHARED_PERCENT: usize = 25;
 
 /// Beginnings of the names of months in English, German, French, Spanish, Italian, Portuguese,

@@ -1,4 +1,4 @@
-//! Words of a text, in the form under which they are compared.
+//! Words of a text, in their form for comparison.
 //!
 //! A text is brought to NFKC and lower case and cut at whatever is not a letter, digit or mark.
 //! Scripts that do not write spaces between words (Han, Kana, Thai, Lao, Khmer, Burmese), and
@@ -12,10 +12,10 @@ use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed}
 
 use super::language::Language;
 
-/// Longest word that is told apart, in bytes; the rest is cut off.
+/// Longest word, in bytes; longer words are truncated.
 const MAX_WORD: usize = 64;
 
-/// A compared word.
+/// A word in its form for comparison.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Token {
     pub(super) text: String,
@@ -34,7 +34,7 @@ pub(super) fn words(text: &str) -> Vec<String> {
     words
 }
 
-/// The tokens of `text` that say something about a subject, in order.
+/// The tokens of `text` without stop words, in order.
 pub(super) fn tokens(text: &str, language: Language) -> Vec<Token> {
     let mut tokens = Vec::new();
     split(text, &mut |run, unspaced| {
@@ -141,7 +141,7 @@ pub(super) fn without_accents(word: &str) -> String {
     out
 }
 
-/// The beginning of `text`, at most `most` bytes, cut on a character border.
+/// The longest prefix of `text` with at most `most` bytes.
 pub(super) fn truncated(text: &str, most: usize) -> &str {
     let border = (0..=most).rev().find(|at| text.is_char_boundary(*at));
     if text.len() <= most { text } else { border.and_then(|at| text.get(..at)).unwrap_or("") }

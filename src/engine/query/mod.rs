@@ -1,8 +1,7 @@
 //! ActiveQuery what an engine has stored: infos, pages, bodies and reasons.
 //!
-//! Each query reads one state of the store, and its result is kept for those who ask the same again
-//! before anything that it came from is written ([`results`]). Listings of pages go along one of four
-//! indexes ([`pages`]).
+//! Each query reads one snapshot of the store. Its result is cached until something that it was
+//! read from is written ([`results`]). Page listings walk one of four indexes ([`pages`]).
 
 mod pages;
 pub(super) mod results;
@@ -28,7 +27,7 @@ use crate::url::UrlKey;
 pub use pages::{PageCursor, PageEntry, PageQuery};
 use results::{ActiveQuery, QueryKind, weight_of};
 
-/// A chain of redirects or duplicates longer than this is not followed.
+/// Longest chain of redirects and duplicates that is followed.
 const MAX_ALIASES: usize = 10;
 
 /// Which infos to list. The default: all accepted ones, oldest first.
@@ -40,25 +39,25 @@ pub struct InfoQuery {
     pub since: Option<Timestamp>,
 }
 
-/// An info that was refused because its quote or its fact could not be grounded in the page.
+/// An info that was rejected because its quote or its fact could not be grounded in the page.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Quarantined {
-    /// The fact that was claimed.
+    /// The claimed fact.
     pub fact: String,
-    /// The quote that was claimed.
+    /// The claimed quote.
     pub quote: String,
-    /// The page it was claimed of.
+    /// The page.
     pub url: Url,
     /// Text of the focus.
     pub focus: String,
-    /// Why it was refused.
+    /// Why it was rejected.
     #[serde(flatten)]
     pub why: RejectedWhy,
     /// When.
     pub created_at: Timestamp,
 }
 
-/// A stored page; its bodies are read when asked for, so the engine must still be open.
+/// A stored page. Its bodies are read on demand, so the engine must still be open.
 #[derive(Clone, Debug)]
 pub struct StoredPage {
     /// What is known of it.
@@ -70,7 +69,7 @@ pub struct StoredPage {
 }
 
 impl StoredPage {
-    /// The body as it came, after content decoding.
+    /// The body as received, after content decoding.
     pub fn raw(&self) -> Result<Option<Value>, Error> {
         Ok(self.tables.raw.get(self.key.0)?)
     }
@@ -93,7 +92,7 @@ impl StoredPage {
     }
 }
 
-/// Why a URL is in the state it is in, for one job.
+/// Why a URL is in its state, for one job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Explanation {
     /// The URL.
@@ -107,7 +106,7 @@ pub struct Explanation {
     pub at: Timestamp,
     /// Links between a source and this URL.
     pub depth: u32,
-    /// Requests of it that failed.
+    /// Requests for it that failed.
     pub failed_attempts: u32,
     /// Redirects that led to it.
     pub hops: Vec<Hop>,
@@ -126,7 +125,7 @@ impl fmt::Display for Explanation {
     }
 }
 
-/// A page as it was found: its key, what is known of it, its header fields.
+/// A page that was found: its key, its entry and its header fields.
 type FoundPage = (UrlKey, PageEntry, crate::model::Headers);
 
 impl Engine {
@@ -140,7 +139,7 @@ impl Engine {
         Ok(by_focus(reading, rows, "infos", query, |info: &Info| &info.focus))
     }
 
-    /// What was refused because it could not be grounded, oldest first.
+    /// The infos that were rejected because they could not be grounded, oldest first.
     pub fn quarantined(
         &self,
         query: &InfoQuery,
@@ -169,8 +168,7 @@ impl Engine {
         Ok(page.map(|(key, entry, headers)| StoredPage { entry, headers, key, tables }))
     }
 
-    /// Why `url` was or was not fetched and kept: one explanation for each job that met it, none
-    /// if none has.
+    /// Why `url` was or was not fetched and kept: one explanation for each job that has met it.
     pub fn why(&self, url: &str) -> Result<Vec<Explanation>, Error> {
         let tables = &self.parts()?.tables;
         let key = UrlKey::from_url(&parse_url(url)?);
@@ -197,7 +195,7 @@ impl Engine {
         Ok(Arc::unwrap_or_clone(explanations))
     }
 
-    /// The jobs that the directory knows.
+    /// The jobs in the directory.
     pub(super) fn jobs(&self) -> Result<Vec<(String, JobRow)>, Error> {
         let tables = &self.parts()?.tables;
         job_rows(tables, &tables.store.snapshot()).collect()
@@ -218,7 +216,7 @@ fn parse_url(url: &str) -> Result<Url, Error> {
     crate::url::parse(url).map_err(|source| Error::Url { url: url.to_owned(), source })
 }
 
-/// The rows that a query asks for; `focus_of` gives the focus of a row.
+/// The rows that match a query; `focus_of` returns the focus of a row.
 fn by_focus<T: DeserializeOwned + Clone + Send + Sync + 'static>(
     reading: ActiveQuery,
     keyspace: &Keyspace,
@@ -251,7 +249,7 @@ fn page_row(
     Ok(Some((decode_row("pages", &key.0, &value)?, weight_of::<FoundPage>(&value))))
 }
 
-/// The page stored under a key or under what it redirected to, and its weight.
+/// The page stored under a key, or under the key it redirected to, and its weight.
 fn find_page(
     tables: &Tables,
     snapshot: &Snapshot,

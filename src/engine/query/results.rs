@@ -1,10 +1,10 @@
-//! ResultCache of queries, kept as long as nothing was written that they came from.
+//! Cached results of queries, valid until something they were read from is written.
 //!
-//! A query reads one snapshot of the store. Its key in the cache is the whole query together with
-//! the generations, in that snapshot, of the keyspaces that it reads. So a result is found only by
-//! a query whose snapshot shows those keyspaces as they were; a commit that comes in between, or
-//! while the query is under way, changes a generation before it is acknowledged, and results of
-//! before it are not found by queries that begin after it. They go by their time, or to make room.
+//! A query reads one snapshot of the store. Its cache key is the whole query together with the
+//! generations, in that snapshot, of the keyspaces that it reads. So a result is found only by a
+//! query whose snapshot shows those keyspaces unchanged. A commit changes a generation before it is
+//! acknowledged, so queries that begin after it do not find older results. Those expire, or are
+//! evicted to make room.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -15,14 +15,14 @@ use crate::engine::Error;
 use crate::store::{Keyspace, Snapshot, Store};
 use crate::url::UrlKey;
 
-/// A result may take this part of the cache; larger ones are read anew each time.
+/// A result may take up to one part in this many of the cache; larger ones are not cached.
 const LARGEST_SHARE: u64 = 8;
-/// Keyspaces that one query reads, at the most.
+/// Most keyspaces that one query reads.
 const MOST_KEYSPACES: usize = 3;
-/// What a result costs beside its rows, in bytes.
+/// Bytes that a result takes besides its rows.
 const OVERHEAD: u64 = 256;
 
-/// What is asked.
+/// A query.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(in crate::engine) enum QueryKind {
     Infos(InfoQuery),
@@ -32,7 +32,7 @@ pub(in crate::engine) enum QueryKind {
     Why(UrlKey),
 }
 
-/// What is asked, and of which state of what it reads.
+/// A query, and the generations of what it reads.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(in crate::engine) struct QueryKey {
     asked: QueryKind,
@@ -66,16 +66,16 @@ impl ResultCache {
     }
 }
 
-/// A query under way: what it reads, and where its result is kept.
+/// A query in progress: its snapshot, and where its result is cached.
 pub(super) struct ActiveQuery {
     pub(super) snapshot: Snapshot,
-    /// `None` where results are not kept.
+    /// `None` if results are not cached.
     place: Option<(ResultCache, QueryKey)>,
 }
 
 impl ActiveQuery {
-    /// Begins a query that reads these keyspaces: the snapshot is taken before their generations are
-    /// looked at in it.
+    /// Begins a query that reads these keyspaces. The generations are read from the snapshot, so
+    /// they match the rows that the query sees.
     pub(super) fn begin(
         store: &Store,
         results: Option<&ResultCache>,
@@ -92,13 +92,13 @@ impl ActiveQuery {
         Ok(Self { snapshot, place: Some((results.clone(), key)) })
     }
 
-    /// The rows, if they are kept.
+    /// The rows, if they are cached.
     pub(super) fn kept<T: Send + Sync + 'static>(&self) -> Option<Arc<Vec<T>>> {
         let (results, key) = self.place.as_ref()?;
         results.cache.get(key)?.rows.downcast().ok()
     }
 
-    /// Keeps the rows, of this weight together, unless they are too heavy.
+    /// Caches the rows, whose total is `weight`, unless they are too heavy.
     pub(super) fn keep<T: Send + Sync + 'static>(self, rows: Arc<Vec<T>>, weight: u64) {
         let Some((results, key)) = self.place else { return };
         let weight = weight.saturating_add(OVERHEAD);
@@ -107,8 +107,9 @@ impl ActiveQuery {
         }
     }
 
-    /// The rows one by one: those that are kept, or those that `read` gives with their weights,
-    /// which are then kept if it gives them all without an error and they are not too heavy.
+    /// The rows one by one, from the cache or from `read`, which also yields their weights. Rows
+    /// from `read` are cached once it has yielded all of them without an error, unless they are too
+    /// heavy.
     pub(super) fn rows<T, I>(self, read: impl FnOnce(&Snapshot) -> I) -> Rows<T, I>
     where
         T: Clone + Send + Sync + 'static,
@@ -133,7 +134,7 @@ pub(super) enum Rows<T, I> {
     Read { read: I, recording: Option<Recording<T>> },
 }
 
-/// What was given so far, as long as it may be kept.
+/// The rows yielded so far, as long as they may be cached.
 pub(super) struct Recording<T> {
     reading: ActiveQuery,
     rows: Vec<T>,
@@ -188,8 +189,8 @@ impl<T> Recording<T> {
     }
 }
 
-/// What a row takes in memory, by the length of its JSON form: the texts of which are about as
-/// long, and what stands around them is about as large again.
+/// Estimates a row's memory by the length of its JSON form: its texts are about as long, and the
+/// structures around them take about as much again.
 pub(super) fn weight_of<T>(json: &[u8]) -> u64 {
     (size_of::<T>() + 2 * json.len()) as u64
 }

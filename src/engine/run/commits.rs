@@ -1,7 +1,7 @@
-//! Batches that a run commits without waiting, and what becomes of them.
+//! Batches that a run commits without waiting for them.
 //!
-//! A full disk makes the store refuse a batch and go on with others. A page that was refused must
-//! end the run: it counts as stored, and nobody would ask for it again before the next run.
+//! On a full disk the store refuses a batch and continues with others. A refused page must end the
+//! run: it counts as fetched, so nothing would request it again before the next run.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -10,29 +10,29 @@ use parking_lot::Mutex;
 
 use crate::store::{Batch, Store, StoreError, Ticket};
 
-/// The commits of batches on their way, about in their order. There are as many as the store's
-/// queue has room for.
+/// Tickets of batches that may not be stored yet, roughly in order. The room in the store's queue
+/// bounds them.
 #[derive(Debug, Default)]
 pub(super) struct Commits {
     in_flight: Mutex<VecDeque<Ticket>>,
 }
 
 impl Commits {
-    /// Queues a batch. Fails, too, if one of those before it turns out not to have been written.
+    /// Queues a batch. Also fails if an earlier batch turns out not to have been written.
     pub(super) fn submit(&self, batch: Batch) -> Result<(), StoreError> {
         let ticket = batch.commit_buffered()?;
         self.in_flight.lock().push_back(ticket);
         self.take_done()
     }
 
-    /// Waits until all batches so far are stored; fails if one is not.
+    /// Waits until all batches submitted so far are stored; fails if any is not.
     pub(super) fn flush(&self, store: &Store) -> Result<(), StoreError> {
-        // Tells of the newest batch alone.
+        // Reports the newest batch only.
         let newest = store.flush();
         self.take_done().and(newest)
     }
 
-    /// Takes off all that is done, and fails if any of it was not written.
+    /// Removes finished batches, and fails if any of them was not written.
     fn take_done(&self) -> Result<(), StoreError> {
         let mut in_flight = self.in_flight.lock();
         let mut told = Ok(());

@@ -1,8 +1,8 @@
-//! One exchange: the request of a lease, and what its answer means.
+//! One exchange: the request of a lease, and what its response means.
 //!
-//! The frontier is told how the exchange went as soon as it has ended, so that the host is free
-//! while the page is extracted and stored. A document that was fetched is final for the frontier
-//! then, but not in the store before its batch: a crash in between fetches it again.
+//! The frontier learns the outcome as soon as the exchange has ended, so that the host is free
+//! while the page is extracted and stored. From then on a fetched document is final for the
+//! frontier, but it is in the store only with its batch: a crash in between fetches it again.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -81,8 +81,8 @@ impl RunState {
         }
     }
 
-    /// Tells the frontier how it went. What was cut off by the end of the run goes back to where it
-    /// was.
+    /// Reports the outcome to the frontier. A request that was cancelled by the end of the run goes
+    /// back to the queue.
     fn complete(&self, lease: &Lease, outcome: Outcome) -> Result<Completion, Error> {
         let fetched = matches!(outcome.kind, OutcomeKind::Done | OutcomeKind::NotModified);
         let rows = self.frontier_store();
@@ -94,7 +94,7 @@ impl RunState {
         frontier.complete(&rows, lease.id, self.now(), outcome)
     }
 
-    /// Stores what became of a URL that brought no document.
+    /// Stores the outcome of a request that brought no document.
     fn store_completion(&self, completion: Completion) -> Result<(), Error> {
         let mut batch = self.parts.tables.store.batch();
         let mut admissions = Vec::new();
@@ -155,7 +155,7 @@ impl RunState {
                 (status, _) => RobotsAnswer::Status(status),
             },
             Err(error) => match error.to_reason() {
-                // Nothing was sent, and nothing will be: each URL is refused for the same reason.
+                // Nothing was sent. Without rules, each URL of the host is refused for the same reason.
                 Reason::BlockedAddress { .. } => RobotsAnswer::Body(Vec::new()),
                 Reason::Failed { cause } => RobotsAnswer::Unreachable { cause },
                 other => RobotsAnswer::Unreachable { cause: other.to_string() },
@@ -186,7 +186,7 @@ impl RunState {
     }
 }
 
-/// What the answer to a request for a document means, at `now`.
+/// What the response to a request for a document means, at `now`.
 fn outcome_of(answer: &Result<Exchange, FetchError>, now: Timestamp) -> OutcomeKind {
     let exchange = match answer {
         Ok(exchange) => exchange,

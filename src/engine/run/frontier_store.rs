@@ -1,4 +1,4 @@
-//! The frontier's persistence over the store, and the rows that its decisions become.
+//! The frontier's persistence in the store, and the rows that record its decisions.
 
 use super::state::RunState;
 use crate::crawl::{
@@ -10,12 +10,12 @@ use crate::engine::tables::{JobId, Tables, UrlRow, trailing_url_key};
 use crate::store::Batch;
 use crate::url::{Host, UrlKey};
 
-/// The rows of one run, as the frontier asks for them.
+/// The rows of one run, as the frontier reads them.
 pub(super) struct FrontierRows<'a> {
     tables: &'a Tables,
     job: JobId,
     run: u64,
-    /// The run goes on with rows of an earlier process.
+    /// The run resumes with rows of an earlier process.
     resumed: bool,
 }
 
@@ -53,7 +53,7 @@ impl FrontierStore for FrontierRows<'_> {
     }
 
     fn pending(&self, host: &Host, from: &[u8], limit: usize) -> Result<Vec<UrlRecord>, Error> {
-        // What was published may be spilled before its batch is visible.
+        // A published record may be spilled before its batch is visible.
         self.tables.store.flush()?;
         let prefix = self.job.queue_key(&queue_prefix(host));
         let from = self.job.queue_key(from);
@@ -73,7 +73,7 @@ impl FrontierStore for FrontierRows<'_> {
 }
 
 impl FrontierRows<'_> {
-    /// The first queue key of the job at `from` or behind it, without the number of the job.
+    /// The job's first queue key at or after `from`, without the job id.
     fn first_key(&self, from: &[u8]) -> Result<Option<Vec<u8>>, Error> {
         let job = self.job.0.to_be_bytes();
         let from = self.job.queue_key(from);
@@ -84,7 +84,7 @@ impl FrontierRows<'_> {
     }
 }
 
-/// The least position behind all those of a host.
+/// The least position after all those of a host.
 fn behind(host: &Host) -> Vec<u8> {
     let mut position = queue_prefix(host);
     // The prefix ends with a zero byte; hosts hold no byte below 2.
@@ -104,8 +104,8 @@ impl RunState {
         Now { monotonic: clock.monotonic(), wall: clock.wall() }
     }
 
-    /// Lets the frontier decide on candidates and puts what follows into the batch. The admissions
-    /// must be published once the batch is queued.
+    /// Lets the frontier decide on candidates, and puts the resulting rows into the batch. The
+    /// admissions must be published once the batch is queued.
     pub(super) fn admit<'a>(
         &self,
         batch: &mut Batch,
@@ -129,7 +129,7 @@ impl RunState {
         batch.put(&self.parts.tables.queue, key, []);
     }
 
-    /// Puts why a URL was not admitted, unless something is known of it.
+    /// Puts the reason why a URL was not admitted, unless it has a row already.
     pub(super) fn put_refusal(&self, batch: &mut Batch, refusal: &Refusal) -> Result<(), Error> {
         let urls = &self.parts.tables.urls;
         let key = self.id.url_key(refusal.key);
@@ -164,7 +164,7 @@ impl RunState {
         batch.put(&self.parts.tables.urls, self.id.url_key(record.key()), row);
     }
 
-    /// Puts a record that is final and takes it from the queue.
+    /// Puts a final record and removes it from the queue.
     pub(super) fn put_final(&self, batch: &mut Batch, record: &UrlRecord) {
         self.put_pending(batch, record);
         batch.delete(&self.parts.tables.queue, self.id.queue_key(&queue_key(record)));

@@ -1,4 +1,4 @@
-//! What a user holds of a run.
+//! The user's handle to a run.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use super::progress::{Progress, Report};
 use super::state::RunState;
 use crate::engine::Error;
 
-/// A run under way, or ended. Dropping it does not end the run.
+/// A handle to a run in progress or ended. Dropping it does not end the run.
 #[derive(Debug)]
 pub struct Run {
     pub(super) state: Arc<RunState>,
@@ -19,8 +19,8 @@ impl Run {
         self.state.progress()
     }
 
-    /// Ends the run cleanly: exchanges under way are cut off, their URLs stay pending, and what was
-    /// stored stays. Returns at once; [`Run::wait`] returns when the run has ended.
+    /// Ends the run cleanly: exchanges in flight are cancelled, their URLs stay pending, and
+    /// everything stored is kept. Returns at once; [`Run::wait`] returns when the run has ended.
     pub fn cancel(&self) {
         self.state.cancel();
     }
@@ -36,7 +36,7 @@ impl Run {
         }
     }
 
-    /// Waits for the end of the run at most `timeout`; `None` if it has not ended by then.
+    /// Waits at most `timeout` for the end of the run; `None` if it has not ended by then.
     pub fn wait_timeout(&self, timeout: Duration) -> Option<Result<Report, Error>> {
         self.state.wait_ended(timeout).then(|| {
             let lifecycle = self.state.lifecycle.lock();

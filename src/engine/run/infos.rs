@@ -1,8 +1,8 @@
-//! Storing what a distiller has found, and taking it back when the text it stands in is replaced.
+//! Storing infos, and withdrawing them when the text that they cite is replaced.
 //!
-//! Workers and the storing of pages meet here: the lock on [`Recent`] is held from the look at what
-//! is stored to the queueing of the batch, so two workers do not both take a fact for new, and no
-//! info of a text is queued behind the withdrawal of that text.
+//! Workers and the storing of pages meet here. The lock on [`Recent`] is held from reading what is
+//! stored until the batch is queued. So two workers never both take a fact for new, and no info of
+//! a text is queued after the withdrawal of that text.
 
 use parking_lot::MutexGuard;
 use url::Url;
@@ -18,12 +18,12 @@ use crate::store::Batch;
 use crate::time::Timestamp;
 use crate::url::UrlKey;
 
-/// Holds back the workers of the distiller while the infos of a page are being deleted.
+/// Keeps the workers from storing infos while those of a page are deleted.
 pub(super) type WithdrawGuard<'a> = MutexGuard<'a, Recent>;
 
 impl RunState {
-    /// Stores the infos, the refused claims and the end of the row in one batch; nothing if the
-    /// text of the page was replaced meanwhile.
+    /// Stores the infos and the rejected claims and deletes the row, in one batch. Stores nothing
+    /// if the page's text was replaced meanwhile.
     pub(super) fn store_distilled(
         &self,
         row: PendingRow,
@@ -37,8 +37,8 @@ impl RunState {
         let tables = &self.parts.tables;
         let mut batch = tables.store.batch();
         batch.delete(&tables.pending_distil, row.focus.pending_key(row.page));
-        // The lock is held until the batch is queued: two workers that find the same fact must
-        // not both take it for new.
+        // Held until the batch is queued: two workers that find the same fact must not both take it
+        // for new.
         let mut recent = self.pending.recent.lock();
         if !self.is_current(&recent, row.page, content)? {
             self.parts.caches.contents.invalidate(&row.page);
@@ -54,7 +54,7 @@ impl RunState {
             }
         }
         for refused in rejected {
-            // What only stands there already, or is more than was asked for, is not in doubt.
+            // A superfluous claim is not in doubt, so it is no case for the quarantine.
             if refused.why != RejectedWhy::Superfluous {
                 self.put_quarantined(&mut batch, row, page, refused, now);
             }
@@ -64,7 +64,7 @@ impl RunState {
         Ok(RowOutcome::Stored)
     }
 
-    /// Whether `content` is still what the page says.
+    /// Whether `content` is still the content of the page.
     fn is_current(&self, recent: &Recent, page: UrlKey, content: &Content) -> Result<bool, Error> {
         let (fresh, flushing) = (&recent.fresh.texts, &recent.flushing.texts);
         let text = content.fingerprint.text;
@@ -75,7 +75,7 @@ impl RunState {
         Ok(hash.is_some_and(|hash| hash == blake3::Hash::from_bytes(text).to_hex().as_str()))
     }
 
-    /// Puts a new info, or adds its citation to the one that states the same fact.
+    /// Puts a new info, or adds its citation to the info that states the same fact.
     fn put_info(
         &self,
         batch: &mut Batch,
@@ -108,18 +108,18 @@ impl RunState {
     }
 
     pub(super) fn count_usage(&self, usage: DistilUsage) {
-        // Distillers of others count as they like.
+        // A custom distiller may count more hits than calls.
         self.counters.llm_calls.add(usage.calls.saturating_sub(usage.cache_hits));
         self.counters.llm_cache_hits.add(usage.cache_hits);
         self.counters.tokens_in.add(usage.tokens_in);
         self.counters.tokens_out.add(usage.tokens_out);
     }
 
-    /// Deletes the infos that cite a page whose text is no more; `text` is the hash of the new one,
-    /// if there is any. An info that other pages state too goes on with the next of them.
+    /// Deletes the infos that cite the replaced text of a page; `text` is the hash of the new text,
+    /// if there is one. An info that other pages state too is kept, citing the next of them.
     ///
-    /// The batch must be queued before what is returned is dropped: until then no worker stores
-    /// infos, so none is stored for the old text and none is added to a row that is being deleted.
+    /// Queue the batch before dropping the returned guard. Until then no worker stores infos, so
+    /// none is stored for the old text and none is added to a row that is being deleted.
     pub(super) fn withdraw_infos(
         &self,
         batch: &mut Batch,
@@ -177,7 +177,7 @@ impl RunState {
             created_at: now,
         };
         let bytes = encode_row(&row);
-        // Two claims may be alike to the letter: their order tells them apart.
+        // Two claims may be identical, so a counter makes the key unique.
         let number = self.counters.quarantined.get();
         let mut id = [0; 16];
         let hash = blake3::hash(&bytes);

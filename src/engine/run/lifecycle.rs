@@ -10,11 +10,11 @@ use crate::engine::Error;
 use crate::model::BudgetKind;
 use crate::pool::Priority;
 
-/// What one look at the limits and the frontier leads to.
+/// What to do next, by the limits and the frontier.
 enum Step {
     /// Start this exchange.
     Start(Lease),
-    /// Write down that this URL is not fetched.
+    /// Record that this URL is not fetched.
     Refuse(Box<UrlRecord>),
     /// Look again at this time.
     Wait { at: Duration, now: Duration },
@@ -27,7 +27,8 @@ enum Step {
 }
 
 impl RunState {
-    /// Starts what can be started; ends the run when nothing is left. Never blocks on another task.
+    /// Starts as much as the limits allow; ends the run when nothing is left. Never blocks on
+    /// another task.
     pub(super) fn advance(self: &Arc<Self>) {
         loop {
             let step = self.step().unwrap_or_else(|error| {
@@ -83,7 +84,7 @@ impl RunState {
         let now = self.now();
         let mut next = frontier.next(now);
         while matches!(next, Next::Refill) {
-            // What was published is queued, but a refill must find it.
+            // Published records may still be in the store's queue, where a refill would miss them.
             self.parts.tables.store.flush()?;
             frontier.refill(&self.frontier_store(), now)?;
             next = frontier.next(now);
@@ -114,7 +115,7 @@ impl RunState {
         self.counters.pages.get() + lifecycle.in_flight as u64 >= most
     }
 
-    /// Stops the run when a budget is used up. Time has its own timer.
+    /// Stops the run when a budget is used up. The time budget has a timer of its own.
     fn check_budgets(&self, lifecycle: &mut Lifecycle) {
         let budget = &self.job.budget;
         let used_up = |most: Option<u64>, used: u64| most.is_some_and(|most| used >= most);
@@ -132,14 +133,14 @@ impl RunState {
         lifecycle.stop.get_or_insert(StopReason::Budget(spent));
     }
 
-    /// Whether distilling goes on although the crawl has stopped: it does when only the crawl's own
-    /// budget is used up.
+    /// Whether distilling goes on after the crawl has stopped. It does if only a budget of the
+    /// crawl itself is used up.
     fn distils_after(stop: Option<StopReason>) -> bool {
         matches!(stop, None | Some(StopReason::Budget(BudgetKind::Pages | BudgetKind::Bytes)))
     }
 
     fn finish_if_idle(&self, lifecycle: &mut Lifecycle) -> Step {
-        // A run that was told to stop for a second reason distils no further either.
+        // A cancelled token means a second reason to stop, which ends distilling too.
         let wanted = Self::distils_after(lifecycle.stop)
             && lifecycle.failure.is_none()
             && !self.token.is_cancelled();
@@ -150,8 +151,8 @@ impl RunState {
         Step::Finish
     }
 
-    /// Looks again at `at`. A timer that an earlier one has overtaken does not forget that one, so
-    /// no more of them are under way than there were overtakings.
+    /// Calls `advance` at `at`. A timer clears the entry only if it is its own, so an earlier timer
+    /// that was set meanwhile stays known.
     fn advance_at(self: &Arc<Self>, at: Duration, now: Duration) {
         let run = Arc::clone(self);
         let delay = at.saturating_sub(now);
@@ -166,13 +167,13 @@ impl RunState {
         });
     }
 
-    /// Called when an exchange has ended, however it did.
+    /// Called when an exchange has ended, with whatever result.
     pub(super) fn exchange_ended(self: &Arc<Self>) {
         self.lifecycle.lock().in_flight -= 1;
         self.advance();
     }
 
-    /// Ends the run early, for this reason unless it has one already.
+    /// Ends the run early. The first reason given counts.
     pub(super) fn stop(self: &Arc<Self>, reason: StopReason) {
         self.lifecycle.lock().stop.get_or_insert(reason);
         if !Self::distils_after(Some(reason)) {
@@ -181,21 +182,21 @@ impl RunState {
         self.advance();
     }
 
-    /// Ends the run by a failure, the first one given.
+    /// Ends the run with a failure. The first one counts.
     pub(super) fn fail(&self, error: Error) {
         tracing::error!(job = self.job.name, %error, "the run cannot go on");
         self.lifecycle.lock().failure.get_or_insert(error);
         self.token.cancel();
     }
 
-    /// Stores that the run has ended and tells who waits. Runs once.
+    /// Stores that the run has ended and wakes those that wait for it. Called once.
     fn finish(&self) {
         self.pending.drop_waiting();
         let (mut stop, failure) = {
             let mut lifecycle = self.lifecycle.lock();
             (lifecycle.stop, lifecycle.failure.take())
         };
-        // The last page that the budget allows may be the last page there is.
+        // The budget did not stop the run if the last page it allowed was the last page there was.
         if stop == Some(StopReason::Budget(BudgetKind::Pages))
             && self.frontier.lock().pending() == 0
         {

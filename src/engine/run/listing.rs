@@ -16,7 +16,7 @@ const MAX_LISTING_BYTES: u64 = 50 << 20;
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 impl RunState {
-    /// Admits what a sitemap or a feed lists.
+    /// Admits the URLs that a sitemap or a feed lists.
     pub(super) fn store_listing(
         self: &Arc<Self>,
         record: &UrlRecord,
@@ -56,8 +56,8 @@ struct Listed {
     score: f32,
 }
 
-/// What the document lists: as a feed or as a sitemap, whichever it was asked for as; as the other
-/// where that brings nothing, since both are often mistaken for each other.
+/// The URLs in the document. It is read as the kind that was expected, feed or sitemap, and as the
+/// other kind if that yields nothing, since links often confuse the two.
 fn listed_urls(record: &UrlRecord, body: &[u8]) -> Vec<Listed> {
     let readers = [feed_urls, sitemap_urls];
     let [first, second] = match record.kind {
@@ -97,7 +97,7 @@ fn sitemap_urls(record: &UrlRecord, body: &[u8]) -> Vec<Listed> {
     };
     let mut listed: Vec<Listed> = sitemap.entries.into_iter().map(page).collect();
     let depth = record.depth + 1;
-    // The depth of a sitemap below an index is how many indexes led to it.
+    // The depth of a sitemap counts the indexes that led to it.
     if depth <= sitemap::MAX_SITEMAP_DEPTH {
         listed.extend(sitemap.sitemaps.into_iter().map(|url| Listed {
             url,
@@ -110,7 +110,7 @@ fn sitemap_urls(record: &UrlRecord, body: &[u8]) -> Vec<Listed> {
     listed
 }
 
-/// The content of a gzip file, as far as it can be read and up to the limit.
+/// The content of a gzip file, up to the limit or the first error.
 fn gunzip(bytes: &[u8]) -> Vec<u8> {
     let mut content = Vec::new();
     let unpacked =

@@ -1,22 +1,23 @@
 //! One execution of a job.
 //!
 //! There is no driver thread. [`RunState::advance`] starts as many exchanges as the limits allow and
-//! returns; it is called when a run starts, when an exchange ends, when a politeness wait is over
-//! (by the pool's timekeeper) and when the distiller has worked its backlog down. Each exchange is
-//! one task of the crawl pool, each row that is distilled one of the distil pool; what has to wait
-//! before it is tried again waits with the pool's timekeeper, and holds no thread. The run ends in [`RunState::advance`] too, when nothing is in flight
-//! and nothing can be started.
+//! returns. It is called when a run starts, when an exchange ends, when a politeness wait is over (by
+//! the pool's timekeeper) and when the distiller has worked down its backlog. It also ends the run,
+//! once nothing is in flight and nothing can be started.
+//!
+//! Each exchange is one task of the crawl pool, and each row to distil one task of the distil pool. A
+//! retry waits with the pool's timekeeper and holds no thread.
 //!
 //! ```text
 //!  advance ──lease──▶ exchange (crawl pool) ──batch──▶ store ──wake──▶ distil (distil pool)
-//!   ▲ ▲                 │                                               │
-//!   │ └─────ended───────┘                                               │
-//!   └───────────────────────────────backlog down, drained───────────────┘
+//!   ▲ ▲                   │                                               │
+//!   │ └───────ended───────┘                                               │
+//!   └─────────────────────────────────backlog down, drained───────────────┘
 //! ```
 //!
-//! Locks, in the order in which they are taken: `lifecycle`, then `frontier` or the distiller's own lock,
-//! under which no other is taken. That of what the distiller wrote last is taken with none of them
-//! held and may be kept while the store's is taken.
+//! Order of the locks: `lifecycle`, then `frontier` or the queue of pending rows, under which no
+//! other lock is taken. The lock on [`recent::Recent`] is taken with none of them held; the store's
+//! may be taken under it.
 
 mod commits;
 mod exchange;

@@ -1,4 +1,4 @@
-//! Storing what an exchange brought: one batch a page.
+//! Storing a page: one batch with everything that follows from it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -16,20 +16,19 @@ use crate::model::{Content, Link};
 use crate::store::Batch;
 use crate::url::UrlKey;
 
-/// Two pages with the same text that come at once wait for each other at most this long.
+/// Longest that one of two pages with the same text waits for the other.
 const CLAIM_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What was read of a page.
+/// What extraction made of a page.
 struct Extraction {
     content: Option<Content>,
     links: Vec<Link>,
-    /// Why there is no content, where there should be.
+    /// Why there is no content although there should be.
     failure: Option<String>,
 }
 
 impl RunState {
-    /// Stores a page with everything that follows from it; `stored` is what was stored of it by an
-    /// earlier run.
+    /// Stores a page with everything that follows from it; `stored` is its row from an earlier run.
     pub(super) fn store_page(
         self: &Arc<Self>,
         record: &UrlRecord,
@@ -57,7 +56,7 @@ impl RunState {
         let candidates = links.iter().filter(|_| follow);
         let admissions =
             self.admit(&mut batch, candidates.map(|link| Candidate::link(&link.url, key, depth)))?;
-        // A text that another page no longer holds for this one is as good as new.
+        // The text is to be distilled for this page once no other page holds it.
         let alone = stored.is_some_and(|stored| stored.duplicate_of.is_some());
         let distil = (fresh || alone) && row.duplicate_of.is_none();
         if distil {
@@ -84,7 +83,8 @@ impl RunState {
         Ok(())
     }
 
-    /// Puts the page's rows for the distiller, which are counted before they can be found.
+    /// Puts the page's rows for the distiller. They are counted first, since a worker may find them
+    /// at once.
     fn put_pending_distil(&self, batch: &mut Batch, key: UrlKey) {
         let rows = &self.parts.tables.pending_distil;
         for (focus, _) in &self.focuses {
@@ -99,7 +99,7 @@ impl RunState {
         let input = Input { body: &exchange.body, url, content_type };
         let mut failure = None;
         if self.parts.config.crawl.extract {
-            // A page that makes the extractor panic is kept without a text, like one that it refuses.
+            // A page that makes the extractor panic is stored without text, like one that it refuses.
             let extracted = catch_unwind(AssertUnwindSafe(|| self.parts.extractor.extract(&input)));
             let extracted = extracted.map_err(|_| "the extractor panicked".to_owned());
             match extracted.and_then(|content| content.map_err(|error| error.to_string())) {
@@ -121,7 +121,7 @@ impl RunState {
         Extraction { content: None, links, failure }
     }
 
-    /// Puts the content and its index row; true if the text is new for this URL.
+    /// Puts the content and its index row; true if the text is new at this URL.
     fn put_content(
         &self,
         batch: &mut Batch,
@@ -152,13 +152,13 @@ impl RunState {
         Ok(fresh)
     }
 
-    /// The other page that holds this text, if any; else `own` becomes its holder.
+    /// The other page that holds this text, if any. Otherwise `own` becomes its holder.
     fn holder_of(&self, hash: [u8; 32], own: &Url) -> Result<Option<Url>, Error> {
         let mut holder = self.claim(hash, own)?;
         if holder != *own {
             let page = self.parts.tables.page(UrlKey::from_url(&holder))?;
-            // A page without a row is being stored. One of another text was taken for the holder
-            // while its new text was being stored.
+            // A page without a row is being stored right now. A page with another text was taken
+            // for the holder while its new text was being stored.
             if page.is_some_and(|page| !holds(&page, hash)) {
                 self.parts.caches.holders.invalidate(&hash);
                 holder = self.claim(hash, own)?;
@@ -167,7 +167,7 @@ impl RunState {
         Ok((holder != *own).then_some(holder))
     }
 
-    /// The page that is known to hold this text: `own` if none was.
+    /// The known holder of this text; `own` if there was none.
     fn claim(&self, hash: [u8; 32], own: &Url) -> Result<Url, Error> {
         let tables = &self.parts.tables;
         let find = || {
@@ -183,12 +183,12 @@ impl RunState {
         match self.parts.caches.holders.get_or_load(&hash, CLAIM_TIMEOUT, find) {
             Ok(holder) => Ok(holder),
             Err(crate::cache::LoadError::Loader(error)) => Err(error),
-            // Nothing is lost by storing a text twice.
+            // Distilling a text twice costs time but loses nothing.
             Err(_) => Ok(own.clone()),
         }
     }
 
-    /// Deletes what was stored of a content that is no more, save its infos.
+    /// Deletes the rows of a replaced content, except its infos.
     fn forget_content(&self, batch: &mut Batch, key: UrlKey, stored: Option<&PageRow>) {
         let Some(stored) = stored else { return };
         self.parts.caches.contents.invalidate(&key);
@@ -220,7 +220,7 @@ impl RunState {
         }
     }
 
-    /// Takes up a page that has not changed since it was stored: its links lead on as before.
+    /// Records that a page has not changed since it was stored, and follows its stored links.
     pub(super) fn store_unchanged(
         self: &Arc<Self>,
         record: &UrlRecord,
@@ -228,7 +228,7 @@ impl RunState {
         stored: Option<&PageRow>,
     ) -> Result<(), Error> {
         let Some(stored) = stored else {
-            // A 304 to a request without a condition: there is nothing it could refer to.
+            // A 304 to an unconditional request: there is nothing that it could refer to.
             return self.store_final(record);
         };
         let tables = &self.parts.tables;
@@ -239,7 +239,7 @@ impl RunState {
         if let (Some(hash), true) = (hash, row.duplicate_of.is_some()) {
             row.duplicate_of = self.holder_of(*hash.as_bytes(), &row.url)?;
         }
-        // A text that another page no longer holds for this one is as good as new.
+        // The text is to be distilled for this page once no other page holds it.
         let distil = stored.duplicate_of.is_some() && row.duplicate_of.is_none();
         if distil {
             self.put_pending_distil(&mut batch, key);
@@ -280,7 +280,7 @@ impl RunState {
     }
 }
 
-/// Whether the text of the page is this one, and the page no duplicate itself.
+/// Whether the page has this text and is not a duplicate itself.
 fn holds(page: &PageRow, hash: [u8; 32]) -> bool {
     let hash = blake3::Hash::from_bytes(hash).to_hex();
     page.duplicate_of.is_none() && page.content_hash.as_deref() == Some(hash.as_str())

@@ -7,8 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::BudgetKind;
 
-/// Counters of a run. They are only ever added to and read, never used to order anything else, so
-/// all accesses are relaxed.
+/// Counters of a run. No other memory access depends on them, so relaxed ordering is enough.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     pub(super) pages: Counter,
@@ -56,11 +55,11 @@ pub struct Progress {
     pub pages: u64,
     /// URLs known and not done.
     pub queued: u64,
-    /// Exchanges under way.
+    /// Exchanges in flight.
     pub in_flight: u64,
     /// URLs given up.
     pub failed: u64,
-    /// URLs that were not fetched by rule: scope, robots, depth, traps, type.
+    /// URLs that a rule excluded: scope, robots, depth, traps, type.
     pub skipped: u64,
     /// Infos accepted by this process.
     pub infos: u64,
@@ -90,7 +89,7 @@ mod seconds {
     }
 }
 
-/// What a run came to. Counts are of this process's part of the run, but for `pages`.
+/// The result of a run. Except for `pages`, the counts cover this process's part of the run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Report {
@@ -106,7 +105,7 @@ pub struct Report {
     pub quarantined: u64,
     /// URLs given up.
     pub failed: u64,
-    /// URLs that were not fetched by rule: scope, robots, depth, traps, type.
+    /// URLs that a rule excluded: scope, robots, depth, traps, type.
     pub skipped: u64,
     /// Pages whose text was stored already under another URL.
     pub deduplicated: u64,
@@ -116,18 +115,18 @@ pub struct Report {
     pub seconds: f64,
     /// Requests made.
     pub requests: u64,
-    /// Requests that were made again.
+    /// Requests that were retries.
     pub retries: u64,
     /// Pages whose distilling was given up, counted once for each focus.
     pub distil_failed: u64,
-    /// What the model was asked.
+    /// Requests to the model.
     pub llm: LlmTotals,
     /// Why the run ended before its work was done.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stopped: Option<StopReason>,
 }
 
-/// What a run asked of its model.
+/// A run's requests to its model.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct LlmTotals {
@@ -143,7 +142,7 @@ pub struct LlmTotals {
     pub cost: Option<f64>,
 }
 
-/// Why a run ended before its work was done. The same job goes on where it stopped.
+/// Why a run ended before its work was done. Running the job again resumes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -152,7 +151,6 @@ pub enum StopReason {
     Cancelled,
     /// A budget was used up.
     Budget(BudgetKind),
-    /// The distiller failed too often in a row while as many pages as are allowed were waiting for
-    /// it.
+    /// The distiller kept failing while the queue of pages waiting for it was full.
     Distiller,
 }

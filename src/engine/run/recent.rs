@@ -1,4 +1,4 @@
-//! What the distiller has written and a reader of the store may not see yet.
+//! Infos and texts that were written but may not be visible in the store yet.
 
 use std::collections::HashMap;
 
@@ -8,17 +8,17 @@ use crate::engine::distil::InfoKey;
 use crate::model::Info;
 use crate::url::UrlKey;
 
-/// Written infos and replaced texts that are remembered before a withdrawal flushes.
+/// Infos and texts remembered before a withdrawal flushes the store.
 pub(super) const MAX_RECENT: usize = 10_000;
 
-/// What was written since the last two flushes.
+/// What was written since the flush before the last.
 #[derive(Debug, Default)]
 pub(super) struct Recent {
     pub(super) fresh: Written,
     pub(super) flushing: Written,
 }
 
-/// What was queued for the store and may not be visible yet.
+/// Writes that were queued for the store.
 #[derive(Debug, Default)]
 pub(super) struct Written {
     /// Infos with the keys of their rows; `None` where the row was deleted.

@@ -27,9 +27,9 @@ use crate::url::Host;
 
 /// A file of URLs larger than this is refused.
 const MAX_URL_FILE_BYTES: u64 = 256 << 20;
-/// Rows put or deleted in one batch when a whole keyspace is gone through.
+/// Rows in one batch when a whole keyspace is walked.
 const SWEEP_ROWS: usize = 1000;
-/// Requests for a robots.txt; a host that does not answer them is not waited for any longer.
+/// Most requests for one robots.txt before its host is given up.
 const MAX_ROBOTS_ATTEMPTS: u32 = 3;
 /// How often a run publishes its figures.
 const PUBLISH_EVERY: Duration = Duration::from_secs(1);
@@ -37,7 +37,7 @@ const PUBLISH_EVERY: Duration = Duration::from_secs(1);
 /// What the pool calls the task that does.
 const PUBLISH_TASK: &str = "publish figures";
 
-/// The sources of a job, read and checked.
+/// The URLs of a job's sources, read and checked.
 struct Seeds(Vec<(Url, DocumentKind)>);
 
 impl Seeds {
@@ -50,7 +50,7 @@ pub(in crate::engine) fn start(engine: &Engine, job: Job) -> Result<Run, Error> 
     let parts = engine.parts()?;
     let seeds = read_sources(&job)?;
     let mut runs = parts.runs.lock();
-    // Closing takes the runs after it has said so: one that is entered from here on is ended by it.
+    // Checked again under the lock: `close` sets the flag before it takes the runs, so it will end any run that is added from here on.
     engine.parts()?;
     if runs.iter().any(|run| run.job.name == job.name && !run.progress().done) {
         return Err(Error::AlreadyRunning { job: job.name });
@@ -70,7 +70,7 @@ pub(in crate::engine) fn start(engine: &Engine, job: Job) -> Result<Run, Error> 
     Ok(Run { state })
 }
 
-/// The job's row for this run, and whether it goes on with an unfinished one.
+/// The job's row for this run, and whether it resumes an unfinished one.
 fn job_row(engine: &Engine, job: &Job) -> Result<(JobRow, bool), Error> {
     let jobs = engine.jobs()?;
     let now = engine.parts()?.clock.wall();
@@ -182,7 +182,7 @@ fn parse(url: &str) -> Result<Url, Error> {
 }
 
 impl RunState {
-    /// Brings the stored rows to where the run begins.
+    /// Brings the stored rows to the state in which the run begins.
     fn prepare(&self, seeds: &Seeds) -> Result<(), Error> {
         if !self.resumed {
             self.forget_queue()?;
@@ -203,7 +203,7 @@ impl RunState {
         batch.put(&self.parts.tables.jobs, &self.job.name, encode_row(row));
     }
 
-    /// Deletes what an earlier run of the job has left in the queue.
+    /// Deletes the queue that an earlier run of the job has left.
     fn forget_queue(&self) -> Result<(), Error> {
         let tables = &self.parts.tables;
         let prefix = self.id.0.to_be_bytes();
@@ -221,7 +221,7 @@ impl RunState {
         }
     }
 
-    /// Queues every page that is stored already for the focuses that are new to the job.
+    /// Queues every stored page for the focuses that are new to the job.
     fn enqueue_new_focuses(&self) -> Result<(), Error> {
         let known: HashSet<FocusId> = self.row.lock().focuses.iter().copied().collect();
         let new: Vec<&(FocusId, Focus)> =
@@ -243,10 +243,10 @@ impl RunState {
                 self.commits.submit(std::mem::replace(&mut batch, tables.store.batch()))?;
             }
         }
-        // The focuses count as known only when all their rows are there.
+        // The focuses count as known only once all their rows are stored.
         self.commits.flush(&tables.store)?;
         let mut row = self.row.lock();
-        // A focus that the job has dropped misses the pages of this run: it is new when it comes back.
+        // A dropped focus misses the pages of this run, so it must count as new when it returns.
         row.focuses = self.focuses.iter().map(|(id, _)| *id).collect();
         for (id, focus) in new {
             batch.put(&tables.focuses, id.0, encode_row(focus));
@@ -255,7 +255,7 @@ impl RunState {
         Ok(batch.commit()?)
     }
 
-    /// Takes up the counts that go over all restarts of the run.
+    /// Restores the counts that span restarts of the run.
     fn count_stored(&self) -> Result<(), Error> {
         if self.resumed {
             self.counters.pages.set(self.count_done()?);
@@ -271,7 +271,7 @@ impl RunState {
         Ok(())
     }
 
-    /// Pages that this run had stored before this process took it up.
+    /// Pages that this run had stored before this process resumed it.
     fn count_done(&self) -> Result<u64, Error> {
         let mut done = 0;
         for row in self.parts.tables.urls.prefix(self.id.0.to_be_bytes()) {
@@ -291,7 +291,7 @@ impl RunState {
         Ok(())
     }
 
-    /// Sets the timers of the run: its time budget and the publishing of its figures.
+    /// Sets the run's timers: its time budget, and the publishing of its figures.
     fn schedule(self: &Arc<Self>) {
         if let Some(most) = self.job.budget.max_time {
             let run = Arc::downgrade(self);

@@ -23,7 +23,7 @@ pub(in crate::engine) struct RunState {
     pub(super) id: JobId,
     /// Number of this run of the job.
     pub(super) number: u64,
-    /// It goes on where an earlier process stopped.
+    /// It resumes a run that an earlier process left unfinished.
     pub(super) resumed: bool,
     /// Pages of earlier runs are stored, so requests are made conditional.
     pub(super) revalidating: bool,
@@ -40,18 +40,18 @@ pub(in crate::engine) struct RunState {
     pub(super) pending: Pending,
 }
 
-/// What is under way, and how the run ends.
+/// What is in flight, and how the run ends.
 #[derive(Debug, Default)]
 pub(super) struct Lifecycle {
-    /// Exchanges under way.
+    /// Exchanges in flight.
     pub(super) in_flight: usize,
-    /// The earliest time for which a call of `advance` is scheduled.
+    /// The earliest scheduled call of `advance`.
     pub(super) timer: Option<Duration>,
     /// Set when the run has to end early.
     pub(super) stop: Option<StopReason>,
-    /// Set by the one caller that ends the run.
+    /// Set by the caller that ends the run.
     pub(super) finishing: bool,
-    /// A failure that ends the run: the first one.
+    /// The first failure, which ends the run.
     pub(super) failure: Option<Error>,
     pub(super) outcome: Option<Result<Report, Arc<Error>>>,
 }

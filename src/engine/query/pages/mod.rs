@@ -1,9 +1,9 @@
 //! Listing stored pages along an index.
 //!
-//! Each of the four indexes is an ordered keyspace. A listing goes along one of them, from its
-//! first row or behind a cursor, up or down, and reads a row of the index and a row of `pages` for
-//! each page that it gives: nothing before the first, nothing behind the last. Only where a query
-//! has a second condition are there pages that are read and not given.
+//! Each of the four indexes is an ordered keyspace. A listing walks one of them in either
+//! direction, from its first row or from a cursor, and reads one index row and one row of `pages`
+//! for each page that it returns. Only a second condition makes it read pages that it does not
+//! return.
 
 #[cfg(test)]
 mod tests;
@@ -26,14 +26,14 @@ use crate::url::{Host, UrlKey};
 
 /// Which pages to list, in which order, and how many. The default: all, by URL.
 ///
-/// The first condition of this list that is set says which index the listing goes along, and so the
-/// order: `content_hash` (no order that means anything), `url_prefix` (by URL), `since` and `until`
-/// (by time), `host` (no order that means anything). Without any, the order is that of the URLs.
-/// Further conditions are held against the pages on the way.
+/// The first of these conditions that is set selects the index, and so the order: `content_hash`
+/// (no particular order), `url_prefix` (by URL), `since` and `until` (by time), `host` (no
+/// particular order). Without any, pages come by URL. Further conditions filter the pages on the
+/// way.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct PageQuery {
-    /// Only those with this [`content_hash`](PageEntry::content_hash). Pages without text are not
-    /// found by it.
+    /// Only those with this [`content_hash`](PageEntry::content_hash). It does not find pages
+    /// without text.
     pub content_hash: Option<String>,
     /// Only those whose URL begins with this text, `https://example.com/docs/` for instance.
     pub url_prefix: Option<String>,
@@ -45,15 +45,14 @@ pub struct PageQuery {
     pub host: Option<String>,
     /// From the end of the order to its beginning.
     pub reverse: bool,
-    /// Only those behind this one in the order: where an earlier listing with the same conditions
-    /// ended.
+    /// Only those after this one: where an earlier listing with the same conditions ended.
     pub after: Option<PageCursor>,
-    /// At most so many.
+    /// At most this many.
     pub limit: Option<usize>,
 }
 
-/// Where in a listing a page stands; made by [`PageEntry::cursor`]. It stays good when pages come
-/// and go.
+/// A page's position in a listing, from [`PageEntry::cursor`]. It stays valid when pages are added
+/// or removed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PageCursor {
     url: Url,
@@ -65,13 +64,13 @@ pub struct PageCursor {
 pub struct PageEntry {
     /// The URL it is stored under.
     pub url: Url,
-    /// Status of the answer that brought it.
+    /// Status of its response.
     pub status: u16,
     /// Title.
     pub title: Option<String>,
     /// Language, as a BCP 47 tag.
     pub language: Option<String>,
-    /// Media type of the answer.
+    /// Media type of its response.
     pub media_type: Option<String>,
     /// Character encoding it was read in.
     pub charset: Option<String>,
@@ -85,7 +84,7 @@ pub struct PageEntry {
     pub fetched_at: Timestamp,
     /// BLAKE3 of its normalised text, in hexadecimal; absent where extraction is off.
     pub content_hash: Option<String>,
-    /// A page with the same text that was stored before.
+    /// An earlier page with the same text.
     pub duplicate_of: Option<Url>,
     /// Why it has no text, where extraction failed.
     pub extract_failure: Option<String>,
@@ -115,15 +114,14 @@ impl From<PageRow> for PageEntry {
 }
 
 impl PageEntry {
-    /// Where this page stands in listings; the next part of one comes
-    /// [after](PageQuery::after) it.
+    /// This page's position in listings, to continue one [after](PageQuery::after) it.
     pub fn cursor(&self) -> PageCursor {
         PageCursor { url: self.url.clone(), fetched_at: self.fetched_at }
     }
 }
 
 impl Engine {
-    /// The stored pages that a query asks for.
+    /// The stored pages that match a query.
     pub fn pages(
         &self,
         query: &PageQuery,
@@ -143,7 +141,7 @@ impl Engine {
 
 type Bounds = (Bound<Vec<u8>>, Bound<Vec<u8>>);
 
-/// The index that a listing goes along, and the part of it.
+/// The index that a listing walks, and the part of it.
 #[derive(Debug, PartialEq)]
 enum Index {
     Hash([u8; 32]),
@@ -198,7 +196,7 @@ impl Index {
         }
     }
 
-    /// The row of a page in this index, which need not be in the part.
+    /// The key of a page's row in this index; it may lie outside the part.
     fn place(&self, url: &Url, fetched_at: Timestamp) -> Vec<u8> {
         let key = UrlKey::from_url(url);
         match self {
@@ -220,9 +218,9 @@ fn prefixed(prefix: &[u8]) -> Bounds {
     (Bound::Included(prefix.to_vec()), end.map_or(Bound::Unbounded, Bound::Excluded))
 }
 
-/// What of the bounds lies behind `place` in the direction of the listing.
+/// The part of the bounds that lies after `place` in the direction of the listing.
 fn behind((start, end): Bounds, place: Vec<u8>, reverse: bool) -> Bounds {
-    // A place outside the bounds, before their begin, cuts nothing off.
+    // A place before the start of the bounds cuts nothing off.
     let cuts = match if reverse { &end } else { &start } {
         Bound::Included(edge) | Bound::Excluded(edge) if reverse => place < *edge,
         Bound::Included(edge) | Bound::Excluded(edge) => place >= *edge,
@@ -257,7 +255,7 @@ fn page_rows(
             let key = if matches!(index, Index::Url(_)) { &*value } else { &place };
             let Some(key) = trailing_url_key(key) else { return Ok(None) };
             let Some((page, weight)) = page_row(&tables, &snapshot, key)? else { return Ok(None) };
-            // A row that the page has left behind shows nothing.
+            // Skips an index row that the page no longer belongs to.
             let there = index.place(&page.url, page.fetched_at) == place;
             Ok((there && meets(&page, &query)).then(|| (PageEntry::from(page), weight)))
         };

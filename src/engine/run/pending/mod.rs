@@ -1,13 +1,14 @@
-//! Distilling what is stored: workers that take rows of `pending_distil` in order.
+//! Distilling stored pages: workers take the rows of `pending_distil` in order.
 //!
 //! A row is put in the batch of its page and deleted in the batch of its infos, so a crash repeats
-//! work and loses none. Workers exist only while there is work: [`RunState::wake_workers`] starts
-//! them, and each ends when it finds nothing. A worker is a chain of tasks of the distil pool, one
-//! for each row, so that runs take turns.
+//! work but loses none. Workers exist only while there is work:
+//! [`RunState::wake_workers`](super::RunState) starts them, and each ends when it finds nothing. A
+//! worker is a chain of tasks in the distil pool, one for each row, so that concurrent runs take
+//! turns.
 //!
-//! A row whose distiller asks for a wait ([`DistilError::Later`](crate::engine::distil::DistilError))
-//! gives its worker up. It stays claimed, waits with the pool's timekeeper, and is taken before all
-//! others when it comes back:
+//! A row whose distiller asks for a wait
+//! ([`DistilError::Later`](crate::engine::distil::DistilError)) releases its worker. It stays
+//! claimed, waits with the pool's timekeeper, and goes to the front of the queue afterwards:
 //!
 //! ```text
 //!  store ──scan──▶ queue ──▶ worker ──▶ done, failed
@@ -15,12 +16,11 @@
 //!                    └─ waiting ◀┘ Later
 //! ```
 //!
-//! While rows wait the run does not end by itself. One that is stopped, or distils no further
-//! because the distiller failed too often, leaves them to the next run, as it does the queue.
+//! While rows wait, the run does not end by itself. A run that is stopped, or whose distiller has
+//! failed too often, leaves them to the next run, like the rest of the queue.
 //!
-//! A batch becomes visible when its group is flushed. A scan therefore flushes before it reads,
-//! and leaves out the rows that were claimed when it began: a row whose deletion is not visible yet
-//! is among them.
+//! A batch becomes visible when its group is flushed, so a scan flushes before it reads. It skips
+//! the rows that were claimed when it began, because their deletion may not be visible yet.
 
 mod queue;
 mod row;
@@ -39,12 +39,12 @@ pub(super) use row::RowOutcome;
 /// What the workers of a run share.
 #[derive(Debug)]
 pub(super) struct Pending {
-    /// Rows known to be pending, those claimed included.
+    /// Rows known to be pending, including claimed ones.
     pending: AtomicU64,
     queue: Mutex<Queue>,
     /// Held by the one worker that scans.
     scan: Mutex<()>,
-    /// What is stored but may not be visible yet.
+    /// Infos and texts that may not be visible in the store yet.
     pub(super) recent: Mutex<Recent>,
 }
 
@@ -59,7 +59,7 @@ impl Pending {
         }
     }
 
-    /// Rows that this run has to distil, those being worked on or waiting for a retry included.
+    /// Rows that this run has to distil, including those in progress or waiting for a retry.
     pub(super) fn count(&self) -> u64 {
         self.pending.load(Ordering::Relaxed)
     }
@@ -72,8 +72,8 @@ impl Pending {
         self.pending.fetch_add(rows, Ordering::Relaxed);
     }
 
-    /// One row less is pending; gives how many there were before. Never falls below zero: a row
-    /// that is put again while it waits is counted once more than it is worked on, or less.
+    /// Counts one pending row less; returns the count before. Saturates at zero, because a row that
+    /// is put again while it waits makes the count inexact.
     fn end_pending(&self) -> u64 {
         let less = |rows: u64| Some(rows.saturating_sub(1));
         self.pending
@@ -81,17 +81,17 @@ impl Pending {
             .unwrap_or_else(|rows| rows)
     }
 
-    /// Failed so often in a row that this run distils no further.
+    /// Whether so many rows failed in succession that this run distils no more.
     pub(super) fn has_given_up(&self) -> bool {
         self.queue.lock().has_given_up()
     }
 
-    /// Ends the distilling if nothing stands in the way; see [`Queue::end`].
+    /// Ends distilling if possible; see [`Queue::end`].
     pub(super) fn end(&self, wanted: bool) -> bool {
         self.queue.lock().end(wanted)
     }
 
-    /// Drops what the rows that still wait would have gone on from.
+    /// Drops the resumptions of the rows that still wait.
     pub(super) fn drop_waiting(&self) {
         // A binding, so that the lock is released before the resumptions are dropped.
         let waiting = self.queue.lock().take_waiting();

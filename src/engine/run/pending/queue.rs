@@ -1,4 +1,4 @@
-//! Which row is distilled next, how many workers there are, and which rows wait: decisions only.
+//! Which row is next, how many workers there are, and which rows wait. Decisions only.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -6,11 +6,11 @@ use crate::engine::distil::Resumption;
 use crate::engine::tables::FocusId;
 use crate::url::UrlKey;
 
-/// Failures in a row after which the run distils no further; the rows stay for the next run.
+/// Successive failures after which the run distils no more; the rows stay for the next run.
 const MAX_FAILURES_IN_A_ROW: u32 = 5;
-/// Rows that may wait for their retry before no new one is taken, where no more than that are
-/// worked on at once. A few pages that a server has trouble with hold nobody up then, and a server
-/// that has trouble with everything is not asked about every page.
+/// Rows that may wait for a retry before no new row is taken (or as many as there are workers, if
+/// more). A few pages that a server has trouble with then delay no others, and a server that has
+/// trouble with everything is not asked about every page.
 const MIN_WAITING: usize = 4;
 
 /// A row of `pending_distil`.
@@ -24,26 +24,26 @@ pub(in crate::engine) struct PendingRow {
 #[derive(Debug)]
 pub(super) struct Attempt {
     pub(super) row: PendingRow,
-    /// It has waited.
+    /// Set if the row has waited.
     pub(super) deferral: Option<Deferral>,
 }
 
-/// What a row that was put off comes back with.
+/// What is kept of a row that waits.
 #[derive(Debug)]
 pub(in crate::engine) struct Deferral {
-    /// How often it was put off, this time included.
+    /// How often it was deferred, including this time.
     pub(super) times: u32,
     /// Fingerprint of the text that the resumption belongs to.
     pub(super) text: [u8; 32],
     pub(super) resumption: Option<Resumption>,
 }
 
-/// Rows that wait for their retry, by what they come back with.
+/// Rows that wait for a retry.
 pub(super) type Waiting = HashMap<PendingRow, Deferral>;
 
 /// The rows that this run has claimed, and its workers.
 ///
-/// A claimed row is in the queue, with a worker, waiting for its retry, or left to the next run.
+/// A claimed row is in the queue, with a worker, waiting for a retry, or left to the next run.
 #[derive(Debug)]
 pub(super) struct Queue {
     /// Most workers.
@@ -55,7 +55,7 @@ pub(super) struct Queue {
     /// Rows may have been put since the last scan began.
     dirty: bool,
     failures_in_a_row: u32,
-    /// The run has ended: nothing that waits comes back.
+    /// The run has ended: no waiting row returns.
     ended: bool,
 }
 
@@ -63,20 +63,20 @@ pub(super) struct Queue {
 #[derive(Debug)]
 pub(super) enum Next {
     Distil(Attempt),
-    /// Look into the store for more rows.
+    /// Scan the store for more rows.
     Scan,
-    /// The worker ends, and is not counted any more.
+    /// The worker ends, and is no longer counted.
     End,
 }
 
-/// What a worker that found the queue empty does.
+/// What a worker does that found the queue empty.
 #[derive(Debug)]
 pub(super) enum Scan {
     /// Look for rows that are not among these.
     Without(HashSet<PendingRow>),
     /// The queue has rows by now.
     Needless,
-    /// The worker ends, and is not counted any more.
+    /// The worker ends, and is no longer counted.
     End,
 }
 
@@ -94,20 +94,21 @@ impl Queue {
         }
     }
 
-    /// Rows may have been put. Gives whether to start a worker, which is counted already.
+    /// Notes that rows may have been put. Returns whether to start a worker, which is then counted
+    /// already.
     pub(super) fn wake(&mut self) -> bool {
         self.dirty = true;
         !self.waits_for_retries() && self.add_worker()
     }
 
-    /// Takes the next row; `halted` if the run distils no further.
+    /// Takes the next row; `halted` if the run distils no more.
     pub(super) fn next(&mut self, halted: bool) -> Next {
         if halted || self.has_given_up() {
             self.dirty = false;
             self.workers -= 1;
             return Next::End;
         }
-        // Those that come back stand in front.
+        // Rows that have waited are at the front.
         let returned = self.queue.front().is_some_and(|attempt| attempt.deferral.is_some());
         if !returned && self.waits_for_retries() {
             self.workers -= 1;
@@ -129,8 +130,8 @@ impl Queue {
         Scan::Without(self.claimed.clone())
     }
 
-    /// Claims the rows that a scan has found; `full` if it may have left some behind. Gives how
-    /// many workers to start, beside the one that has scanned; they are counted already.
+    /// Claims the rows that a scan has found; `full` if there may be more. Returns how many workers
+    /// to start besides the one that scanned; they are counted already.
     pub(super) fn claim(&mut self, found: Vec<PendingRow>, full: bool) -> usize {
         self.dirty |= full;
         self.claimed.extend(&found);
@@ -147,13 +148,13 @@ impl Queue {
         self.failures_in_a_row = 0;
     }
 
-    /// The row is there again, for a new text.
+    /// The row is pending again, for a new text.
     pub(super) fn outdated(&mut self, row: PendingRow) {
         self.claimed.remove(&row);
         self.dirty = true;
     }
 
-    /// The row stays, and stays claimed: the next run of the job takes it up.
+    /// The row stays in the store, and stays claimed: only the next run takes it.
     pub(super) fn failed(&mut self) {
         self.failures_in_a_row += 1;
     }
@@ -163,32 +164,32 @@ impl Queue {
         self.waiting.insert(row, deferral);
     }
 
-    /// Takes a row back that cannot wait.
+    /// Removes a row that could not be scheduled to wait.
     pub(super) fn take_back(&mut self, row: PendingRow) -> Option<Deferral> {
         self.waiting.remove(&row)
     }
 
-    /// The wait of a row is over: it is next. Gives whether to start a worker, which is counted
-    /// already; nothing comes of a row that was given up meanwhile.
+    /// The wait of a row is over, and it is next. Returns whether to start a worker, which is then
+    /// counted already. Does nothing if the row was given up meanwhile.
     pub(super) fn resume(&mut self, row: PendingRow) -> bool {
         let Some(deferral) = self.waiting.remove(&row) else { return false };
         self.queue.push_front(Attempt { row, deferral: Some(deferral) });
         self.add_worker()
     }
 
-    /// A worker is gone without having been told to end.
+    /// Removes a worker that ended without having been told to.
     pub(super) fn remove_worker(&mut self) {
         self.workers -= 1;
     }
 
-    /// Failed so often in a row that this run distils no further.
+    /// Whether so many rows failed in succession that this run distils no more.
     pub(super) fn has_given_up(&self) -> bool {
         self.failures_in_a_row >= MAX_FAILURES_IN_A_ROW
     }
 
-    /// Ends the distilling if no row is being worked on and, where all are `wanted`, none may have
-    /// been put since the last look and none waits; those that wait when the run has given up do
-    /// not count. Gives whether it has ended.
+    /// Ends distilling if no worker is left. If all rows are `wanted`, no row may have been put
+    /// since the last scan and none may wait either, unless the run has given up. Returns whether
+    /// distilling has ended.
     pub(super) fn end(&mut self, wanted: bool) -> bool {
         let waits = !self.waiting.is_empty() && !self.has_given_up();
         let open = wanted && (self.dirty || waits);
@@ -196,12 +197,12 @@ impl Queue {
         self.ended
     }
 
-    /// Gives up what still waits, for the caller to drop without the lock.
+    /// Gives up the rows that still wait; the caller drops them outside the lock.
     pub(super) fn take_waiting(&mut self) -> Waiting {
         std::mem::take(&mut self.waiting)
     }
 
-    /// So many rows wait that no new one is taken.
+    /// Whether so many rows wait that no new one is taken.
     fn waits_for_retries(&self) -> bool {
         self.waiting.len() >= self.limit.max(MIN_WAITING)
     }

@@ -11,17 +11,17 @@ use crate::engine::tables::{FocusId, read_row};
 use crate::model::{Content, Focus};
 use crate::url::UrlKey;
 
-/// Most times that a row is put off in one run; [`DistilError::Later`] promises it.
+/// Most times that a row is deferred in one run, as [`DistilError::Later`] documents.
 const MAX_DEFERRALS: u32 = 100;
-/// Longest wait that a row is put off for; [`DistilError::Later`] promises it.
+/// Longest wait of a deferred row, as [`DistilError::Later`] documents.
 const MAX_WAIT: Duration = Duration::from_hours(1);
 
 /// How the distilling of one row ended.
 pub(in crate::engine) enum RowOutcome {
     Stored,
-    /// The text of the page was replaced meanwhile: the row is there again, for the new text.
+    /// The page's text was replaced meanwhile: the row is pending again, for the new text.
     Outdated,
-    /// The row stays: the next run of the job takes it up.
+    /// The row stays for the next run of the job.
     Failed,
     /// The row is to be tried again after a wait.
     Later(Duration, Deferral),
@@ -50,7 +50,7 @@ impl RunState {
             now,
         };
         let (times, text) = (deferral.as_ref().map_or(0, |it| it.times), content.fingerprint.text);
-        // What was kept for a text that is no more is of no use.
+        // A resumption belongs to one text, and the text may have been replaced.
         let resumption = deferral.filter(|it| it.text == text).and_then(|it| it.resumption);
         match self.parts.distiller.distil_or_later(&request, resumption, &self.token) {
             Ok(distilled) => self.store_distilled(row, &page, &content, distilled, now),
@@ -68,7 +68,7 @@ impl RunState {
             Err(error) => {
                 self.count_usage(error.usage());
                 tracing::warn!(url = %page.url, focus = focus.text, %error, "distilling failed");
-                // A server that is down says nothing of the page.
+                // A failure of the server says nothing about the page.
                 if !error.is_transient() {
                     self.count_attempt(&row_key)?;
                 }
@@ -81,7 +81,7 @@ impl RunState {
         self.focuses.iter().find(|(known, _)| *known == id).map(|(_, focus)| focus)
     }
 
-    /// Adds one to the attempts of a row, and deletes it when it has had enough.
+    /// Counts a failed attempt, and deletes the row after the last one allowed.
     fn count_attempt(&self, row_key: &[u8]) -> Result<(), Error> {
         let rows = &self.parts.tables.pending_distil;
         let Some(value) = rows.get(row_key)? else { return Ok(()) };

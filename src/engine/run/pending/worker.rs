@@ -1,4 +1,4 @@
-//! The workers: from row to row, and from one task of the pool to the next.
+//! The workers, each a chain of pool tasks, one for each row.
 
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -20,16 +20,16 @@ const SCAN_ROWS: usize = 256;
 /// Name of the tasks that distil.
 const TASK: &str = "distil";
 
-/// One of the workers of a run, on its way from task to task. Wherever it is dropped, it is not
-/// counted any more, and the run learns that it is gone.
+/// One worker of a run, passed from task to task. Dropping it anywhere removes it from the count
+/// and advances the run.
 struct Worker {
     run: Arc<RunState>,
-    /// Told to end, and not counted any more.
+    /// It was told to end, and is no longer counted.
     ended: bool,
 }
 
 impl Worker {
-    /// A worker that is counted already.
+    /// A worker that has been counted already.
     fn of(run: &Arc<RunState>) -> Self {
         Self { run: Arc::clone(run), ended: false }
     }
@@ -62,22 +62,22 @@ impl Drop for Worker {
 }
 
 impl RunState {
-    /// Tells the distiller that rows may have been put; starts a worker if there is room.
+    /// Notes that rows may have been put; starts a worker if there is room.
     pub(in crate::engine) fn wake_workers(self: &Arc<Self>) {
         if !self.focuses.is_empty() && self.pending.queue.lock().wake() {
             Worker::of(self).start();
         }
     }
 
-    /// One row less is pending. The crawl pauses when too many wait; it is told when that is over,
-    /// by the one worker whose row made the difference.
+    /// Counts one pending row less. The crawl pauses at the limit; the worker that brings the count
+    /// below it resumes the crawl.
     fn end_pending(self: &Arc<Self>) {
         if self.pending.end_pending() == self.parts.config.distil.max_pending as u64 {
             self.advance();
         }
     }
 
-    /// The next row. `None` ends the worker: the count of workers is already lowered.
+    /// The next row. `None` ends the worker, which is no longer counted then.
     fn next_attempt(self: &Arc<Self>) -> Result<Option<Attempt>, Error> {
         loop {
             let halted = self.token.is_cancelled() || self.tokens_used_up();
@@ -108,7 +108,7 @@ impl RunState {
         self.job.budget.max_tokens.is_some_and(|most| used >= most)
     }
 
-    /// The first rows that are not claimed.
+    /// The first unclaimed rows.
     fn scan(&self, claimed: &HashSet<PendingRow>) -> Result<Vec<PendingRow>, Error> {
         let tables = &self.parts.tables;
         {
@@ -161,7 +161,7 @@ impl RunState {
         self.end_pending();
     }
 
-    /// Lets the row wait without a worker.
+    /// Lets the row wait without holding a worker.
     fn defer(self: &Arc<Self>, row: PendingRow, wait: Duration, deferral: Deferral) {
         self.pending.queue.lock().defer(row, deferral);
         let run = Arc::downgrade(self);
@@ -181,7 +181,7 @@ impl RunState {
         }
     }
 
-    /// The wait of a row is over. This task is the worker, where there is room for one.
+    /// Called when the wait of a row is over. This task becomes a worker if there is room for one.
     fn resume_row(self: &Arc<Self>, row: PendingRow) {
         if self.pending.queue.lock().resume(row) {
             Worker::of(self).work();
