@@ -1,4 +1,4 @@
-//! The section `[cache]`: a size and a time for each thing that is kept in memory.
+//! The section `[cache]`: a size and a time to live for each cache.
 
 use std::time::Duration;
 
@@ -6,60 +6,58 @@ use serde::{Deserialize, Serialize};
 
 use super::{ConfigError, check, duration};
 
-/// Least size of a cache that is measured in bytes, unless it is 0: an entry may weigh an eighth.
+/// Least size of a cache in bytes, unless it is 0: one entry may take an eighth of it.
 const LEAST_BYTES: u64 = 1 << 16;
 /// Most names, and most templates.
 const MOST_ENTRIES: usize = 10_000_000;
 
-/// Caches. A size of 0 turns one off, but for that of `robots_bytes`.
+/// Caches. A size of 0 turns a cache off, except for `robots_bytes`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CacheConfig {
-    /// Bytes of extracted content, so that the distiller does not read back what was just stored.
-    /// Default 8 MiB.
+    /// Bytes of extracted content, which the distiller then need not read back. Default 8 MiB.
     pub content_bytes: u64,
     /// How long extracted content stays. Default 10 minutes.
     #[serde(with = "duration")]
     pub content_ttl: Duration,
-    /// How long it stays unread; 0: as long as `content_ttl` says. Default 5 minutes.
+    /// How long content stays without being read; 0 means until `content_ttl`. Default 5 minutes.
     #[serde(with = "duration")]
     pub content_idle: Duration,
-    /// Bytes of results of queries for infos, pages and reasons. A result is used only as long as
-    /// nothing was written that it came from, and one above an eighth of the size is not kept.
-    /// Default 4 MiB.
+    /// Bytes of results of queries for infos, pages and reasons. A result is used only until
+    /// something it was read from is written, and is not cached if it exceeds an eighth of the
+    /// size. Default 4 MiB.
     pub query_bytes: u64,
     /// How long such a result stays. Default 10 minutes.
     #[serde(with = "duration")]
     pub query_ttl: Duration,
-    /// Focuses whose part of a prompt (instructions, schema, example) is kept ready. Default 256.
+    /// Focuses whose part of the prompt (instructions, schema, example) is cached. Default 256.
     pub template_entries: usize,
     /// How long that part stays. Default 1 hour.
     #[serde(with = "duration")]
     pub template_ttl: Duration,
-    /// Bytes of a model's answers in memory; the store has them beside. Default 8 MiB.
+    /// Bytes of a model's answers in memory; they are in the store as well. Default 8 MiB.
     pub llm_bytes: u64,
-    /// How long an answer of a model is used, from memory and from the store; 0: for ever.
-    /// Default 0.
+    /// How long a model's answer is used, from memory and from the store; 0 means for ever. Default
+    /// 0.
     #[serde(with = "duration")]
     pub llm_ttl: Duration,
-    /// Names whose addresses are kept, failures included. Default 10,000.
+    /// Names whose addresses are cached, including failures. Default 10,000.
     pub dns_names: usize,
-    /// How long a resolved address is used; 0: names are looked up for each connection. Default
-    /// 5 minutes.
+    /// How long a resolved address is used; 0 means a look-up for each connection. Default 5
+    /// minutes.
     #[serde(with = "duration")]
     pub dns_ttl: Duration,
-    /// How long a name that could not be resolved is not asked for again; no longer than
-    /// `dns_ttl`. Default 10 seconds.
+    /// How long a failed look-up is cached; at most `dns_ttl`. Default 10 seconds.
     #[serde(with = "duration")]
     pub dns_negative_ttl: Duration,
-    /// Bytes of parsed robots.txt rules. What does not fit is asked for again, so 0 would mean one
+    /// Bytes of parsed robots.txt rules. Evicted rules are requested again, so 0 would mean one
     /// more request for each page. Default 16 MiB, at least 64 KiB.
     pub robots_bytes: u64,
     /// How long a robots.txt is used; RFC 9309 asks for at most 24 hours. Default 24 hours.
     #[serde(with = "duration")]
     pub robots_ttl: Duration,
-    /// How much longer rules that have run out are kept for the case that the new ones cannot be
-    /// fetched. Default 24 hours.
+    /// How much longer expired rules are kept, in case new ones cannot be fetched. Default 24
+    /// hours.
     #[serde(with = "duration")]
     pub robots_stale: Duration,
 }
@@ -100,7 +98,7 @@ impl CacheConfig {
             self.robots_bytes >= LEAST_BYTES,
             "cache.robots_bytes",
             &self.robots_bytes,
-            "at least 65536: rules that are not kept are asked for before each page",
+            "at least 65536: rules that are not cached are requested before each page",
         )?;
         for (key, entries) in
             [("cache.template_entries", self.template_entries), ("cache.dns_names", self.dns_names)]

@@ -36,7 +36,7 @@ pub(super) fn overlay(
     Ok(config)
 }
 
-/// The text as a TOML value; as a string where it is none.
+/// The text as a TOML value, or as a string if it is not TOML.
 fn value_of(text: &str) -> Value {
     let line = format!("value = {text}");
     match line.parse::<Table>() {

@@ -1,10 +1,9 @@
-//! The one configuration of an engine: typed, validated, with every default written down.
+//! The configuration of an engine: typed, validated, with documented defaults.
 //!
-//! Three ways lead to the same [`Config`]: its fields, a TOML file ([`Config::load`]) and
-//! environment variables ([`Config::apply_env`]). The program applies defaults, then the file of
-//! `--config`, then the environment, then its flags, and `gristmill config` prints the result.
-//! Unknown keys are errors, and so are values out of range. Durations are written `"500ms"`,
-//! `"10s"`, `"2h 30m"`.
+//! A [`Config`] can be set by its fields, a TOML file ([`Config::load`]) and environment variables
+//! ([`Config::apply_env`]). The command line applies defaults, the file of `--config`, the
+//! environment and its flags, in this order; `gristmill config` prints the result. Unknown keys are
+//! errors, and so are values out of range. Durations are written `"500ms"`, `"10s"`, `"2h 30m"`.
 //!
 //! ```toml
 //! [crawl]
@@ -21,9 +20,8 @@
 //! ```
 //!
 //! An environment variable is called `GRISTMILL_SECTION_KEY`: `GRISTMILL_CRAWL_DELAY=2s`,
-//! `GRISTMILL_LLM_MODEL=small`. It is laid over the TOML form of the configuration, so the three
-//! ways cannot disagree. API keys are never in a configuration, and the environment's proxy
-//! variables are not read.
+//! `GRISTMILL_LLM_MODEL=small`. It overrides the setting in the TOML form. A configuration never
+//! contains API keys, and the environment's proxy variables are ignored.
 //!
 //! | section | type |
 //! | --- | --- |
@@ -67,7 +65,7 @@ pub struct Config {
     pub pool: PoolConfig,
 }
 
-/// What can be wrong with a configuration.
+/// Why a configuration is invalid.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
@@ -80,13 +78,13 @@ pub enum ConfigError {
         #[source]
         source: std::io::Error,
     },
-    /// The file is larger than a configuration can be.
+    /// The file is too large for a configuration.
     #[error("the configuration {} is larger than {MAX_FILE_BYTES} bytes", path.display())]
     TooLarge {
         /// The file.
         path: PathBuf,
     },
-    /// The text is not a configuration; the source says where and why.
+    /// The text is not a valid configuration; the source has the position and the cause.
     #[error("the configuration {} is not valid", origin)]
     Parse {
         /// The file, or the name of the environment variable.
@@ -106,9 +104,9 @@ pub enum ConfigError {
     Invalid {
         /// Dotted name of the setting.
         key: &'static str,
-        /// The value given.
+        /// The given value.
         value: String,
-        /// The range or form expected.
+        /// The expected range or form.
         expected: &'static str,
     },
     /// The environment variable that should hold the API key is missing or empty.
@@ -141,7 +139,7 @@ impl Config {
         Ok(config)
     }
 
-    /// The configuration as TOML, every setting included; [`Config::parse`] reads it back.
+    /// The configuration as TOML with every setting; [`Config::parse`] reads it back.
     pub fn to_toml(&self) -> String {
         toml::to_string_pretty(self).expect("invariant: every setting has a TOML form")
     }
@@ -155,7 +153,7 @@ impl Config {
         environment::overlay(&self, variables)
     }
 
-    /// Checks every range. [`Config::load`] and the engine do so themselves.
+    /// Checks every range. [`Config::load`] and the engine call this themselves.
     pub fn validate(&self) -> Result<(), ConfigError> {
         self.crawl.validate()?;
         self.llm.validate()?;
@@ -166,7 +164,7 @@ impl Config {
     }
 }
 
-/// `Ok` if `holds`, else the error that names the setting.
+/// `Ok` if `holds`, else an error that names the setting.
 fn check(
     holds: bool,
     key: &'static str,

@@ -12,9 +12,9 @@ use super::{ConfigError, check, duration};
 #[serde(default, deny_unknown_fields)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 pub struct CrawlConfig {
-    /// Exchanges under way at once, over all hosts. Default 64.
+    /// Most concurrent exchanges, over all hosts. Default 64.
     pub concurrency: usize,
-    /// Exchanges under way at once with one host. Default 1.
+    /// Most concurrent exchanges with one host. Default 1.
     pub per_host: usize,
     /// Shortest gap between the end of an exchange with a host and the start of the next.
     /// Default 1 s.
@@ -23,9 +23,10 @@ pub struct CrawlConfig {
     /// The largest `Crawl-delay` of a robots.txt that is honoured. Default 60 s.
     #[serde(with = "duration")]
     pub max_crawl_delay: Duration,
-    /// Requests of one URL before it counts as failed. Default 4.
+    /// Requests for one URL before it counts as failed. Default 4.
     pub max_attempts: u32,
-    /// The `User-Agent` header; its first word is the product token held against robots.txt.
+    /// The `User-Agent` header; its first word is the product token that is matched against
+    /// robots.txt.
     pub user_agent: String,
     /// Allow private, loopback and link-local addresses. Default false.
     pub allow_private: bool,
@@ -33,28 +34,28 @@ pub struct CrawlConfig {
     pub respect_robots: bool,
     /// Read the sitemaps that robots.txt names. Default true.
     pub sitemaps: bool,
-    /// Extract text and Markdown. Without it, pages are stored as they came and only their links
-    /// are read; there is nothing to distil then. Default true.
+    /// Extract text and Markdown. Otherwise pages are only stored and their links read, and there
+    /// is nothing to distil. Default true.
     pub extract: bool,
     /// Proxy for all requests (`http://host:port`). Default none; the environment is not read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proxy: Option<String>,
-    /// Further request headers.
+    /// Additional request headers.
     pub headers: BTreeMap<String, String>,
     /// Largest body that is read, in bytes after decoding. Default 16 MiB.
     pub max_body_bytes: u64,
-    /// To establish a connection. Default 10 s.
+    /// Timeout for establishing a connection. Default 10 s.
     #[serde(with = "duration")]
     pub connect_timeout: Duration,
-    /// From the request to the first byte of the answer. Default 30 s.
+    /// Timeout from the request to the first byte of the response. Default 30 s.
     #[serde(with = "duration")]
     pub first_byte_timeout: Duration,
-    /// One exchange in all. Default 60 s.
+    /// Timeout for a whole exchange. Default 60 s.
     #[serde(with = "duration")]
     pub total_timeout: Duration,
-    /// URLs waiting in memory; more wait in the store. Default 100,000.
+    /// Most URLs queued in memory; the rest are queued in the store. Default 100,000.
     pub queue_capacity: usize,
-    /// URLs known exactly in memory; beyond it the store is asked. Default 1,000,000.
+    /// Most known URLs in memory; beyond that the store is read. Default 1,000,000.
     pub seen_capacity: usize,
 }
 
@@ -84,7 +85,7 @@ impl Default for CrawlConfig {
 }
 
 impl CrawlConfig {
-    /// The product token: what robots.txt calls this crawler.
+    /// The product token: the name of this crawler in robots.txt.
     pub fn product_token(&self) -> &str {
         self.user_agent.split(['/', ' ']).next().unwrap_or_default()
     }
@@ -144,22 +145,22 @@ impl CrawlConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LlmConfig {
-    /// Base URL of an OpenAI-compatible server, `http://127.0.0.1:8080/v1` for instance.
+    /// Base URL of an OpenAI-compatible server, such as `http://127.0.0.1:8080/v1`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
     /// Name of the model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    /// Environment variable that holds the API key; none: no key is sent.
+    /// Environment variable that holds the API key. Without it no key is sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_key_env: Option<String>,
-    /// Calls under way at once. Default 4.
+    /// Most concurrent calls. Default 4.
     pub concurrency: usize,
     /// Longest prompt in bytes. Default 12,000.
     pub max_prompt_bytes: usize,
     /// Most tokens of an answer. Default 1,000.
     pub max_output_tokens: u32,
-    /// One call with all its retries and the waits before them. Default 120 s.
+    /// Timeout for one call, including its retries and waits. Default 120 s.
     #[serde(with = "duration")]
     pub timeout: Duration,
 }
@@ -221,7 +222,7 @@ pub struct DistilConfig {
     pub max_pending: usize,
     /// Pages distilled at once when no model is used. Default 2.
     pub concurrency: usize,
-    /// Failures of a page's distilling before it is given up. Default 3.
+    /// Failed attempts to distil a page before it is given up. Default 3.
     pub max_attempts: u32,
 }
 
@@ -253,20 +254,19 @@ impl DistilConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StoreConfig {
-    /// Memory for the index's pages. Default 16 MiB.
+    /// Memory for pages of the index. Default 16 MiB.
     pub cache_bytes: usize,
-    /// Memory for the places of values in use, so that reading them again walks no tree; 0 for none.
-    /// Default 4 MiB, some 20,000 values.
+    /// Memory for the positions of recently read values, so that reading them again needs no index
+    /// look-up; 0 for none. Default 4 MiB, some 20,000 values.
     pub pointer_cache_bytes: usize,
     /// Size of a segment file. Default 64 MiB.
     pub segment_bytes: u64,
-    /// zstd level for raw pages; 0 stores them as they are. Default 0.
+    /// zstd level for raw pages; 0 stores them uncompressed. Default 0.
     pub raw_zstd_level: i32,
-    /// Store bodies, texts and Markdown once where several pages have the same, byte for byte.
-    /// Costs a hash and a look-up for each of them. Default false.
+    /// Store equal bodies, texts and Markdown of several pages only once. Costs a hash and a
+    /// look-up for each value. Default false.
     pub dedup: bool,
-    /// Verify the checksum of a value each time that it is read, not at the first time alone.
-    /// Default false.
+    /// Verify the checksum of a value on every read, not only on the first. Default false.
     pub verify_reads: bool,
 }
 
@@ -319,7 +319,7 @@ impl StoreConfig {
 pub struct PoolConfig {
     /// Address space of a worker's stack in bytes. Default 2 MiB.
     pub stack_bytes: usize,
-    /// How long a surplus worker stays idle before it ends. Default 10 s.
+    /// How long an idle surplus worker waits before it ends. Default 10 s.
     #[serde(with = "duration")]
     pub idle_timeout: Duration,
 }

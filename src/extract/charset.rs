@@ -11,7 +11,7 @@ use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252, X_USER_DEFI
 /// How far into the body a `<meta charset>` is looked for. The standard asks for 1,024 bytes;
 /// pages exist that put it after their styles.
 const META_PRESCAN_BYTES: usize = 8 * 1024;
-/// How many bytes the detector is shown.
+/// How many bytes the detector reads.
 const DETECTION_SAMPLE_BYTES: usize = 64 * 1024;
 
 /// Decodes `bytes` and names the encoding that was used.
@@ -98,7 +98,7 @@ fn detect(bytes: &[u8]) -> &'static Encoding {
     detector.guess(None, Utf8Detection::Allow)
 }
 
-/// UTF-16 without a mark: markup in it begins with `<` and a zero byte, in either order.
+/// UTF-16 without a byte order mark: its markup begins with `<` and a zero byte, in either order.
 fn detect_utf_16(bytes: &[u8]) -> Option<&'static Encoding> {
     match bytes {
         [b'<', 0, second, 0, ..] if *second != 0 => Some(UTF_16LE),

@@ -1,4 +1,4 @@
-//! What extraction can refuse.
+//! Why extraction refuses a body.
 
 use thiserror::Error;
 use url::Url;
@@ -26,7 +26,7 @@ pub enum ExtractError {
         /// The limit.
         limit: usize,
     },
-    /// The media type is none of those that are read.
+    /// The media type is not supported.
     #[error("{url}: {media_type} is not a type of document that is read")]
     UnsupportedType {
         /// The page.

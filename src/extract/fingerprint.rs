@@ -36,9 +36,8 @@ pub fn simhash64(text: &str) -> u64 {
     simhash_of(&normalise(text))
 }
 
-/// Whether `a` and `b` say the same with few words changed: their hashes differ in at most
-/// [`MAX_HAMMING`] bits, nine tenths of their shingles are common, and no number, month or day of
-/// the week differs.
+/// Whether `a` and `b` are near duplicates: their hashes differ in at most [`MAX_HAMMING`] bits,
+/// nine tenths of their shingles are common, and no number, month or day of the week differs.
 pub fn near_duplicate(a: &str, b: &str) -> bool {
     let (a, b) = (normalise(a), normalise(b));
     if a == b {
@@ -128,7 +127,7 @@ fn overlap(a: &str, b: &str) -> f64 {
     share
 }
 
-/// How often each word that tells an amount or a date occurs.
+/// How often each word of an amount or a date occurs.
 fn quantities(normalised: &str) -> HashMap<&str, u32, foldhash::fast::FixedState> {
     let mut counts = HashMap::default();
     let telling = |word: &&str| {

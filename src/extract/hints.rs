@@ -1,8 +1,8 @@
-//! What the attributes of an element say about its part in the page.
+//! What the attributes of an element say about its role in the page.
 //!
 //! Class names and ids are split into words at punctuation and at changes from lower to upper case,
-//! so `siteNav`, `site-nav` and `nav` agree while `navy` differs. The word lists are general
-//! English web vocabulary; none belongs to a particular site.
+//! so `siteNav`, `site-nav` and `nav` match while `navy` does not. The word lists are general
+//! English web vocabulary, not specific to any site.
 
 use super::tag::Tag;
 use super::token::Attributes;
@@ -14,9 +14,9 @@ pub(super) struct Hints(u8);
 impl Hints {
     /// Not shown: `hidden`, `display:none`.
     pub(super) const HIDDEN: Self = Self(1);
-    /// Its role or its names say that it is not content: navigation, advertising, sharing …
+    /// Not content by its role or names: navigation, advertising, sharing …
     pub(super) const BOILERPLATE: Self = Self(2);
-    /// Its role says so.
+    /// Not content by its role.
     pub(super) const BOILERPLATE_ROLE: Self = Self(4);
     /// `main` or `role=main`.
     pub(super) const MAIN: Self = Self(8);
@@ -25,7 +25,7 @@ impl Hints {
     /// `role=presentation` or `none`.
     pub(super) const PRESENTATION: Self = Self(32);
 
-    /// `visibility:hidden`, which pages put on everything until their scripts have run.
+    /// `visibility:hidden`, which some pages set on everything until their scripts have run.
     pub(super) const INVISIBLE: Self = Self(64);
 
     /// Whether any of `hints` is in the set.
@@ -113,7 +113,7 @@ fn names(tag: Tag, value: &str, hints: &mut Hints) {
     if !tag.is_block() && tag != Tag::Span && tag != Tag::Other {
         return;
     }
-    // Utility classes such as `md:hidden` or `z-[100]` speak of looks, not of parts.
+    // Utility classes such as `md:hidden` or `z-[100]` describe looks, not roles.
     let utility = |name: &&str| name.contains([':', '[']);
     for name in value.split_ascii_whitespace().filter(|name| !utility(name)) {
         words(name, |word| {

@@ -31,7 +31,7 @@ struct Written<'a> {
     nofollow: bool,
 }
 
-/// Takes tokens, gives links.
+/// Collects links from tokens.
 #[derive(Debug)]
 pub(super) struct LinkCollector<'a> {
     base: Option<Cow<'a, str>>,
@@ -67,7 +67,7 @@ impl<'a> LinkCollector<'a> {
         Self { base: None, written: Vec::new(), known: HashIndex::default(), open: None, max_links }
     }
 
-    /// Looks at one token.
+    /// Reads one token.
     pub(super) fn token(&mut self, token: &Token<'a>) {
         match token {
             Token::Start(start) => self.start(start),
@@ -132,7 +132,7 @@ impl<'a> LinkCollector<'a> {
         }
     }
 
-    /// Remembers a reference and returns its index, unless it is too long or there are too many.
+    /// Adds a reference and returns its index, unless it is too long or there are too many.
     fn add(&mut self, href: Cow<'a, str>, nofollow: bool) -> Option<usize> {
         let href = match href {
             Cow::Borrowed(href) => Cow::Borrowed(href.trim_ascii()),

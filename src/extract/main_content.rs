@@ -1,16 +1,16 @@
-//! Which part of a page is its content.
+//! Selecting the main content of a page.
 //!
 //! The rules look at structure, at text sizes and at general web vocabulary ([`super::hints`]),
 //! never at particular sites:
 //!
-//! 1. What a reader does not see is dropped, as are controls.
+//! 1. Invisible elements and controls are dropped.
 //! 2. Elements whose kind or role says that they are not content (navigation, asides, footers,
 //!    headers, forms) are dropped, then those whose names say so; a guard keeps each that holds
 //!    too large a share of the page's prose, since pages misuse such names for wrappers.
 //! 3. The content is inside `main` where it holds enough of what is left. From there the choice
 //!    descends into the child with nearly all of the prose, as long as little is lost beside it: so
 //!    an article is cut out of its surroundings, and a listing of many equal parts stays whole.
-//! 4. In a page of prose, blocks that are little but links are dropped.
+//! 4. In a page of prose, blocks that consist mostly of links are dropped.
 //!
 //! The percentages were tuned on the development pages of the WCXB benchmark.
 
@@ -34,9 +34,9 @@ const MAIN_PERCENT: usize = 33;
 const DESCEND_PROSE_PERCENT: usize = 80;
 /// Most text that may be lost by descending, as a share of the child's prose.
 const DESCEND_LOSS_PERCENT: usize = 60;
-/// A page is one of prose if prose is more than this share of its text.
+/// A page counts as prose if prose is more than this share of its text.
 const PROSE_PAGE_PERCENT: usize = 60;
-/// A block is little but links if they are more than this share of its text.
+/// A block counts as links if they are more than this share of its text.
 const LINKS_PERCENT: usize = 80;
 /// Text shorter than this, in bytes, may be a sign that names misled.
 const LITTLE_TEXT_BYTES: usize = 250;
@@ -57,7 +57,7 @@ impl Selection {
     }
 }
 
-/// Chooses the content of a page.
+/// Selects the content of a page.
 pub(super) fn select(tree: &Tree<'_>) -> Selection {
     let mut dropped = not_seen(tree);
     drop_where(&mut dropped, tree, is_boilerplate_by_kind);
@@ -78,7 +78,7 @@ pub(super) fn select(tree: &Tree<'_>) -> Selection {
     Selection { root, dropped }
 }
 
-/// Everything a reader can see, for pages in which nothing stands out.
+/// Everything visible, for pages without a recognisable main content.
 pub(super) fn whole(tree: &Tree<'_>) -> Selection {
     let dropped = tree.nodes.iter().map(is_never_content).collect();
     Selection { root: 0, dropped }

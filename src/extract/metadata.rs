@@ -1,4 +1,4 @@
-//! What a page says of itself: title, language, author, dates, canonical URL, robots rules.
+//! A page's metadata: title, language, author, dates, canonical URL, robots rules.
 //!
 //! Read from `title`, `html[lang]`, `meta` (plain, Open Graph, Dublin Core), `link[rel=canonical]`,
 //! microdata and JSON-LD. Where several sources name one thing, the order of [`Metadata`]'s
@@ -26,7 +26,7 @@ const MAX_JSON_LD_OBJECTS: usize = 1000;
 /// How many different `meta` names are kept.
 const MAX_META_NAMES: usize = 256;
 
-/// What has been found so far; also what takes the tokens.
+/// The metadata found so far, collected from tokens.
 #[derive(Debug, Default)]
 pub(super) struct Metadata<'a> {
     title: Option<String>,
@@ -45,7 +45,7 @@ pub(super) struct Metadata<'a> {
     foreign: u32,
 }
 
-/// What JSON-LD tells.
+/// The metadata of JSON-LD.
 #[derive(Debug, Default)]
 struct LinkedData {
     headline: Option<String>,
@@ -56,7 +56,7 @@ struct LinkedData {
 }
 
 impl<'a> Metadata<'a> {
-    /// Looks at one token.
+    /// Reads one token.
     pub(super) fn token(&mut self, token: &Token<'a>) {
         match token {
             Token::Start(start) => self.start(start),

@@ -5,9 +5,9 @@
 //! # Design
 //! Bytes become characters ([`charset`]); a tokeniser passes over them once and feeds three
 //! readers: links, metadata and a flat tree (nodes in document order, each knowing where its
-//! subtree ends). The content is chosen on that tree by general rules about structure and names,
-//! and rendered in one walk as text, blocks and Markdown. [`links`] runs the same tokeniser with
-//! the link reader alone, so both find the same links by construction.
+//! subtree ends). The main content is selected in that tree by general rules about structure and
+//! names, and rendered in one walk as text, blocks and Markdown. [`links`] runs the same tokeniser
+//! with the link reader alone, so both find the same links by construction.
 //!
 //! # Invariants
 //! - No recursion over the document and no step that is more than linear in it (the open elements
@@ -15,9 +15,9 @@
 //!   or the time.
 //! - The blocks of a content are in order and do not overlap; joined by one blank line they are its
 //!   text. White space is collapsed inside each block that is not code.
-//! - A page with visible text has a text: where the rules choose nothing, everything visible is
-//!   the content.
-//! - Hidden elements, comments, scripts and invisible characters never enter text.
+//! - A page with visible text has a text: if the rules select nothing, everything visible is the
+//!   content.
+//! - Hidden elements, comments, scripts and invisible characters never become text.
 
 pub mod charset;
 mod entities;
@@ -50,7 +50,7 @@ use tree::{Tree, TreeBuilder};
 
 use crate::model::{Content, Link};
 
-/// Bounds on what is read.
+/// Limits on the input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExtractOptions {
     /// Longest body, in bytes; longer ones are refused. Default: 16 MiB.
@@ -85,7 +85,7 @@ pub struct Input<'a> {
     pub content_type: Option<&'a str>,
 }
 
-/// Extracts from bodies within the bounds of its options.
+/// Extracts content and links within the limits of its options.
 #[derive(Clone, Debug, Default)]
 pub struct Extractor {
     options: ExtractOptions,
@@ -111,8 +111,8 @@ pub fn extract(bytes: &[u8], url: &Url) -> Result<Content, ExtractError> {
     Extractor::default().extract(&Input { body: bytes, url, content_type: Some("text/html") })
 }
 
-/// The links of a document, as [`Extractor::extract`] gives them with the default options, without
-/// building a tree.
+/// The links of a document, as [`Extractor::extract`] returns them with the default options,
+/// without building a tree.
 pub fn links(
     bytes: &[u8],
     url: &Url,
@@ -122,13 +122,13 @@ pub fn links(
 }
 
 impl Extractor {
-    /// An extractor with these bounds.
+    /// An extractor with these options.
     pub const fn new(options: ExtractOptions) -> Self {
         Self { options }
     }
 
-    /// Extracts the content of HTML, XHTML, plain text or Markdown, as the media type says; without
-    /// one, as the document looks.
+    /// Extracts the content of HTML, XHTML, plain text or Markdown. The media type decides the
+    /// format; without one it is sniffed.
     pub fn extract(&self, input: &Input<'_>) -> Result<Content, ExtractError> {
         self.check_size(input)?;
         let (source, charset) = charset::decode(input.body, input.content_type);
@@ -206,7 +206,7 @@ impl Extractor {
     }
 }
 
-/// The main content, or all that is visible where the rules choose no text.
+/// The main content, or everything visible if the rules select no text.
 fn content_of(tree: &Tree<'_>, links: &ResolvedLinks) -> Rendered {
     let rendered = render::render(tree, &main_content::select(tree), links);
     if !rendered.text.is_empty() {
@@ -225,7 +225,7 @@ fn without_markup(rendered: Rendered) -> Content {
     }
 }
 
-/// The format by the media type; sniffed where there is none.
+/// The format by the media type, or sniffed if there is none.
 fn format(input: &Input<'_>, source: &str) -> Result<Format, ExtractError> {
     let media_type = input
         .content_type

@@ -21,7 +21,7 @@ const MAX_LIST_DEPTH: usize = 16;
 /// Longest image address that is written into Markdown, in bytes.
 const MAX_IMAGE_URL_BYTES: usize = 2048;
 
-/// What rendering gives.
+/// The result of rendering.
 #[derive(Debug, Default)]
 pub(super) struct Rendered {
     /// Blocks joined by blank lines.
@@ -60,7 +60,7 @@ struct List {
     next: Option<u32>,
 }
 
-/// Where the walk stands in a list.
+/// The position of the walk in a list.
 #[derive(PartialEq, Eq)]
 enum Item {
     /// In no item.

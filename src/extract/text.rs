@@ -1,4 +1,4 @@
-//! Characters on their way into text: white space collapsed, invisible characters dropped.
+//! Characters of text: collapsing white space, dropping invisible characters.
 
 /// Appends `text` to `out` with every run of white space as one space, none at the start of `out`,
 /// and without the characters that [`is_invisible`] names. A space at the end of `text` is kept,
@@ -24,12 +24,12 @@ pub(super) fn push_collapsed(out: &mut String, text: &str) {
     out.push_str(&text[plain_from..]);
 }
 
-/// White space as text sees it; includes the no-break space and its relatives.
+/// White space in text, including the no-break space and its relatives.
 pub(super) fn is_space(character: char) -> bool {
     character.is_whitespace()
 }
 
-/// Whether `character` never enters text after the character `before`: joiners are kept inside
+/// Whether `character` is dropped from text after the character `before`: joiners are kept in
 /// scripts that need them.
 fn is_dropped(character: char, before: char) -> bool {
     match character {
@@ -60,7 +60,7 @@ pub(super) const fn is_invisible(character: char) -> bool {
     )
 }
 
-/// The longest start of `text` that has at most `max_bytes` bytes and cuts no character.
+/// The longest prefix of `text` with at most `max_bytes` bytes.
 pub(super) fn cut(text: &str, max_bytes: usize) -> &str {
     let end = (0..=max_bytes.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
     &text[..end.unwrap_or(0)]
@@ -74,7 +74,7 @@ pub(super) fn collapsed(text: &str) -> String {
     out
 }
 
-/// `text` as it stands, without what a reader does not see and without carriage returns.
+/// `text` without invisible characters and carriage returns.
 pub(super) fn visible(text: &str) -> impl Iterator<Item = char> {
     text.chars().filter(|character| *character != '\r' && !is_invisible(*character))
 }

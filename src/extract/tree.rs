@@ -27,7 +27,7 @@ pub(super) struct Node {
     /// Which element; [`Tag::Other`] for text.
     pub(super) tag: Tag,
     flags: u8,
-    /// What the attributes say about its part in the page.
+    /// What the attributes say about its role in the page.
     pub(super) hints: Hints,
     parent: u32,
     end: u32,

@@ -11,13 +11,13 @@ use crate::model::Reason;
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum RedirectError {
-    /// The answer has no `location`.
+    /// The response has no `location`.
     #[error("redirect without a location")]
     Missing,
     /// The location is not a URL, or cannot be resolved against the page's.
     #[error("redirect to a malformed location {location:?}")]
     Malformed {
-        /// The location as it came.
+        /// The location as received.
         location: String,
         /// What is wrong with it.
         source: url::ParseError,
@@ -34,12 +34,12 @@ pub enum RedirectError {
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum FetchError {
-    /// The URL that was given is malformed, or not http or https.
+    /// The given URL is malformed, or neither http nor https.
     #[error("{url:?} is not a URL that can be fetched")]
     Url {
         /// The URL as given.
         url: String,
-        /// What is wrong with it; none where only its scheme is.
+        /// What is wrong with it; `None` if only its scheme is.
         source: Option<url::ParseError>,
     },
     /// An exchange failed.
@@ -48,7 +48,7 @@ pub enum FetchError {
     /// A redirect cannot be followed.
     #[error("{url}: {source}")]
     Redirect {
-        /// The URL that answered with it.
+        /// The URL that redirects.
         url: String,
         /// What is wrong with it.
         source: RedirectError,
@@ -56,7 +56,7 @@ pub enum FetchError {
     /// More redirects than are followed.
     #[error("{url}: more than {limit} redirects")]
     TooManyRedirects {
-        /// The URL that was asked for.
+        /// The requested URL.
         url: String,
         /// How many are followed.
         limit: u32,
@@ -64,15 +64,15 @@ pub enum FetchError {
     /// A redirect leads back to a URL that redirected before.
     #[error("{url}: redirects lead back to {again}")]
     RedirectLoop {
-        /// The URL that was asked for.
+        /// The requested URL.
         url: String,
         /// The URL met twice.
         again: String,
     },
-    /// The answer is of a type that is not read.
+    /// The response has a media type that is not read.
     #[error("{url}: {media_type} is not read")]
     Media {
-        /// The URL that answered.
+        /// The URL of the response.
         url: String,
         /// Its media type.
         media_type: String,
@@ -90,7 +90,7 @@ impl FetchError {
         matches!(self, Self::Http(HttpError::Cancelled { .. }))
     }
 
-    /// The reason that explains the URL, once no retry is due.
+    /// The final reason of the URL, once no retry is left.
     pub fn to_reason(&self) -> Reason {
         match self {
             Self::Http(HttpError::BlockedAddress { address, .. }) => {
@@ -103,7 +103,7 @@ impl FetchError {
     }
 }
 
-/// The error with its causes, one line; a cause that the line already holds is not repeated.
+/// The error and its causes on one line. A cause whose message is there already is omitted.
 fn with_causes(error: &FetchError) -> String {
     let mut line = error.to_string();
     let mut cause = error.source();

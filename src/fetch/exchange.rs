@@ -9,16 +9,16 @@ use crate::time::Timestamp;
 
 use super::RedirectError;
 
-/// What to ask for.
+/// A request for one exchange.
 #[derive(Clone, Debug)]
 pub struct ExchangeRequest {
-    /// The URL, as the page that linked it wrote it.
+    /// The URL, as it was found.
     pub url: Url,
     /// Entity tag of the stored page: sent as `if-none-match`.
     pub etag: Option<String>,
     /// Modification date of the stored page, as its server wrote it: sent as `if-modified-since`.
     pub last_modified: Option<String>,
-    /// Header fields beside those of the client, which they replace.
+    /// Additional header fields, which replace those of the client.
     pub headers: Vec<(String, String)>,
     /// Most bytes of the body; `None`: the client's limit.
     pub max_body: Option<u64>,
@@ -31,30 +31,30 @@ impl ExchangeRequest {
     }
 }
 
-/// What one exchange brought.
+/// The response of one exchange.
 #[derive(Clone, Debug)]
 pub struct Exchange {
-    /// The URL that was asked for.
+    /// The requested URL.
     pub url: Url,
     /// The status, whatever it is.
     pub status: u16,
     /// The header.
     pub headers: Headers,
-    /// The body after content decoding; empty where the type is not read.
+    /// The body after content decoding; empty if its media type is not read.
     pub body: Vec<u8>,
     /// Body bytes received, before content decoding.
     pub wire_bytes: u64,
-    /// When the answer was complete.
+    /// When the response was complete.
     pub fetched_at: Timestamp,
     /// From the call to the last byte.
     pub elapsed: Duration,
-    /// Where a 301, 302, 303, 307 or 308 points: absolute, without fragment, not followed.
+    /// Target of a 301, 302, 303, 307 or 308: absolute, without fragment, not followed.
     pub redirect: Option<Result<Url, RedirectError>>,
-    /// The media type of an answer of 2xx whose body was not received because of it.
+    /// The media type of a 2xx response whose body was skipped because of it.
     pub skipped_media: Option<String>,
 }
 
-/// Where an answer of `status` points, if it is a redirect.
+/// The target of a response with this status, if it is a redirect.
 pub(super) fn redirect_of(
     url: &Url,
     status: u16,

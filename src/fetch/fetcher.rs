@@ -12,7 +12,7 @@ use crate::time::{SharedClock, SystemClock};
 use super::exchange::redirect_of;
 use super::{Exchange, ExchangeRequest, FetchError, MediaTypes};
 
-/// What the fetcher says that it prefers: pages, then text and feeds, then whatever there is.
+/// Preferred types: pages, then text and feeds, then anything.
 const ACCEPT: &str = "text/html,application/xhtml+xml;q=0.9,text/plain;q=0.8,\
     application/atom+xml;q=0.8,application/rss+xml;q=0.8,application/feed+json;q=0.8,*/*;q=0.5";
 
@@ -25,7 +25,7 @@ pub struct FetchOptions {
     pub media: MediaTypes,
     /// Most bytes of a body; default: the client's limit.
     pub max_body: Option<u64>,
-    /// The clock that stamps pages; default the system's.
+    /// The clock for timestamps; default the system's.
     pub clock: SharedClock,
 }
 
@@ -52,19 +52,19 @@ impl Fetcher {
     /// A fetcher over `client`.
     pub fn new(client: Client, options: FetchOptions) -> Self {
         let media = options.media.clone();
-        // Only answers that would be kept are judged: an error page may be of any type.
+        // Only successful responses are checked: an error page may have any type.
         let gate = MediaGate::new(move |status, headers| {
             !is_success(status) || media.refused(headers).is_none()
         });
         Self { client, options: Arc::new(options), gate }
     }
 
-    /// What the client has done so far.
+    /// The client's figures.
     pub fn stats(&self) -> HttpStats {
         self.client.stats()
     }
 
-    /// Makes one exchange. Redirects are reported, not followed; every status is an answer.
+    /// Makes one exchange. Redirects are reported, not followed; no status is an error.
     pub fn exchange(
         &self,
         request: &ExchangeRequest,
@@ -101,9 +101,9 @@ impl Fetcher {
     }
 
     /// Fetches the page of `url`, following redirects. The page's status is that of the last
-    /// answer, whatever it is.
+    /// response; no status is an error.
     ///
-    /// Knows no politeness: robots.txt and delays are the crawl's business.
+    /// Ignores politeness: robots.txt and delays are up to the caller.
     pub fn fetch(&self, url: &str, cancel: &CancelToken) -> Result<Page, FetchError> {
         let malformed = |source| FetchError::Url { url: url.to_owned(), source };
         let url = Url::parse(url).map_err(|error| malformed(Some(error)))?;

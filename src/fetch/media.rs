@@ -2,8 +2,8 @@
 
 use crate::model::Headers;
 
-/// The types that are read by default: pages, plain text, Markdown and feeds. XML and JSON as such
-/// are in the list because feeds and sitemaps are often served so.
+/// The types that are read by default: pages, plain text, Markdown and feeds. Generic XML and JSON
+/// are included because feeds and sitemaps are often served as these.
 const DEFAULT: &[&str] = &[
     "text/html",
     "application/xhtml+xml",
@@ -19,7 +19,7 @@ const DEFAULT: &[&str] = &[
     "application/json",
 ];
 
-/// A set of media types. An answer that names no type is always read.
+/// A set of media types. A response without a type is always read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MediaTypes {
     /// `None`: any.
@@ -45,7 +45,7 @@ impl MediaTypes {
         Self { types: Some(types.into_iter().map(str::to_ascii_lowercase).collect()) }
     }
 
-    /// The type of an answer that is not in the set; `None` where it may be read.
+    /// The media type of a response, if it is not in the set; `None` if it may be read.
     pub fn refused(&self, headers: &Headers) -> Option<String> {
         let types = self.types.as_ref()?;
         let media = headers.media_type()?;

@@ -1,10 +1,9 @@
 //! Fetching: the page of one URL, over as many exchanges as its redirects take.
 //!
-//! [`Fetcher::exchange`] makes one exchange and reports a redirect without following it: a crawl
-//! holds each hop against its scope, robots.txt and the host's schedule before it asks again.
-//! [`Fetcher::fetch`] follows redirects itself, for stand-alone use. Either way every hop's address
-//! is judged by the HTTP client, bodies of unwanted types are not received, and nothing is tried
-//! again.
+//! [`Fetcher::exchange`] makes one exchange and reports a redirect without following it, because a
+//! crawl checks each hop against its scope, robots.txt and the host's schedule. [`Fetcher::fetch`]
+//! follows redirects itself, for stand-alone use. Either way the HTTP client checks the address of
+//! every hop, bodies of unwanted types are not received, and nothing is retried.
 //!
 //! ```no_run
 //! use gristmill::cancel::CancelToken;

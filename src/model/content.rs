@@ -1,31 +1,31 @@
-//! What extraction makes of a page.
+//! Contents: the results of extraction.
 
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::Span;
 
-/// What extraction made of a page.
+/// The result of extracting a page.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Content {
     /// Title of the document.
     pub title: Option<String>,
-    /// Language as a BCP 47 tag, from the document's own word.
+    /// Language as a BCP 47 tag, as the document declares it.
     pub language: Option<String>,
     /// Author, as written.
     pub author: Option<String>,
-    /// Description or summary that the page gives of itself.
+    /// The page's own description or summary.
     pub description: Option<String>,
-    /// Publication date as written in the metadata (ISO 8601 where the page keeps to it).
+    /// Publication date as written in the metadata, usually ISO 8601.
     pub published_at: Option<String>,
-    /// The page's canonical URL, if it names one.
+    /// The page's canonical URL, if it declares one.
     pub canonical: Option<Url>,
-    /// Main text: blocks separated by one blank line, no markup. Spans of infos are byte offsets
-    /// into this.
+    /// Main text: blocks separated by one blank line, without markup. Spans of infos are byte
+    /// offsets into it.
     pub text: String,
     /// Main content as Markdown.
     pub markdown: String,
-    /// Where each block of `text` stands, in order, not overlapping.
+    /// The blocks of `text`, in order, not overlapping.
     pub blocks: Vec<Block>,
     /// Links of the whole document in document order, without fragments, each URL once.
     pub links: Vec<Link>,
@@ -40,7 +40,7 @@ pub struct Content {
 }
 
 impl Content {
-    /// The same without text, Markdown and links: what is left to store beside them.
+    /// A copy without text, Markdown and links, which are stored separately.
     #[must_use]
     pub fn without_bodies(&self) -> Self {
         Self {
@@ -101,7 +101,7 @@ pub struct Link {
     pub url: Url,
     /// Text of the anchor, white space collapsed, at most 200 bytes.
     pub text: String,
-    /// `rel` holds `nofollow`.
+    /// Whether `rel` contains `nofollow`.
     pub nofollow: bool,
 }
 

@@ -11,10 +11,10 @@ pub struct Focus {
     /// Further terms that mark a passage as relevant.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub terms: Vec<String>,
-    /// JSON Schema of the fields a model is asked to fill beside the fact.
+    /// JSON Schema of the fields that a model fills besides the fact.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<serde_json::Value>,
-    /// Most infos that one page may yield for this focus.
+    /// Most infos from one page for this focus.
     #[serde(default = "default_infos_per_page")]
     pub max_infos_per_page: u32,
 }
@@ -24,7 +24,7 @@ const fn default_infos_per_page() -> u32 {
 }
 
 impl Focus {
-    /// A focus on `text`, with at most three infos a page.
+    /// A focus on `text`, with at most three infos from each page.
     pub fn new(text: impl Into<String>) -> Self {
         Self {
             text: text.into(),
@@ -41,14 +41,14 @@ impl Focus {
         self
     }
 
-    /// Sets the JSON Schema of the fields a model is asked to fill.
+    /// Sets the JSON Schema of the fields that a model fills.
     #[must_use]
     pub fn schema(mut self, schema: serde_json::Value) -> Self {
         self.schema = Some(schema);
         self
     }
 
-    /// Sets how many infos one page may yield.
+    /// Sets the most infos from one page.
     #[must_use]
     pub const fn max_infos_per_page(mut self, most: u32) -> Self {
         self.max_infos_per_page = most;

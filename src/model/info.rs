@@ -16,8 +16,7 @@ pub struct Span {
 }
 
 impl Span {
-    /// The bytes of `text` that this span covers; `None` where it leaves the text or cuts a
-    /// character.
+    /// The part of `text` that this span covers; `None` if it exceeds the text or cuts a character.
     pub fn of(self, text: &str) -> Option<&str> {
         text.get(usize::try_from(self.start).ok()?..usize::try_from(self.end).ok()?)
     }
@@ -60,14 +59,14 @@ pub enum Grounding {
 pub struct Info {
     /// The fact in one sentence or passage.
     pub fact: String,
-    /// Fields by the schema of the focus; `null` where it has none.
+    /// Fields by the schema of the focus; `null` if it has none.
     #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
     pub fields: serde_json::Value,
-    /// URL of the page the quote stands in: the one under which its text is stored.
+    /// URL of the page with the quote: the one under which its text is stored.
     pub url: Url,
     /// The evidence: exactly the bytes of the stored text at `span`.
     pub quote: String,
-    /// Where the quote stands, in bytes of the stored text.
+    /// The position of the quote, in bytes of the stored text.
     pub span: Span,
     /// Text of the focus this answers.
     pub focus: String,
@@ -88,10 +87,10 @@ pub struct Info {
     /// The model that answered, as the server named it; absent for the extractive distiller.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    /// The server's id of the request, where it gave one.
+    /// The server's id of the request, if it sent one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
-    /// The answer came from the response cache.
+    /// Whether the answer came from the response cache.
     #[serde(default)]
     pub cache_hit: bool,
     /// When the info was accepted.
@@ -105,7 +104,7 @@ pub struct Citation {
     pub url: Url,
     /// Exactly the bytes of the stored text at `span`.
     pub quote: String,
-    /// Where the quote stands, in bytes of the stored text.
+    /// The position of the quote, in bytes of the stored text.
     pub span: Span,
 }
 

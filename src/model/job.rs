@@ -1,4 +1,4 @@
-//! What a user orders: sources, focuses, scope and budget.
+//! Jobs: sources, focuses, scope and budget.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Focus;
 
-/// Where a job begins.
+/// Where a job starts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -18,17 +18,17 @@ pub enum Source {
     Feed(String),
     /// A sitemap or sitemap index whose URLs are fetched.
     Sitemap(String),
-    /// A file with one URL a line; empty lines and lines that begin with `#` are skipped.
+    /// A file with one URL per line; empty lines and lines that begin with `#` are skipped.
     UrlFile(PathBuf),
 }
 
 /// Which URLs belong to a job.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scope {
-    /// Hosts whose pages are fetched; empty: the hosts of the sources.
+    /// Hosts whose pages are fetched. If empty, the hosts of the sources.
     pub hosts: Vec<String>,
-    /// Patterns of which a URL must match at least one, if there are any. `*` stands for any run of
-    /// characters, `?` for one; the pattern is held against the whole URL.
+    /// Patterns of which a URL must match at least one, if there are any. `*` matches any
+    /// characters, `?` matches one; a pattern must match the whole URL.
     pub include: Vec<String>,
     /// Patterns none of which a URL may match.
     pub exclude: Vec<String>,
@@ -36,35 +36,35 @@ pub struct Scope {
     pub max_depth: Option<u32>,
 }
 
-/// What a run may spend. A run ends cleanly when any part of it is used up.
+/// The limits of a run. It ends cleanly when any of them is reached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Budget {
     /// Pages with stored content, over all restarts of the run.
     pub max_pages: Option<u64>,
     /// Body bytes received.
     pub max_bytes: Option<u64>,
-    /// Time from the start of the process's part of the run.
+    /// Time since the run was started or resumed.
     pub max_time: Option<Duration>,
     /// Tokens sent to and received from models.
     pub max_tokens: Option<u64>,
 }
 
-/// An order: sources to read, focuses to distil, the scope and the budget.
+/// A job: sources to read, focuses to distil, the scope and the budget.
 ///
-/// The name identifies it: a job of the same name on the same directory goes on where it stopped.
+/// The name identifies it: running a job of the same name on the same directory resumes it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Job {
     /// Identifies the job in its directory.
     pub name: String,
-    /// Where it begins.
+    /// Where it starts.
     pub sources: Vec<Source>,
-    /// What to look for; empty: crawl and store only.
+    /// What to look for. If empty, pages are only crawled and stored.
     pub focuses: Vec<Focus>,
     /// Which URLs belong to it.
     pub scope: Scope,
-    /// What it may spend.
+    /// Its limits.
     pub budget: Budget,
-    /// Forget what earlier runs knew of the frontier.
+    /// Whether to forget the frontier of earlier runs.
     pub fresh: bool,
 }
 
@@ -115,7 +115,7 @@ impl Job {
         self
     }
 
-    /// Forgets what earlier runs knew of the frontier; stored pages and infos stay.
+    /// Forgets the frontier of earlier runs; stored pages and infos stay.
     #[must_use]
     pub const fn fresh(mut self, fresh: bool) -> Self {
         self.fresh = fresh;

@@ -1,4 +1,4 @@
-//! The nouns every part shares: pages, contents, focuses, infos, jobs and the reasons for things.
+//! The nouns that all parts share: pages, contents, focuses, infos, jobs and reasons.
 //!
 //! Plain data, no effects. The glossary is in `DESIGN.md`.
 

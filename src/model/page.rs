@@ -1,4 +1,4 @@
-//! What a fetch brings.
+//! Pages: the results of fetches.
 
 use std::time::Duration;
 
@@ -7,24 +7,24 @@ use url::Url;
 
 use crate::time::Timestamp;
 
-/// What a fetch brought: the answer of the last exchange, with the hops that led to it.
+/// The result of a fetch: the response of the last exchange, and the redirects that led to it.
 #[derive(Clone, Debug)]
 pub struct Page {
-    /// The URL that was asked for.
+    /// The requested URL.
     pub url: Url,
-    /// The URL that answered, after all redirects; equal to `url` without any.
+    /// The URL of the response, after all redirects; equal to `url` if there were none.
     pub final_url: Url,
-    /// Redirects followed, in order, each with its true status.
+    /// Redirects followed, in order, each with its status.
     pub hops: Vec<Hop>,
-    /// Status of the last answer.
+    /// Status of the response.
     pub status: u16,
-    /// Headers of the last answer.
+    /// Headers of the response.
     pub headers: Headers,
     /// Body after content decoding (gzip, brotli, …), before charset decoding.
     pub body: Vec<u8>,
-    /// Body bytes as they came over the wire.
+    /// Body bytes received over the wire.
     pub wire_bytes: u64,
-    /// When the last answer was complete.
+    /// When the response was complete.
     pub fetched_at: Timestamp,
     /// From the start of the last exchange to its last byte.
     pub elapsed: Duration,
@@ -35,11 +35,11 @@ pub struct Page {
 pub struct Hop {
     /// The URL that answered with a redirect.
     pub url: Url,
-    /// Its status, 301 for instance.
+    /// Its status, such as 301.
     pub status: u16,
     /// Where it pointed.
     pub location: Url,
-    /// When it answered.
+    /// When it responded.
     pub at: Timestamp,
 }
 
@@ -52,7 +52,7 @@ pub struct Header {
     pub value: String,
 }
 
-/// The header fields of an answer, in the order they came.
+/// The header fields of a response, in the order received.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Headers(pub Vec<Header>);

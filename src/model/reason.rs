@@ -7,8 +7,8 @@ use url::Url;
 
 use crate::time::Timestamp;
 
-/// Why a URL is in the state it is in. Its `Display` form is one line for people; its JSON form
-/// is `{"reason": "...", ...}`.
+/// Why a URL is in its state. Its `Display` form is one line of text; its JSON form is `{"reason":
+/// "...", ...}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "reason", rename_all = "snake_case")]
 #[non_exhaustive]
@@ -17,7 +17,7 @@ pub enum Reason {
     Done,
     /// Known and not fetched yet.
     Pending,
-    /// Will be asked again, not before this time.
+    /// To be requested again, not before a time.
     WaitingUntil {
         /// The earliest time of the next request.
         at: Timestamp,
@@ -49,9 +49,9 @@ pub enum Reason {
         /// Which.
         kind: BudgetKind,
     },
-    /// The URL has the marks of an endless site.
+    /// The URL looks like a crawler trap.
     Trap {
-        /// Which marks.
+        /// The kind of trap.
         kind: TrapKind,
     },
     /// The host's address may not be contacted (private, loopback, link-local …).
@@ -59,22 +59,22 @@ pub enum Reason {
         /// The address.
         address: String,
     },
-    /// The server answered with this status, and no retry is due.
+    /// The server responded with this status, and no retry is left.
     Http {
         /// The status.
         status: u16,
     },
-    /// The body passed a limit.
+    /// The body exceeded a limit.
     TooLarge {
         /// The limit in bytes.
         limit: u64,
     },
-    /// The answer is of a type that is not read.
+    /// The response has a media type that is not read.
     NotHtml {
         /// Its media type.
         media_type: String,
     },
-    /// The request or the answer failed, and no retry is due.
+    /// The request failed, and no retry is left.
     Failed {
         /// What failed, with its causes.
         cause: String,
@@ -98,7 +98,7 @@ pub enum BudgetKind {
     HostPages,
 }
 
-/// Marks of an endless site.
+/// Kinds of crawler traps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -107,9 +107,9 @@ pub enum TrapKind {
     PathRepetition,
     /// The query grows with each link.
     QueryGrowth,
-    /// Dates without end.
+    /// An endless series of dates.
     Calendar,
-    /// The URL is longer than is read.
+    /// The URL is too long.
     LongUrl,
 }
 

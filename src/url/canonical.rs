@@ -7,12 +7,12 @@ use url::Url;
 
 use super::percent::{Part, normalise};
 
-/// Names of query parameters that say where a visitor came from, never what is shown. Names are
-/// compared in lower case.
+/// Names of query parameters that track where a visitor came from and do not change the page. Names
+/// are compared in lower case.
 ///
-/// They are those that the vendors document for link decoration: Google Analytics and Ads,
-/// Meta, Microsoft, `X`, `TikTok`, Yandex, `LinkedIn`, Instagram, `HubSpot`, Mailchimp, Marketo,
-/// Matomo, Adobe, Vero, Olytics, Drip, Wicked Reports and Branch.
+/// They are documented by their vendors for link decoration: Google Analytics and Ads, Meta,
+/// Microsoft, `X`, `TikTok`, Yandex, `LinkedIn`, Instagram, `HubSpot`, Mailchimp, Marketo, Matomo,
+/// Adobe, Vero, Olytics, Drip, Wicked Reports and Branch.
 const TRACKING_NAMES: [&str; 45] = [
     "_branch_match_id",
     "_ga",
@@ -61,11 +61,11 @@ const TRACKING_NAMES: [&str; 45] = [
     "yclid",
 ];
 
-/// Beginnings of such names: Urchin/Google Analytics, Matomo and Piwik campaigns.
+/// Prefixes of such names: Urchin/Google Analytics, Matomo and Piwik campaigns.
 const TRACKING_PREFIXES: [&str; 4] = ["utm_", "mtm_", "pk_", "piwik_"];
 
-/// Whether a query parameter of this name only tracks visitors, and so is not part of the
-/// canonical form.
+/// Whether a query parameter of this name only tracks visitors, so that the canonical form omits
+/// it.
 ///
 /// ```
 /// use gristmill::url::is_tracking_parameter;
@@ -99,8 +99,8 @@ impl CanonicalUrl {
         &self.0
     }
 
-    /// Replaces `out` by the canonical form of `url`, and so saves an allocation where many are
-    /// made one after the other.
+    /// Replaces `out` with the canonical form of `url`. This saves an allocation when many are made
+    /// in succession.
     pub(crate) fn write(url: &Url, out: &mut String) {
         out.clear();
         out.push_str(url.scheme());

@@ -1,4 +1,4 @@
-//! Whom a request goes to: the host whose schedule it uses and the origin whose rules it obeys.
+//! The host whose schedule a request uses, and the origin whose rules it obeys.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,13 +11,13 @@ use super::canonical::host_without_dot;
 
 /// A host as politeness sees it: name in lower case, and the port unless it is the default one.
 ///
-/// `http://a.example/` and `https://a.example/` are one host: they ask the same machine, so they
-/// share one schedule.
+/// `http://a.example/` and `https://a.example/` are one host: they are served by the same machine,
+/// so they share a schedule.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Host(Arc<str>);
 
 impl Host {
-    /// The host that `url` asks.
+    /// The host of `url`.
     pub fn of(url: &Url) -> Self {
         let name = host_without_dot(url);
         Self(match url.port() {
@@ -71,7 +71,7 @@ impl<'de> Deserialize<'de> for Host {
     }
 }
 
-/// Scheme, host and port: the unit that one `robots.txt` speaks for (RFC 9309, section 2.3).
+/// Scheme, host and port: the scope of one `robots.txt` (RFC 9309, section 2.3).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Origin {
     https: bool,

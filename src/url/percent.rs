@@ -1,6 +1,6 @@
-//! Percent-encoding brought to one form (RFC 3986, sections 2.1 to 2.4 and 6.2.2).
+//! Normalisation of percent-encoding (RFC 3986, sections 2.1 to 2.4 and 6.2.2).
 
-/// Parts of a URL; they differ in which encoded characters mean the same as their plain form.
+/// Parts of a URL; they differ in which encoded characters are equivalent to their plain form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
     /// The path: only unreserved characters may be decoded.
@@ -45,7 +45,7 @@ fn class(byte: u8) -> u8 {
 /// Appends `text` in its one form: unreserved characters decoded, hexadecimal digits in upper
 /// case, everything that may not stand in a URL encoded, and so a `%` that begins no escape.
 ///
-/// Writing a result once more changes nothing.
+/// The operation is idempotent.
 pub(crate) fn normalise(out: &mut String, text: &[u8], part: Part) {
     let decoded = match part {
         Part::Path | Part::Query => UNRESERVED,

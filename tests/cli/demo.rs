@@ -23,7 +23,7 @@ fn the_demo_prints_infos_with_their_citations() {
 fn every_cache_shows_hits_after_the_demo() {
     let data = Data::new();
     let output = data.run(&["demo"]).output();
-    assert!(output.contains("another job that wants the same: 0 calls, "), "{output}");
+    assert!(output.contains("a second job with the same focus: 0 calls, "), "{output}");
     let copied = "The Harrow Bridge was built between 1611 and 1617 by the mason Tobias Renwick.";
     let facts = data.run(&["infos", "--focus", "arches of the Harrow Bridge", "--json"]).json();
     assert!(facts.iter().any(|info| info["fact"] == copied), "{facts:?}");

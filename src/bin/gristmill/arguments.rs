@@ -1,4 +1,4 @@
-//! The arguments: what can be said on the command line, and how values are read.
+//! The arguments of the command line, and how their values are parsed.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -6,16 +6,16 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use gristmill::url::Url;
 
-/// Where the data is unless `--data` says otherwise.
+/// The default of `--data`.
 const DATA: &str = "./gristmill-data";
 
-/// Crawls politely, keeps what it reads, and distils it into short facts that cite their passage.
+/// Crawls politely, stores what it reads, and distils it into short facts that cite their passage.
 #[derive(Debug, Parser)]
 #[command(name = "gristmill", version, arg_required_else_help = true)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) data: DataOptions,
-    /// Say more on standard error; repeat for more still
+    /// Log more to standard error; may be repeated
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
     #[command(subcommand)]
@@ -25,16 +25,16 @@ pub(crate) struct Arguments {
 /// Where data and settings are.
 #[derive(Debug, Args)]
 pub(crate) struct DataOptions {
-    /// Directory of the data [default: ./gristmill-data; demo: a temporary one]
+    /// Data directory [default: ./gristmill-data; demo: a temporary one]
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
-    /// Settings in TOML; `gristmill config` prints them all
+    /// Configuration file in TOML; `gristmill config` prints every setting
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 }
 
 impl DataOptions {
-    /// The directory of the data.
+    /// The data directory.
     pub(crate) fn data(&self) -> &Path {
         self.data.as_deref().unwrap_or(Path::new(DATA))
     }
@@ -42,11 +42,11 @@ impl DataOptions {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Do the whole job on a bundled site: no network, no key
+    /// Run a whole job on a bundled site, without network or API key
     Demo,
     /// Crawl sites, feeds, sitemaps or lists of URLs, and distil what they say
     Crawl(Box<Crawl>),
-    /// List the facts that were found, with their sources
+    /// List the facts found, with their sources
     Infos(Infos),
     /// List the stored pages
     Pages(Pages),
@@ -54,27 +54,27 @@ pub(crate) enum Command {
     Get(Get),
     /// Extract the main content of files, without crawling
     Extract(Extract),
-    /// Say why a URL was or was not fetched and kept
+    /// Explain why a URL was or was not fetched and kept
     Why(Why),
     /// Print the figures of the last or running crawl
     Stats(Stats),
     /// Verify every record of the store
     Check(Maintain),
-    /// Make the store as small as it can be
+    /// Make the store as small as possible
     Compact(Maintain),
-    /// Copy everything that is stored into another directory
+    /// Copy the whole store into another directory
     Backup(Backup),
-    /// Print the settings in force as TOML
+    /// Print the effective settings as TOML
     Config,
 }
 
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("source").required(true).multiple(true))]
 pub(crate) struct Crawl {
-    /// Pages to begin with; links are followed on their hosts
+    /// Pages to start from; links on their hosts are followed
     #[arg(value_name = "URL", value_parser = parse_url, group = "source")]
     pub(crate) sites: Vec<Url>,
-    /// File with one URL a line
+    /// File with one URL per line
     #[arg(long, value_name = "FILE", group = "source")]
     pub(crate) urls: Vec<PathBuf>,
     /// Feed (RSS, Atom, JSON Feed) whose entries are fetched
@@ -92,7 +92,7 @@ pub(crate) struct Crawl {
     /// Forget which URLs earlier runs knew; stored pages and facts stay
     #[arg(long)]
     pub(crate) fresh: bool,
-    /// Fetch only URLs that match (`*` any run of characters, `?` one); may be repeated
+    /// Fetch only URLs that match (`*`: any characters, `?`: one character); may be repeated
     #[arg(long, value_name = "PATTERN")]
     pub(crate) include: Vec<String>,
     /// Do not fetch URLs that match; may be repeated
@@ -112,7 +112,7 @@ pub(crate) struct Crawl {
     pub(crate) json: bool,
 }
 
-/// What a run may spend.
+/// The limits of a run.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Budget")]
 #[expect(clippy::struct_field_names, reason = "the fields are called as their flags are")]
@@ -135,10 +135,10 @@ pub(crate) struct Budget {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Politeness")]
 pub(crate) struct Politeness {
-    /// Requests under way at once, over all hosts [default: 64]
+    /// Most concurrent requests, over all hosts [default: 64]
     #[arg(long, value_name = "N")]
     pub(crate) concurrency: Option<usize>,
-    /// Requests under way at once with one host [default: 1]
+    /// Most concurrent requests to one host [default: 1]
     #[arg(long, value_name = "N")]
     pub(crate) per_host: Option<usize>,
     /// Shortest pause between two requests to a host, such as 500ms [default: 1s]
@@ -147,16 +147,16 @@ pub(crate) struct Politeness {
     /// Allow private, loopback and link-local addresses
     #[arg(long)]
     pub(crate) allow_private: bool,
-    /// Do not ask robots.txt
+    /// Ignore robots.txt
     #[arg(long)]
     pub(crate) no_robots: bool,
     /// Proxy for all requests
     #[arg(long, value_name = "URL")]
     pub(crate) proxy: Option<String>,
-    /// Further request header, `Name: value`; may be repeated
+    /// Additional request header, `Name: value`; may be repeated
     #[arg(long, value_name = "H", value_parser = parse_header)]
     pub(crate) header: Vec<(String, String)>,
-    /// The User-Agent header; its first word is held against robots.txt
+    /// The User-Agent header; its first word is matched against robots.txt
     #[arg(long, value_name = "S")]
     pub(crate) user_agent: Option<String>,
 }
@@ -166,7 +166,7 @@ pub(crate) struct Politeness {
 #[command(next_help_heading = "Model")]
 #[expect(clippy::struct_field_names, reason = "the fields are called as their flags are")]
 pub(crate) struct Model {
-    /// Base URL of an OpenAI-compatible server, up to and with its `/v1`
+    /// Base URL of an OpenAI-compatible server, including its `/v1`
     #[arg(long, value_name = "URL", value_parser = parse_url)]
     pub(crate) llm_url: Option<Url>,
     /// Name of the model
@@ -186,10 +186,10 @@ pub(crate) struct Infos {
     /// Only those accepted within this time, such as 2h
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub(crate) since: Option<Duration>,
-    /// Those that were refused because the page does not say so
+    /// Those rejected because the page does not support them
     #[arg(long)]
     pub(crate) quarantined: bool,
-    /// One JSON object a line
+    /// One JSON object per line
     #[arg(long, conflicts_with_all = ["markdown", "csv"])]
     pub(crate) json: bool,
     /// A Markdown document
@@ -211,16 +211,16 @@ pub(crate) struct Pages {
     /// Only those fetched within this time, such as 2h
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub(crate) since: Option<Duration>,
-    /// The last first
+    /// In reverse order
     #[arg(long)]
     pub(crate) reverse: bool,
-    /// At most so many
+    /// At most this many
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<usize>,
-    /// Only those that come after this stored page, to go on where an earlier list ended
+    /// Only those after this stored page, to continue an earlier list
     #[arg(long, value_name = "URL", value_parser = parse_url)]
     pub(crate) after: Option<Url>,
-    /// One JSON object a line
+    /// One JSON object per line
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -230,7 +230,7 @@ pub(crate) struct Get {
     /// The page
     #[arg(value_name = "URL", value_parser = parse_url)]
     pub(crate) url: Url,
-    /// In which form
+    /// Form of the output
     #[arg(long = "as", value_name = "FORM", value_enum, default_value_t = Form::Markdown)]
     pub(crate) form: Form,
 }
@@ -238,13 +238,13 @@ pub(crate) struct Get {
 /// Forms of a stored page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Form {
-    /// The body as it came
+    /// The body as received
     Raw,
     /// The main content as Markdown
     Markdown,
     /// The main text, which the spans of infos refer to
     Text,
-    /// What is known of it, as JSON
+    /// Its metadata, as JSON
     Meta,
 }
 
@@ -263,12 +263,12 @@ pub(crate) struct Extract {
     /// URL that relative links are resolved against
     #[arg(long, value_name = "URL", value_parser = parse_url)]
     pub(crate) url: Option<Url>,
-    /// One JSON object a document
+    /// One JSON object per document
     #[arg(long)]
     pub(crate) json: bool,
 }
 
-/// Arguments of what looks after the store.
+/// Arguments of the maintenance commands.
 #[derive(Debug, Args)]
 pub(crate) struct Maintain {
     /// Print the report as one JSON object
@@ -278,7 +278,7 @@ pub(crate) struct Maintain {
 
 #[derive(Debug, Args)]
 pub(crate) struct Backup {
-    /// Directory of the copy; it is made if needed and must not hold a store
+    /// Directory of the copy; created if needed, must not hold a store
     #[arg(value_name = "DIR")]
     pub(crate) dir: PathBuf,
     /// Print the report as one JSON object
@@ -298,7 +298,7 @@ pub(crate) struct Stats {
 
 fn parse_url(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|error| {
-        // `localhost:8080` reads as a scheme of its own, so that case is below.
+        // `localhost:8080` parses as the scheme `localhost`; the last arm handles it.
         if error == url::ParseError::RelativeUrlWithoutBase {
             format!("no scheme; did you mean https://{text} ?")
         } else {

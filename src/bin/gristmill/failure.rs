@@ -1,4 +1,4 @@
-//! What can go wrong on the command line, and the one line that says so.
+//! Failures of commands, and their one-line messages.
 
 use std::error::Error as StdError;
 use std::io;
@@ -7,17 +7,17 @@ use std::path::PathBuf;
 use gristmill::ConfigError;
 use gristmill::engine::Error;
 
-/// Exit status of a command that did not do what was asked.
+/// Exit status of a command that failed.
 pub(crate) const FAILED: u8 = 1;
-/// Exit status of a command that could not be understood.
+/// Exit status of invalid usage.
 pub(crate) const USAGE: u8 = 2;
-/// Exit status after a clean stop on request: 128 and the number of SIGINT.
+/// Exit status after a clean stop on request: 128 plus the number of SIGINT.
 pub(crate) const INTERRUPTED: u8 = 130;
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// It did what was asked.
+    /// It succeeded.
     Done,
     /// It stopped cleanly on request.
     Interrupted,
@@ -26,13 +26,13 @@ pub(crate) enum Outcome {
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
-    /// The arguments make no sense together.
+    /// The arguments do not go together.
     #[error("{0}")]
     Usage(String),
-    /// The settings are wrong because of a flag.
+    /// A flag sets an invalid value.
     #[error("a flag is out of range")]
     Flag(#[source] ConfigError),
-    /// The settings are wrong.
+    /// The settings are invalid.
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The engine failed.
@@ -41,7 +41,7 @@ pub(crate) enum Failure {
     /// The results could not be written.
     #[error("cannot write the results")]
     Output(#[source] io::Error),
-    /// A file or directory of the user's could not be read.
+    /// A file or directory given by the user could not be read.
     #[error("cannot read {}", path.display())]
     Read {
         /// The file or directory.
@@ -50,7 +50,7 @@ pub(crate) enum Failure {
         #[source]
         source: io::Error,
     },
-    /// A file of the user's is not JSON.
+    /// A file given by the user is not JSON.
     #[error("{} is not JSON", path.display())]
     NotJson {
         /// The file.
@@ -62,19 +62,19 @@ pub(crate) enum Failure {
     /// The system refused something that a command needs.
     #[error("cannot {action}")]
     System {
-        /// What, as a verb.
+        /// The action, as a verb phrase.
         action: String,
         /// Why.
         #[source]
         source: Box<dyn StdError + Send + Sync>,
     },
-    /// Something else, said in one sentence.
+    /// Any other failure, as one sentence.
     #[error("{0}")]
     Failed(String),
 }
 
 impl Failure {
-    /// The failure of something that the system was asked for.
+    /// A failure of an action of the system.
     pub(crate) fn system(
         action: impl Into<String>,
         source: impl Into<Box<dyn StdError + Send + Sync>>,
@@ -92,13 +92,13 @@ impl Failure {
         }
     }
 
-    /// One line with all causes; `None` where there is nothing to say.
+    /// One line with all causes; `None` if there is nothing to report.
     pub(crate) fn line(&self) -> Option<String> {
         (self.status() != 0).then(|| line_of(self))
     }
 }
 
-/// An error and its causes on one line. A cause whose words stand there already is left out.
+/// An error and its causes on one line. A cause whose message is there already is omitted.
 pub(crate) fn line_of(error: &dyn StdError) -> String {
     let mut line = flat(&error.to_string());
     let mut source = error.source();
@@ -113,8 +113,8 @@ pub(crate) fn line_of(error: &dyn StdError) -> String {
     line
 }
 
-/// The text on one line, without the drawings of source code that parsers add (`3 | key = 1`) and
-/// without control characters.
+/// The text on one line, without the source excerpts that parsers add (`3 | key = 1`) and without
+/// control characters.
 fn flat(text: &str) -> String {
     let drawn = |line: &&str| {
         line.trim_start_matches(|c: char| c.is_ascii_digit() || c == ' ').starts_with('|')

@@ -1,4 +1,4 @@
-//! Ctrl-C: the first asks for a clean stop, the second ends the process.
+//! Ctrl-C: the first requests a clean stop, the second ends the process.
 
 use gristmill::cancel::CancelToken;
 
@@ -13,7 +13,7 @@ pub(crate) fn token() -> Result<CancelToken, Failure> {
         if seen.is_cancelled() {
             std::process::exit(i32::from(INTERRUPTED));
         }
-        notice("gristmill: stopping; once more to stop at once");
+        notice("gristmill: stopping; interrupt again to stop at once");
         seen.cancel();
     })
     .map_err(|error| Failure::system("listen for Ctrl-C", error))?;

@@ -55,7 +55,7 @@ fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
     }
 }
 
-/// Tells what is wrong with the arguments on one line; help and version are printed as asked.
+/// Reports invalid arguments on one line; prints help and version as requested.
 fn misunderstood(error: &clap::Error) -> ExitCode {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {

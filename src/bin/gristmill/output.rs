@@ -1,4 +1,4 @@
-//! Standard output: buffered, and never a panic when its reader has left.
+//! Standard output: buffered, and without a panic when its reader has gone.
 
 use std::io::{self, BufWriter, StdoutLock, Write};
 
@@ -35,7 +35,7 @@ impl Output {
         self.line(&line)
     }
 
-    /// Writes what is buffered. Must be called at the end, since dropping hides failures.
+    /// Flushes the buffer. Must be called at the end, because dropping would hide errors.
     pub(crate) fn finish(mut self) -> Result<(), Failure> {
         self.to.flush().map_err(Failure::Output)
     }
@@ -66,13 +66,14 @@ pub(crate) fn plain(text: &str) -> String {
     plain
 }
 
-/// Characters that change the direction of the text around them (Unicode TR 9), by which a page
-/// could make a line read other than it is.
+/// Characters that change the direction of the text around them (Unicode TR 9). A page could use
+/// them to disguise a line.
 fn is_direction(c: char) -> bool {
     matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// A line on standard error. Nobody may be reading there, which is no reason to stop.
+/// Writes a line to standard error. Errors are ignored: a closed standard error is no reason to
+/// stop.
 pub(crate) fn notice(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
 }

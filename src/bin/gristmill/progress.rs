@@ -15,10 +15,10 @@ const DRAW_EVERY: Duration = Duration::from_millis(200);
 /// How long the engine has to end its threads and release the directory after a run.
 const CLOSE_WITHIN: Duration = Duration::from_secs(30);
 
-/// Runs the job to its end, or to the first cancellation of `stop`, and closes the engine. The
-/// line is drawn on standard error when `visible` and when that is a terminal.
+/// Runs the job until it ends or `stop` is cancelled, and closes the engine. The progress line is
+/// drawn on standard error if `visible` is set and that is a terminal.
 ///
-/// `after` reads from the engine what the caller wants to report, before the engine is closed.
+/// `after` is called before the engine is closed, to read what the caller wants to report.
 pub(crate) fn watch<T>(
     engine: &Engine,
     job: Job,
@@ -47,7 +47,8 @@ pub(crate) fn follow(
     outcome
 }
 
-/// Closes the engine, and gives the result back. Its error is the more telling one.
+/// Closes the engine, and returns the result. An error of the run takes precedence, because it
+/// tells more.
 pub(crate) fn close<T>(engine: &Engine, result: Result<T, Error>) -> Result<T, Error> {
     let closed = engine.close(CLOSE_WITHIN);
     let result = result?;

@@ -1,4 +1,4 @@
-//! The settings in force: defaults, then the file, then the environment, then the flags.
+//! The effective settings: defaults, overlaid by the file, the environment and the flags.
 
 use gristmill::Config;
 
@@ -17,7 +17,7 @@ pub(crate) fn load(data: &DataOptions) -> Result<Config, Failure> {
     Ok(config.apply_env(variables)?)
 }
 
-/// The settings with the flags of a crawl laid over them.
+/// The settings, overlaid by the flags of a crawl.
 pub(crate) fn with_flags(
     mut config: Config,
     politeness: &Politeness,

@@ -1,5 +1,5 @@
-//! Reading back what stands in the store alone: records and hosts that memory had no room for, in
-//! the order of their keys.
+//! Reading back what is only in the store: records and hosts that memory had no room for, in the
+//! order of their keys.
 
 use std::time::Duration;
 

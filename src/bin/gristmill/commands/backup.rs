@@ -1,4 +1,4 @@
-//! `gristmill backup`: a copy of everything that is stored.
+//! `gristmill backup`: a copy of the store.
 
 use super::open;
 use crate::arguments::{Backup, DataOptions};

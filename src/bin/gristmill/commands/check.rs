@@ -1,4 +1,4 @@
-//! `gristmill check`: whether everything that was stored can be read back.
+//! `gristmill check`: verifies that everything stored can be read back.
 
 use gristmill::store::{CheckReport, Problem};
 

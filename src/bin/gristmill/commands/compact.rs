@@ -1,4 +1,4 @@
-//! `gristmill compact`: makes the store as small as it can be.
+//! `gristmill compact`: makes the store as small as possible.
 
 use super::open;
 use crate::arguments::{DataOptions, Maintain};

@@ -1,4 +1,4 @@
-//! `gristmill config`: the settings in force.
+//! `gristmill config`: the effective settings.
 
 use crate::arguments::DataOptions;
 use crate::failure::{Failure, Outcome};

@@ -18,9 +18,9 @@ use crate::{interrupt, progress, settings};
 
 /// A schema file larger than this is refused.
 const MAX_SCHEMA_BYTES: u64 = 1 << 20;
-/// Longest part of the name of a job that is a source's own text, in bytes.
+/// Longest part of a job's name that is taken from a source, in bytes.
 const MAX_NAME: usize = 100;
-/// Sources of which a failed run tells the reason.
+/// Most sources whose reasons a failed run reports.
 const MAX_REASONS: usize = 5;
 
 pub(crate) fn run(data: &DataOptions, arguments: &Crawl, verbose: u8) -> Result<Outcome, Failure> {
@@ -40,7 +40,7 @@ pub(crate) fn run(data: &DataOptions, arguments: &Crawl, verbose: u8) -> Result<
     }
     output.finish()?;
     if report.stopped == Some(StopReason::Cancelled) {
-        notice("gristmill: stopped on request; the same command goes on from here");
+        notice("gristmill: stopped on request; run the same command to continue");
         return Ok(Outcome::Interrupted);
     }
     if came_to_nothing(&report) {
@@ -49,7 +49,7 @@ pub(crate) fn run(data: &DataOptions, arguments: &Crawl, verbose: u8) -> Result<
     Ok(Outcome::Done)
 }
 
-/// The job that the arguments order.
+/// The job that the arguments describe.
 fn job(arguments: &Crawl) -> Result<Job, Failure> {
     let sources = sources(arguments);
     let schema = arguments.schema.as_deref().map(read_schema).transpose()?;
@@ -89,8 +89,8 @@ fn sources(arguments: &Crawl) -> Vec<Source> {
     sites.chain(files).chain(feeds).chain(sitemaps).collect()
 }
 
-/// The name of a job: its sources in any order, so that the same command finds its unfinished run,
-/// whatever its focuses, limits and politeness are now.
+/// The name of a job, made from its sources in any order. So the same command finds its unfinished
+/// run, even if its focuses, limits and politeness have changed.
 fn name(sources: &[Source]) -> String {
     let described: BTreeSet<_> = sources
         .iter()
@@ -129,7 +129,7 @@ fn read_schema(path: &Path) -> Result<serde_json::Value, Failure> {
         .map_err(|source| Failure::NotJson { path: path.to_path_buf(), source })
 }
 
-/// Nothing is stored, and not because there was nothing to do or because a budget or the user
+/// Whether nothing was stored although there was work to do, and neither a budget nor the user
 /// ended the run.
 fn came_to_nothing(report: &Report) -> bool {
     report.stopped.is_none()
@@ -138,7 +138,7 @@ fn came_to_nothing(report: &Report) -> bool {
         && report.failed + report.skipped > 0
 }
 
-/// What became of the sources.
+/// The failure that reports what became of the sources.
 fn reasons(engine: &Engine, arguments: &Crawl) -> Result<Vec<Explanation>, Error> {
     let urls = arguments.sites.iter().chain(&arguments.feed).chain(&arguments.sitemap);
     let mut reasons = Vec::new();
@@ -163,7 +163,7 @@ fn nothing_fetched(reasons: &[Explanation]) -> Failure {
     Failure::Failed(format!("no page could be fetched: {}", told.join("; ")))
 }
 
-/// The report for people.
+/// The report as text.
 pub(crate) fn summary(report: &Report) -> String {
     let mut text = format!(
         "{} pages, {} infos, {} links, {} bytes in {:.1} s; {} requests, {} of them retries",
@@ -181,7 +181,7 @@ pub(crate) fn summary(report: &Report) -> String {
         (report.deduplicated, "duplicates"),
         (report.unchanged, "unchanged"),
         (report.quarantined, "infos quarantined"),
-        (report.distil_failed, "pages not distilled"),
+        (report.distil_failed, "pages failed to distil"),
     ];
     let more: Vec<_> = more
         .into_iter()

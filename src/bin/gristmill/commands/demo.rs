@@ -27,9 +27,9 @@ use crate::{interrupt, progress};
 /// What the demo looks for.
 const FOCUSES: [&str; 4] =
     ["mill wheel restoration", "flood of 1784", "Restaurierung des Mühlrads", "水轮修复"];
-/// Infos shown for each of them.
+/// Infos shown for each focus.
 const SHOWN: usize = 3;
-/// URLs of the site whose fate is told.
+/// URLs of the site whose reasons are shown.
 const TOLD: [&str; 6] = [
     "/mills/ashgate-wheel.html",
     "/old/mill.html",
@@ -38,10 +38,10 @@ const TOLD: [&str; 6] = [
     "/loop/a",
     "/images/seal.png",
 ];
-/// All that is worth reading lies fewer links from the start. The site has a calendar and a maze
-/// without end; whatever becomes of them, the demo ends here.
+/// All pages worth reading are fewer links away from the start. The site has an endless calendar
+/// and an endless maze; this bound ends the demo if nothing else stops them.
 const MAX_DEPTH: u32 = 6;
-/// More pages than the site has within that depth.
+/// More pages than the site has within this depth.
 const MAX_PAGES: u64 = 300;
 
 /// What is read from the engine before it is closed.
@@ -51,14 +51,14 @@ pub(super) struct Findings {
 }
 
 impl Findings {
-    /// How many questions to the engine it came from.
+    /// The number of queries behind these findings.
     pub(super) fn questions(&self) -> usize {
         self.infos.len() + TOLD.len()
     }
 }
 
-/// The demo's directory of names: the site is here, whatever the system says of `localhost`, and
-/// no other name is asked of the network.
+/// The demo's resolver: `localhost` is the loopback address, whatever the system says, and no other
+/// name is looked up.
 #[derive(Debug)]
 pub(super) struct LoopbackResolver;
 
@@ -66,7 +66,9 @@ impl Resolve for LoopbackResolver {
     fn resolve(&self, host: &str) -> io::Result<Vec<IpAddr>> {
         match host {
             "localhost" => Ok(vec![Ipv4Addr::LOCALHOST.into()]),
-            _ => Err(io::Error::new(io::ErrorKind::NotFound, "the demo knows its own site only")),
+            _ => {
+                Err(io::Error::new(io::ErrorKind::NotFound, "the demo resolves only its own site"))
+            }
         }
     }
 }
@@ -94,7 +96,7 @@ pub(crate) fn run(data: &DataOptions, verbose: u8) -> Result<Outcome, Failure> {
     let outcome = if report.stopped == Some(StopReason::Cancelled) {
         Outcome::Interrupted
     } else if findings.infos.iter().any(|(_, infos)| infos.is_empty()) {
-        return Err(Failure::Failed("the demo did not find what its site holds".to_owned()));
+        return Err(Failure::Failed("the demo did not find the facts on its site".to_owned()));
     } else {
         demo_model::run(&mut output, &server, dir.path(), &stop, verbose == 0)?
     };
@@ -105,12 +107,12 @@ pub(crate) fn run(data: &DataOptions, verbose: u8) -> Result<Outcome, Failure> {
     Ok(outcome)
 }
 
-/// Where a path of the site is, by name.
+/// The URL of a path of the site.
 fn url(server: &Server, path: &str) -> String {
     format!("http://localhost:{}{path}", server.address().port())
 }
 
-/// The site is ours and on this machine: no pause is owed to it.
+/// No delay: the site is our own and on this machine.
 pub(super) fn settings() -> Config {
     let mut config = Config::default();
     config.crawl.allow_private = true;
@@ -142,7 +144,7 @@ pub(super) fn findings(engine: &Engine, server: &Server) -> Result<Findings, Err
     Ok(Findings { infos, reasons })
 }
 
-/// The infos that are shown: those with the highest scores.
+/// The infos to show: those with the highest scores.
 pub(super) fn best(infos: impl Iterator<Item = Result<Info, Error>>) -> Result<Vec<Info>, Error> {
     let mut found = infos.collect::<Result<Vec<_>, _>>()?;
     found.sort_by(|a, b| b.score.partial_cmp(&a.score).unwrap_or(Ordering::Equal));
@@ -158,7 +160,7 @@ fn print(output: &mut Output, report: &Report, findings: &Findings) -> Result<()
             output.line(&citation(info))?;
         }
     }
-    output.line("\nWhy some URLs were kept and others not")?;
+    output.line("\nWhy some URLs were kept and others were not")?;
     for reason in &findings.reasons {
         output.line(&format!("- {reason}"))?;
     }
@@ -170,14 +172,14 @@ fn print_end(output: &mut Output, dir: &Directory) -> Result<(), Failure> {
         let path = path.display();
         output.line(&format!("\nAll of it is in {path}: try `gristmill infos --data {path}`."))?;
     }
-    output.line("\nNow your own: gristmill crawl https://example.com/ --focus \"what matters\"")
+    output.line("\nNow crawl a site of your own: gristmill crawl https://example.com/ --focus \"what matters\"")
 }
 
 /// Where the demo keeps its data.
 enum Directory {
-    /// The user's, which stays.
+    /// The user's directory, which is kept.
     Kept(PathBuf),
-    /// One of our own, which goes.
+    /// A temporary directory, which is removed.
     Temporary(PathBuf),
 }
 
@@ -188,7 +190,7 @@ impl Directory {
         }
         let name = format!("gristmill-demo-{}", std::process::id());
         let path = std::env::temp_dir().join(name);
-        // Fails where the name is taken: what stands there is not ours to fill and remove.
+        // Fails if the name is taken: an existing directory is not ours to fill and remove.
         std::fs::create_dir(&path)
             .map_err(|error| Failure::system(format!("create {}", path.display()), error))?;
         Ok(Self::Temporary(path))
@@ -200,7 +202,7 @@ impl Directory {
         }
     }
 
-    /// Removes a temporary directory; a failure is told.
+    /// Removes a temporary directory, and reports a failure.
     fn remove(&self) -> Result<(), Failure> {
         let Self::Temporary(path) = self else { return Ok(()) };
         std::fs::remove_dir_all(path)
@@ -209,7 +211,7 @@ impl Directory {
 }
 
 impl Drop for Directory {
-    /// For the ways out that do not come by [`Directory::remove`].
+    /// For early returns, which skip [`Directory::remove`].
     fn drop(&mut self) {
         if let Self::Temporary(path) = self {
             let _ = std::fs::remove_dir_all(path);

@@ -1,4 +1,4 @@
-//! The second part of `gristmill demo`: a model, and what is not done twice.
+//! The second part of `gristmill demo`: a model, and the caches.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,14 +23,14 @@ struct Findings {
     first: Report,
     second: Report,
     infos: Vec<Info>,
-    /// Questions put to the engine, and how long it took to answer them all.
+    /// Queries to the engine, and the time that all of them took.
     questions: usize,
     from_store: Duration,
     from_memory: Duration,
 }
 
-/// Has the pages that the first part has stored distilled by a model, twice, and asks for results
-/// twice. Tells what came of it.
+/// Distils the pages stored by the first part with a model, twice, queries the results twice, and
+/// reports both.
 pub(super) fn run(
     output: &mut Output,
     site: &Server,
@@ -40,12 +40,12 @@ pub(super) fn run(
 ) -> Result<Outcome, Failure> {
     let model = Server::start(StandIn).map_err(|e| Failure::system("start the demo's model", e))?;
     output.line(&format!(
-        "\nThe same pages by a model, asked about {FOCUS:?}. What stands in for it here copies \
+        "\nThe same pages distilled by a model, for {FOCUS:?}. The demo's model only copies \
          sentences."
     ))?;
     std::io::Write::flush(output).map_err(Failure::Output)?;
     let mut config = demo::settings();
-    // What the first part found broken needs no second try.
+    // The first part has already retried what is broken.
     config.crawl.max_attempts = 1;
     config.llm.url = Some(model.url("/v1"));
     config.llm.model = Some("stand-in".to_owned());
@@ -80,7 +80,7 @@ fn findings(
     Ok(Findings { first, second, infos, questions, from_store, from_memory })
 }
 
-/// Asks everything that the first part asked; gives the number of questions and the time.
+/// Repeats all queries of the first part; returns their number and the time they took.
 fn ask_all(engine: &Engine, site: &Server) -> Result<(usize, Duration), Error> {
     let started = Instant::now();
     let questions = demo::findings(engine, site)?.questions();
@@ -90,8 +90,8 @@ fn ask_all(engine: &Engine, site: &Server) -> Result<(usize, Duration), Error> {
 fn print(output: &mut Output, found: &Findings) -> Result<(), Failure> {
     let (first, second) = (&found.first.llm, &found.second.llm);
     output.line(&format!(
-        "{} calls, {} tokens, {} infos; another job that wants the same: {} calls, {} answers from \
-         the cache",
+        "{} calls, {} tokens, {} infos; a second job with the same focus: {} calls, {} answers \
+         from the cache",
         first.calls,
         first.tokens_in + first.tokens_out,
         found.first.infos,
@@ -102,7 +102,7 @@ fn print(output: &mut Output, found: &Findings) -> Result<(), Failure> {
         output.line(&citation(info))?;
     }
     output.line(&format!(
-        "\n{} questions to the engine took {:?} from the store, and {:?} when put again",
+        "\n{} queries took {:?} from the store, and {:?} when repeated",
         found.questions, found.from_store, found.from_memory
     ))
 }

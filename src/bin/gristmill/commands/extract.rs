@@ -15,11 +15,10 @@ use crate::failure::{Failure, Outcome, line_of};
 use crate::output::{Output, notice};
 use crate::settings;
 
-/// Endings of the files that are read in a directory; files that are named are read whatever their
-/// ending.
+/// Extensions of the files that are read in a directory. Files named on the command line are read
+/// whatever their extension.
 const ENDINGS: [&str; 5] = ["html", "htm", "xhtml", "shtml", "xht"];
-/// Documents that are read and extracted at a time, in parallel; their results are then printed in
-/// order.
+/// Documents that are read and extracted in parallel at a time. Their results are printed in order.
 const BATCH: usize = 32;
 /// Directories deeper than this are not entered.
 const MAX_DEPTH: usize = 256;
@@ -87,7 +86,7 @@ pub(crate) fn run(data: &DataOptions, arguments: &Extract) -> Result<Outcome, Fa
 fn content(extractor: &Extractor, document: &Document, limit: u64) -> Result<Content, Failure> {
     let read = |source| Failure::Read { path: document.path.clone(), source };
     let mut body = Vec::new();
-    // One byte more than allowed, so that a body that is too long is seen to be so.
+    // One byte more than allowed, to detect a body that is too long.
     if document.path == Path::new(STANDARD_INPUT) {
         std::io::stdin().lock().take(limit.saturating_add(1)).read_to_end(&mut body)
     } else {
@@ -120,7 +119,7 @@ fn line<'a>(document: &'a Document, content: &'a Content) -> Line<'a> {
     }
 }
 
-/// The documents that the paths name, and how many paths could not be read; those are told.
+/// The documents at the paths, and the number of paths that could not be read; these are reported.
 fn documents(arguments: &Extract) -> (Vec<Document>, usize) {
     let (mut documents, mut failed) = (Vec::new(), 0);
     for path in &arguments.paths {
@@ -143,7 +142,8 @@ fn documents(arguments: &Extract) -> (Vec<Document>, usize) {
 }
 
 /// Adds the documents below `root` in the order of their names. Links to directories are not
-/// followed, so the walk ends. Gives how many directories could not be read; those are told.
+/// followed, so the walk terminates. Returns the number of directories that could not be read;
+/// these are reported.
 fn walk(root: &Path, files: &mut Vec<PathBuf>) -> usize {
     let mut failed = 0;
     let mut left = vec![(root.to_path_buf(), 0)];
@@ -155,7 +155,7 @@ fn walk(root: &Path, files: &mut Vec<PathBuf>) -> usize {
         let entries = fs::read_dir(&path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
         match entries {
             Ok(mut entries) => {
-                // The last one is taken first.
+                // A stack: the last one is taken first.
                 entries.sort_by_key(|entry| std::cmp::Reverse(entry.file_name()));
                 let wanted = entries.into_iter().filter(|entry| is_wanted(entry, depth));
                 left.extend(wanted.map(|entry| (entry.path(), depth + 1)));

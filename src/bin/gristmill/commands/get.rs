@@ -9,7 +9,7 @@ use crate::output::Output;
 
 pub(crate) fn run(data: &DataOptions, arguments: &Get) -> Result<Outcome, Failure> {
     let url = &arguments.url;
-    // Kept until the end: the page's bodies are read from its store.
+    // The engine must stay open: the page's bodies are read from its store.
     let engine = open(data)?;
     let page = engine.get(url.as_str())?.ok_or_else(|| not_stored(url))?;
     let body = match arguments.form {
@@ -30,7 +30,7 @@ pub(crate) fn run(data: &DataOptions, arguments: &Get) -> Result<Outcome, Failur
         Form::Text => page.text()?,
     };
     let body = body.ok_or_else(|| {
-        Failure::Failed(format!("{url} was stored without this form; `--as raw` may have it"))
+        Failure::Failed(format!("{url} is not stored in this form; try `--as raw`"))
     })?;
     let mut output = Output::stdout();
     output.bytes(&body)?;

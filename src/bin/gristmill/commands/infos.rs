@@ -11,7 +11,7 @@ use crate::arguments::{DataOptions, Infos};
 use crate::failure::{Failure, Outcome};
 use crate::output::{Output, plain};
 
-/// An accepted or a refused info, as it is shown.
+/// An accepted or a rejected info, as displayed.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Row {
@@ -143,7 +143,7 @@ impl Row {
     }
 }
 
-/// An info for people: the fact, where it stands, and the quote where that differs.
+/// An info as text: the fact, its source, and the quote if that differs.
 pub(crate) fn citation(info: &Info) -> String {
     let mut text = format!(
         "- {}\n    {}  bytes {} to {}",
@@ -158,7 +158,7 @@ pub(crate) fn citation(info: &Info) -> String {
     text
 }
 
-/// The names of the JSON form.
+/// The variant names of the JSON form.
 const fn grounding(grounding: Grounding) -> &'static str {
     match grounding {
         Grounding::Exact => "exact",
@@ -168,7 +168,7 @@ const fn grounding(grounding: Grounding) -> &'static str {
     }
 }
 
-/// Text from a page as Markdown that shows it literally.
+/// Escapes text from a page, so that Markdown shows it literally.
 fn escaped(text: &str) -> String {
     let plain = plain(text);
     let mut escaped = String::with_capacity(plain.len());

@@ -24,7 +24,7 @@ use crate::arguments::DataOptions;
 use crate::failure::Failure;
 use crate::settings;
 
-/// Opens the directory for what a crawl has left there; none is made where nothing is.
+/// Opens the directory to read what crawls have stored; creates nothing.
 fn open(data: &DataOptions) -> Result<Engine, Failure> {
     let builder = Engine::builder(data.data()).config(settings::load(data)?).create(false);
     builder.build().map_err(|error| match error {
@@ -35,16 +35,16 @@ fn open(data: &DataOptions) -> Result<Engine, Failure> {
 
 fn nothing_stored(data: &DataOptions) -> Failure {
     Failure::Failed(format!(
-        "nothing is stored in {}; `gristmill crawl` fills it, --data names another directory",
+        "nothing is stored in {}; run `gristmill crawl` first, or name another directory with --data",
         data.data().display()
     ))
 }
 
 fn not_stored(url: &Url) -> Failure {
-    Failure::Failed(format!("{url} is not stored; `gristmill why {url}` may say why"))
+    Failure::Failed(format!("{url} is not stored; `gristmill why {url}` may explain why"))
 }
 
-/// The moment that lies this long back.
+/// The time this long ago.
 fn ago(duration: Duration) -> Timestamp {
     Timestamp::from(SystemTime::now()).saturating_sub(duration)
 }

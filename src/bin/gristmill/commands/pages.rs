@@ -1,4 +1,4 @@
-//! `gristmill pages`: what is stored.
+//! `gristmill pages`: the stored pages.
 
 use std::fmt::Write as _;
 
@@ -40,7 +40,7 @@ pub(crate) fn run(data: &DataOptions, arguments: &Pages) -> Result<Outcome, Fail
     Ok(Outcome::Done)
 }
 
-/// Time, status, bytes, URL, and what else is known.
+/// Time, status, bytes, URL, and further metadata.
 fn line(page: &PageEntry) -> String {
     let mut line = format!("{}  {}  {:>9}  {}", page.fetched_at, page.status, page.bytes, page.url);
     if let Some(title) = &page.title {

@@ -1,4 +1,4 @@
-//! `gristmill stats`: the figures that a crawl publishes, readable beside it.
+//! `gristmill stats`: the figures that a crawl publishes, also while it runs.
 
 use gristmill::engine::published_stats;
 

@@ -1,4 +1,4 @@
-//! `gristmill why`: the reason of a URL.
+//! `gristmill why`: why a URL is in its state.
 
 use super::open;
 use crate::arguments::{DataOptions, Why};

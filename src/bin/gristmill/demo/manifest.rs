@@ -1,7 +1,7 @@
 //! The files of the bundled site, in the binary.
 //!
-//! All of them are kept as UTF-8 in the source tree; those that pose as pages of older days are
-//! encoded when the site starts.
+//! All of them are UTF-8 in the source tree. Those that imitate old pages are encoded when the site
+//! starts.
 
 use encoding_rs::{Encoding, GB18030, SHIFT_JIS, WINDOWS_1251, WINDOWS_1252};
 
@@ -40,7 +40,7 @@ pub(crate) enum Charset {
     Legacy(&'static Encoding),
 }
 
-/// The only file that is not text: a picture, which a crawler has no use for.
+/// The only file that is not text: an image, which a crawler skips.
 pub(crate) const PICTURE: &[u8] = include_bytes!("../../../../examples/site/images/seal.png");
 
 const fn asset(path: &'static str, content_type: &'static str, text: &'static str) -> Asset {

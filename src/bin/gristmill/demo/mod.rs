@@ -1,4 +1,4 @@
-//! The bundled site, its server, and what stands in for a model.
+//! The bundled site, its server, and its model.
 
 pub(crate) mod manifest;
 pub(crate) mod model;

@@ -1,13 +1,13 @@
-//! What stands in for a model in the demo: a server of chat completions that copies sentences.
+//! The demo's model: a server of chat completions that copies sentences.
 //!
-//! It knows nothing. Of the part of a page that it is shown, it quotes the first sentence that has
-//! two of the focus's words, as the prompt asks for it; what it says is checked like any model's.
+//! From the part of a page in the prompt it quotes the first sentence with two of the focus's
+//! words, in the format that the prompt asks for. Its answers are checked like any model's.
 
 use serde_json::{Value, json};
 
 use super::server::{Handler, Request, Response};
 
-/// Words of the focus that a sentence must have.
+/// Words of the focus that a sentence must contain.
 const LEAST_WORDS: usize = 2;
 /// Shorter words of the focus do not count.
 const LEAST_LETTERS: usize = 4;
@@ -45,7 +45,7 @@ impl Handler for StandIn {
     }
 }
 
-/// The sentence of the prompt's page that has enough words of its focus.
+/// The sentence of the prompt's page that contains enough words of its focus.
 fn sentence(prompt: &str) -> Option<&str> {
     let (head, rest) = prompt.split_once("\n<<<")?;
     let focus = head.lines().find_map(|line| line.strip_prefix("Focus: "))?.to_lowercase();

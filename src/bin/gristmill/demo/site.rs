@@ -1,8 +1,8 @@
-//! The bundled site: what is answered under each path.
+//! The bundled site: the response to each path.
 //!
-//! Beside the files of the [manifest](super::manifest) it has what a crawler meets in the wild:
-//! redirects and a loop of them, an exact duplicate, a page of a megabyte, a page that only comes
-//! compressed, an answer of 500, a calendar without end and a maze whose paths grow.
+//! Besides the files of the [manifest](super::manifest) it has what a crawler meets in the wild:
+//! redirects, a redirect loop, an exact duplicate, a page of a megabyte, a page served only
+//! compressed, a response with status 500, an endless calendar and a maze with growing paths.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -27,7 +27,7 @@ const REDIRECTS: &[(&str, u16, &str)] = &[
 ];
 /// Served under a second path, byte for byte.
 const DUPLICATE: (&str, &str) = ("/print/ashgate-wheel.html", "/mills/ashgate-wheel.html");
-/// Served with gzip to those who accept it.
+/// Served with gzip to clients that accept it.
 const COMPRESSED: &str = "/archive/letters.html";
 /// The page of about a megabyte.
 const LEDGER: &str = "/archive/toll-ledger.html";
@@ -55,7 +55,7 @@ enum Body {
 }
 
 impl Site {
-    /// Encodes, compresses and generates what has to be.
+    /// Prepares the site: encodes, compresses and generates pages.
     pub(crate) fn new() -> Self {
         let mut files: HashMap<_, _> =
             ASSETS.iter().map(|asset| (asset.path, File::of(asset))).collect();
@@ -189,7 +189,7 @@ fn calendar(path: &str) -> Option<String> {
     ))
 }
 
-/// A page whose link adds a step to the path and another one that adds a pair to the query.
+/// A page with one link that adds a step to the path and one that adds a pair to the query.
 fn maze(request: &Request) -> String {
     let steps = request.target().split(['/', '&', '?']).filter(|step| !step.is_empty()).count() - 1;
     let query =
