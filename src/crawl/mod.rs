@@ -11,6 +11,8 @@
 //!                                        retry, redirect ◄── complete / robots_answer ◄────────┘
 //! ```
 //!
+//! The engine drives the frontier; the types of its calls are no part of the documented interface.
+//!
 //! Invariants, whatever the order of calls:
 //!
 //! 1. The gap between the end of an exchange with a host and the start of the next is never below
@@ -18,10 +20,10 @@
 //!    any other.
 //! 2. At most `per_host` leases of one host are open.
 //! 3. A URL is under at most one lease at a time, and is final at most once.
-//! 4. Every published URL ends in a [`Completion::Final`], a redirect or a [`Next::Refused`], as
+//! 4. Every published URL ends in a `Completion::Final`, a redirect or a `Next::Refused`, as
 //!    long as leases are completed and time advances.
 //! 5. Memory is bounded by the options. Longer queues stay in the store, in the order of
-//!    [`queue_key`], and are read back by [`Frontier::refill`].
+//!    [`queue_key`], and are read back by `Frontier::refill`.
 //! 6. A URL is checked against the rules of its origin right before it is leased. Rules that were
 //!    evicted are requested again first.
 //! 7. Nothing is lost with the process: a pending URL is one that is stored and not final; leases
@@ -31,31 +33,42 @@ use std::time::Duration;
 
 use crate::time::{Clock, Timestamp};
 
+#[doc(hidden)]
 pub mod feed;
 mod frontier;
 mod record;
-pub mod robots;
+mod robots;
 mod rules;
 mod schedule;
 mod scope;
 mod seen;
+#[doc(hidden)]
 pub mod sitemap;
 mod store;
+#[doc(hidden)]
 pub mod trap;
 mod xml;
 
+// What the engine says to the frontier and hears from it. Tests and benches see it too; programs
+// crawl through the engine.
+#[doc(hidden)]
 pub use frontier::{
     Admission, Admitted, Candidate, Completion, Frontier, FrontierOptions, FrontierStats, HostView,
     Lease, LeaseId, LeaseKind, Next, Outcome, OutcomeKind, Refusal, RobotsAnswer, RobotsOutcome,
 };
 pub use record::{DocumentKind, UrlRecord, Via, queue_host, queue_key, queue_prefix};
 pub use robots::{Robots, Verdict};
+#[doc(hidden)]
 pub use rules::RulesCache;
-pub use scope::{MAX_PATTERN_BYTES, MAX_SCOPE_ENTRIES, ScopeError, ScopeRules};
+#[doc(hidden)]
+pub use scope::ScopeRules;
+pub use scope::{MAX_PATTERN_BYTES, MAX_SCOPE_ENTRIES, ScopeError};
 pub use store::{FrontierStore, MemoryFrontierStore};
+#[doc(hidden)]
 pub use xml::DocumentError;
 
 /// Both readings of a clock at one moment.
+#[doc(hidden)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Now {
     /// For intervals.

@@ -15,7 +15,7 @@ use std::time::Duration;
 use crate::url::{Part, Url, cut, normalise};
 
 /// Most bytes that are parsed; RFC 9309, section 2.5, asks for at least 500 KiB.
-pub const MAX_ROBOTS_BYTES: usize = 512 * 1024;
+const MAX_ROBOTS_BYTES: usize = 512 * 1024;
 
 /// Most sitemaps of one file that are kept.
 const MAX_SITEMAPS: usize = 1000;

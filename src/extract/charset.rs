@@ -19,7 +19,10 @@ const DETECTION_SAMPLE_BYTES: usize = 64 * 1024;
 /// `content_type` is the value of the `Content-Type` header field, if there was one. Malformed
 /// sequences become U+FFFD. A body in well-formed UTF-8 is borrowed, not copied. A byte order mark
 /// is not part of the result.
-pub fn decode<'a>(bytes: &'a [u8], content_type: Option<&str>) -> (Cow<'a, str>, &'static str) {
+pub(super) fn decode<'a>(
+    bytes: &'a [u8],
+    content_type: Option<&str>,
+) -> (Cow<'a, str>, &'static str) {
     let (encoding, mark) = choose(bytes, content_type);
     let body = bytes.get(mark..).unwrap_or(bytes);
     let (text, _) = encoding.decode_without_bom_handling(body);

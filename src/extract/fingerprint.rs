@@ -12,12 +12,13 @@ use crate::model::Fingerprint;
 /// Words in one shingle.
 const SHINGLE_WORDS: usize = 3;
 /// Most bits in which the hashes of near duplicates differ.
-pub const MAX_HAMMING: u32 = 3;
+const MAX_HAMMING: u32 = 3;
 /// Least share of shingles that near duplicates have in common (Jaccard index).
 const MIN_OVERLAP: f64 = 0.9;
 
-/// Both fingerprints of a text.
-pub fn of(text: &str) -> Fingerprint {
+/// Both fingerprints of a text: BLAKE3 of the normalised text, and `SimHash` (Charikar 2002) over its
+/// shingles of three words, which is 0 for a text without words.
+pub(super) fn of(text: &str) -> Fingerprint {
     let normalised = normalise(text);
     Fingerprint {
         text: *blake3::hash(normalised.as_bytes()).as_bytes(),
@@ -25,19 +26,9 @@ pub fn of(text: &str) -> Fingerprint {
     }
 }
 
-/// BLAKE3 of the normalised text.
-pub fn text_hash(text: &str) -> [u8; 32] {
-    *blake3::hash(normalise(text).as_bytes()).as_bytes()
-}
-
-/// `SimHash` (Charikar 2002) over the shingles of three words of the normalised text; 0 for a text
-/// without words.
-pub fn simhash64(text: &str) -> u64 {
-    simhash_of(&normalise(text))
-}
-
-/// Whether `a` and `b` are near duplicates: their hashes differ in at most [`MAX_HAMMING`] bits,
-/// nine tenths of their shingles are common, and no number, month or day of the week differs.
+/// Whether `a` and `b` are near duplicates: their hashes ([`Fingerprint::simhash`]) differ in
+/// at most three bits, nine tenths of their shingles are common, and no number, month or day of the
+/// week differs.
 pub fn near_duplicate(a: &str, b: &str) -> bool {
     let (a, b) = (normalise(a), normalise(b));
     if a == b {
@@ -180,18 +171,17 @@ mod tests {
 
     #[test]
     fn layout_and_case_do_not_matter_to_the_exact_hash() {
-        assert_eq!(text_hash("One, two\n\nthree."), text_hash("one TWO three"));
-        assert_ne!(text_hash("one two three"), text_hash("one two four"));
-        assert_ne!(text_hash("on etwo"), text_hash("one two"));
-        assert_eq!(of("a b").text, text_hash("A b"));
-        assert_eq!(of("a b").simhash, simhash64("A b"));
+        assert_eq!(of("One, two\n\nthree.").text, of("one TWO three").text);
+        assert_ne!(of("one two three").text, of("one two four").text);
+        assert_ne!(of("on etwo").text, of("one two").text);
+        assert_eq!(of("a b"), of("A b"));
     }
 
     #[test]
     fn a_changed_word_in_a_long_text_is_a_near_duplicate() {
         let a = prose(3000);
         let b = a.replacen(' ', " other ", 1);
-        assert_ne!(text_hash(&a), text_hash(&b));
+        assert_ne!(of(&a).text, of(&b).text);
         assert!(near_duplicate(&a, &b));
         assert!(!near_duplicate(&a, &prose(300)));
     }
@@ -208,7 +198,7 @@ mod tests {
     #[test]
     fn characters_of_unspaced_scripts_are_words() {
         assert_eq!(normalise("Café 天地 x"), "café 天 地 x");
-        assert_eq!(simhash64(""), 0);
-        assert_ne!(simhash64("one"), 0);
+        assert_eq!(of("").simhash, 0);
+        assert_ne!(of("one").simhash, 0);
     }
 }

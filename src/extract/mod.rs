@@ -3,7 +3,7 @@
 //! Pure functions of their input: no I/O, no clock, no global state.
 //!
 //! # Design
-//! Bytes become characters ([`charset`]); a tokeniser passes over them once and feeds three
+//! Bytes become characters (`charset`); a tokeniser passes over them once and feeds three
 //! readers: links, metadata and a flat tree (nodes in document order, each knowing where its
 //! subtree ends). The main content is selected in that tree by general rules about structure and
 //! names, and rendered in one walk as text, blocks and Markdown. [`links`] runs the same tokeniser
@@ -19,10 +19,10 @@
 //!   content.
 //! - Hidden elements, comments, scripts and invisible characters never become text.
 
-pub mod charset;
+mod charset;
 mod entities;
 mod error;
-pub mod fingerprint;
+mod fingerprint;
 mod hints;
 mod inline;
 mod links;
@@ -40,6 +40,7 @@ mod tree;
 use url::Url;
 
 pub use error::ExtractError;
+pub use fingerprint::near_duplicate;
 use links::{LinkCollector, ResolvedLinks};
 use metadata::Metadata;
 use plain::Format;

@@ -26,7 +26,7 @@ impl AddressPolicy {
 /// Whether `address` is globally reachable unicast by the IANA special-purpose address registries
 /// (RFC 6890). Addresses that wrap an IPv4 address (mapped, NAT64, 6to4) are judged by what they
 /// wrap.
-pub fn is_public(address: IpAddr) -> bool {
+fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => is_public_v4(v4),
         IpAddr::V6(v6) => is_public_v6(v6),

@@ -37,7 +37,7 @@ mod resolve;
 mod stats;
 mod transport;
 
-pub use address::{AddressPolicy, is_public};
+pub use address::AddressPolicy;
 pub use builder::ClientBuilder;
 pub use client::Client;
 pub use error::{Cause, HttpError, Phase};

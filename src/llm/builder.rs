@@ -183,7 +183,8 @@ impl ClientBuilder {
         self
     }
 
-    /// How [`Client::complete`] waits between attempts. Default: [`SystemTimer`].
+    /// How [`Client::complete`] waits between attempts, for tests. Default: [`SystemTimer`].
+    #[doc(hidden)]
     #[must_use]
     pub fn timer(mut self, timer: Arc<dyn Timer>) -> Self {
         self.timer = timer;

@@ -34,7 +34,7 @@ use crate::retry::RetryPolicy;
 use crate::time::SharedClock;
 
 /// How often an answer that does not satisfy the schema is sent back, at most.
-pub const MAX_REASKS: u32 = 2;
+pub(super) const MAX_REASKS: u32 = 2;
 
 /// A client of one model at one endpoint. Clones share everything.
 ///

@@ -13,8 +13,8 @@
 //! 4. The reason why the model stopped is checked before the text is read: truncated, filtered and
 //!    refused answers are errors, and are never repaired.
 //! 5. With a schema, the text is parsed and validated. Fences, trailing text and unclosed brackets
-//!    are repaired locally. An invalid value is sent back at most [`MAX_REASKS`] times, with nothing
-//!    but the schema, the value and the error.
+//!    are repaired locally. An invalid value is sent back at most twice, with nothing but
+//!    the schema, the value and the error.
 //! 6. An accepted answer is stored under the key.
 //!
 //! Invariants:
@@ -78,15 +78,15 @@ pub use crate::retry::RetryPolicy;
 pub use builder::ClientBuilder;
 pub use cache::DurableTier;
 pub use call::Continuation;
-pub use client::{Client, MAX_REASKS};
+pub use client::Client;
 pub use error::{LlmError, ResponseInfo};
 pub use http::HttpTransport;
 pub use openai::OpenAiChat;
-pub use request::{
-    CacheTier, ChatRequest, Completion, FinishReason, Message, Role, Usage, estimate_tokens,
-};
+pub(crate) use request::estimate_tokens;
+pub use request::{CacheTier, ChatRequest, Completion, FinishReason, Message, Role, Usage};
 pub use secrecy::SecretString;
 pub use stats::{Latency, LlmStats};
+#[doc(hidden)]
 pub use timer::{Cancelled, ManualTimer, SystemTimer, Timer};
 pub use transport::{HttpReply, HttpRequest, SecretHeader, Transport, TransportError};
 pub use wire::{Answer, Dialect, ServerError, StructuredMode, TokenField, Wire};

@@ -25,6 +25,7 @@ mod retry_after;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+#[doc(hidden)]
 pub use retry_after::parse_retry_after;
 
 /// When, and how often, a failed request is made again.

@@ -66,14 +66,7 @@ const TRACKING_PREFIXES: [&str; 4] = ["utm_", "mtm_", "pk_", "piwik_"];
 
 /// Whether a query parameter of this name only tracks visitors, so that the canonical form omits
 /// it.
-///
-/// ```
-/// use gristmill::url::is_tracking_parameter;
-///
-/// assert!(is_tracking_parameter("utm_source") && is_tracking_parameter("FBCLID"));
-/// assert!(!is_tracking_parameter("id"));
-/// ```
-pub fn is_tracking_parameter(name: &str) -> bool {
+fn is_tracking_parameter(name: &str) -> bool {
     let begins = |prefix: &&str| {
         name.get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix))
     };
@@ -87,7 +80,7 @@ pub fn is_tracking_parameter(name: &str) -> bool {
 /// - no credentials, no fragment;
 /// - dot segments resolved; case of the path and trailing slash kept;
 /// - percent-encoding in one form (unreserved characters decoded, digits in upper case);
-/// - query parameters without those that track visitors ([`is_tracking_parameter`]) and without
+/// - query parameters without those that track visitors (`utm_source`, `fbclid`) and without
 ///   empty ones, the others sorted by name, those of one name in their order; no empty query.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]

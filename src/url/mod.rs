@@ -9,7 +9,7 @@
 //! | [`CanonicalUrl`] | which spellings mean the same document |
 //! | [`UrlKey`] | the 16 bytes under which that document is known |
 //! | [`Host`] | whose turn it is: one schedule of requests each |
-//! | [`Origin`] | whose `robots.txt` applies |
+//! | `Origin` | whose `robots.txt` applies |
 
 use std::fmt;
 
@@ -20,8 +20,10 @@ mod canonical;
 mod host;
 mod percent;
 
-pub use canonical::{CanonicalUrl, canonicalize, is_tracking_parameter};
-pub use host::{Host, Origin};
+pub use canonical::{CanonicalUrl, canonicalize};
+pub use host::Host;
+#[doc(hidden)]
+pub use host::Origin;
 #[cfg(feature = "crawl")]
 pub(crate) use percent::{Part, normalise};
 

@@ -11,11 +11,11 @@ use crate::model::Info;
 /// Identifies a fact of a focus: equal for facts that differ only in case, punctuation, white space
 /// and compatibility forms. An engine stores one info under it, with every source.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct InfoKey(pub [u8; 16]);
+pub(in crate::engine) struct InfoKey(pub [u8; 16]);
 
 impl InfoKey {
     /// The key of `fact` for the focus of that text.
-    pub fn new(focus: &str, fact: &str) -> Self {
+    pub(in crate::engine) fn new(focus: &str, fact: &str) -> Self {
         let mut hasher = blake3::Hasher::new();
         hasher.update(&(focus.len() as u64).to_le_bytes());
         hasher.update(focus.as_bytes());
@@ -34,7 +34,7 @@ impl InfoKey {
     }
 
     /// The key of an info.
-    pub fn of(info: &Info) -> Self {
+    pub(in crate::engine) fn of(info: &Info) -> Self {
         Self::new(&info.focus, &info.fact)
     }
 }

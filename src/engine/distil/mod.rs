@@ -9,7 +9,7 @@
 //!   and quotes its evidence.
 //!
 //! Invariants: the quote of every info is exactly the bytes of `content.text` at its span. A
-//! model's claim becomes an info only if its quote is found in the page ([`ground`]) and its
+//! model's claim becomes an info only if its quote is found in the page (`ground`) and its
 //! numbers, dates and names are found in the quote; every other claim is [`Rejected`]. Page text is
 //! data: it is never expanded as a template, and it cannot close its block in the prompt.
 
@@ -36,7 +36,8 @@ pub use distilled::{DistilUsage, Distilled, Flagged, NotRelevant, Rejected, Reje
 pub use distiller::{DistilRequest, Distiller, Resumption};
 pub use error::DistilError;
 pub use extractive::{Extractive, ExtractiveOptions};
+#[doc(hidden)]
 pub use ground::{Grounder, ground};
-pub use key::InfoKey;
+pub(super) use key::InfoKey;
 pub use llm::{LlmDistiller, LlmDistillerOptions};
 pub(super) use prompt::PromptCache;
