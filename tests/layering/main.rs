@@ -8,6 +8,7 @@ mod binary;
 mod conduct;
 mod cycles;
 mod design;
+mod errors;
 mod features;
 mod layers;
 mod source;
