@@ -82,7 +82,8 @@ pub use client::Client;
 pub use error::{LlmError, ResponseInfo};
 pub use http::HttpTransport;
 pub use openai::OpenAiChat;
-pub(crate) use request::estimate_tokens;
+#[doc(hidden)]
+pub use request::estimate_tokens;
 pub use request::{CacheTier, ChatRequest, Completion, FinishReason, Message, Role, Usage};
 pub use secrecy::SecretString;
 pub use stats::{Latency, LlmStats};

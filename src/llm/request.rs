@@ -175,7 +175,7 @@ impl Usage {
 
 /// Estimates the number of tokens in a text: four Latin letters, two letters of another alphabet,
 /// or one ideograph make a token. Vocabularies differ, so this is for sizing, not for billing.
-pub(crate) fn estimate_tokens(text: &str) -> u64 {
+pub fn estimate_tokens(text: &str) -> u64 {
     let quarters: u64 = text
         .chars()
         .map(|c| match u32::from(c) {

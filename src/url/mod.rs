@@ -14,6 +14,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+#[doc(no_inline)]
 pub use url::Url;
 
 mod canonical;
