@@ -3,8 +3,8 @@
 use crate::store::index::Row;
 use crate::store::record::{GroupPayload, Ops, RecordHeader, SegmentHeader};
 
-/// Decodes arbitrary bytes as each structure of the log and the index, and checks that what
-/// decodes encodes to the same bytes again. Gives the number of structures that decoded.
+/// Decodes arbitrary bytes as each structure of the log and the index, and checks that what decodes
+/// encodes to the same bytes again. Returns the number of structures that decoded.
 pub fn decode_records(bytes: &[u8]) -> usize {
     let mut decoded = 0;
     if let Some(head) = bytes.first_chunk()

@@ -99,6 +99,7 @@ mod segment;
 mod snapshot;
 mod stats;
 mod upkeep;
+#[doc(hidden)]
 pub mod vfs;
 
 use std::path::Path;

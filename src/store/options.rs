@@ -227,7 +227,8 @@ impl StoreBuilder {
         self
     }
 
-    /// The file system. Default: [`RealVfs`].
+    /// The file system; for tests. Default: [`RealVfs`].
+    #[doc(hidden)]
     pub fn vfs(mut self, vfs: Arc<dyn Vfs>) -> Self {
         self.vfs = vfs;
         self

@@ -156,7 +156,7 @@ fn a_sequence_that_stands_twice_is_told() {
     fs::copy(place(&other), place(&crashed)).unwrap();
     let error = Store::open(crashed.path()).unwrap_err();
     let StoreError::Corrupt { path, reason, .. } = &error else { panic!("{error:?}") };
-    assert_eq!((path, *reason), (&place(&crashed), "a group has the sequence of one before it"));
+    assert_eq!((path, *reason), (&place(&crashed), "two groups have the same sequence"));
     fs::remove_file(place(&crashed)).unwrap();
     let store = Store::open(crashed.path()).unwrap();
     assert_eq!(plain(&store, "k").get("key").unwrap().unwrap(), noise(1, 700));

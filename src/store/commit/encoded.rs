@@ -51,7 +51,7 @@ impl Encoded {
         self.count += 1;
     }
 
-    /// Appends a record with the value and gives its place.
+    /// Appends a record with the value and returns its place.
     fn record(&mut self, put: &Put<'_>) -> Result<Placed, StoreError> {
         let (value, raw) = (put.value, length_u32(put.value.len()));
         let start = self.records.len();
@@ -159,7 +159,7 @@ impl Encoded {
         Self { records, frees_space: true, ..Self::default() }
     }
 
-    /// Gives a keyspace id its name.
+    /// Names a keyspace id.
     pub(in crate::store) fn define(keyspace: u32, name: &str) -> Self {
         let mut encoded = Self::default();
         let (key, action) = (name.as_bytes(), Action::Define);

@@ -13,7 +13,7 @@
 //! 3. **Lead**: the leader is a caller that waits for its own batch, or the thread `store-writer`.
 //! 4. **Append and flush**: records are stamped with sequence and salt and written, together with
 //!    the group's record, in one vectored write, followed by one `fdatasync`.
-//! 5. **Count**: each operation is applied to the view before the group. That gives the changed
+//! 5. **Count**: each operation is applied to the view before the group. The result is the changed
 //!    rows and exact counts of live bytes, keys and references.
 //! 6. **Publish**: the stripes of the pointer cache are marked; the rows go into the newest delta
 //!    under the group's sequence; then the view's sequence and counters are replaced together,

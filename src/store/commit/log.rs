@@ -33,7 +33,7 @@ const FIRST_BYTES: u64 = 8 << 20;
 /// On a full disk, segments for operations that free space have a multiple of this length.
 const SHORT_BYTES: u64 = 64 << 10;
 
-/// The state of the log's end. Owned by whoever leads.
+/// The end of the log. Owned by the leader.
 #[derive(Debug)]
 pub(in crate::store) struct Log {
     context: SegmentContext,

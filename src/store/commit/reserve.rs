@@ -11,8 +11,8 @@
 //!
 //! The reserve is made again, where it can be, by checkpoints and when the file of a segment is
 //! removed. The new segment that `compact` asks for does not take the reserve: `compact` goes on in
-//! the present one. Copies that find no room end the round; the checkpoint after it gives back what
-//! was copied before.
+//! the present one. Copies that find no room end the round; the checkpoint after it frees the
+//! segments copied before.
 
 use std::io::ErrorKind;
 use std::path::PathBuf;

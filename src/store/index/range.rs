@@ -256,7 +256,7 @@ mod tests {
 
     /// The sequence of the view; what a group above it wrote does not show.
     const SEEN: u64 = 7;
-    /// Keys of each kind: more in a layer than it gives at a time.
+    /// Keys of each kind: a source has more than it copies at a time.
     const REPEATS: u8 = 9;
     /// In the index file or not, and no change, a removal or a row in each of three groups.
     const KINDS: u8 = 2 * 3 * 3 * 3;

@@ -12,8 +12,8 @@
 //! moves; a segment that is gone sends the reader to the index. Segment ids are never used again.
 //!
 //! Snapshots and iterators do not read the cache. What a snapshot looks up goes into it, under the
-//! snapshot's sequence. Short keys stand in the entry itself: a boxed key is one more cache miss a
-//! read.
+//! snapshot's sequence. Short keys are stored in the entry itself: a boxed key costs one more cache
+//! miss for each read.
 
 use std::borrow::Borrow;
 use std::hash::{BuildHasher, Hash, Hasher};

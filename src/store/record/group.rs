@@ -28,7 +28,7 @@ pub(in crate::store) enum Action<'a> {
     Record(Placed),
     /// Removes the key.
     Delete,
-    /// Gives a keyspace id its name.
+    /// Names a keyspace id.
     Define,
     /// Stores a value that has its own record, deduplicated by its hash.
     Hashed(Placed, Hash),

@@ -137,7 +137,7 @@ impl Checker<'_> {
             self.problem(path.clone(), 0, None, "segment header is damaged");
         }
         if segment.flushed() < used {
-            self.problem(path.clone(), segment.flushed(), None, "segment is cut short");
+            self.problem(path.clone(), segment.flushed(), None, "segment is truncated");
         }
         let end = used.min(segment.flushed());
         let start = SEGMENT_HEADER_BYTES as u64;

@@ -31,7 +31,8 @@ pub(in crate::store) struct Maintenance {
     reclaiming: Arc<AtomicBool>,
     /// The last attempt reclaimed nothing, so there is no point in delaying callers.
     futile: AtomicBool,
-    /// Held by whoever copies live records.
+    /// Locked while live records are copied: two threads that copied the same ones would leave the
+    /// copies of one as dead bytes.
     pub(in crate::store) copy_lock: Mutex<()>,
     task: Mutex<Option<Task<()>>>,
     sweep: OnceLock<Option<Periodic>>,

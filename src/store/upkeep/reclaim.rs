@@ -326,7 +326,7 @@ mod tests {
     use super::*;
     use crate::store::{Keyspace, KeyspaceOptions, PutOptions, Store};
 
-    /// Longer than what stands in a row itself.
+    /// Longer than what is stored in a row itself.
     const LENGTH: usize = 600;
 
     fn value(number: u8) -> Vec<u8> {

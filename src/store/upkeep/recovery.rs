@@ -1,28 +1,28 @@
-//! Opening: from whatever a crash left to a store whose index equals its log.
+//! Recovery: brings log and index to the same state when a store is opened.
 //!
 //! 1. Read the log from the watermark on. A damaged record ends its segment; the next segment goes
 //!    on if its sequence follows. Every group says which sequence was durable when it was written.
 //!    If that is at or above one that was not found, acknowledged data is missing: an error that
 //!    names file and offset, never a silent loss. Whole records behind the damage are searched for
-//!    to learn this. A sequence that stands twice is damage, since nothing tells which of the two
-//!    was acknowledged. A segment with a damaged header is passed over only if nothing but zeros
+//!    to learn this. A sequence that occurs twice is damage, since nothing tells which of the two
+//!    was acknowledged. A segment with a damaged header is skipped only if nothing but zeros
 //!    follows.
-//! 2. Write what was found once more over itself, verify it again, flush, apply, checkpoint. (After
-//!    a kill, or a failed flush, what was read may have been only in the page cache, and marked as
-//!    written; it may have left the cache since.)
+//! 2. Write what was found over itself, verify it again, flush, apply, checkpoint. (After a kill or
+//!    a failed flush, what was read may have been in the page cache only, wrongly marked as
+//!    written, and may have left the cache since.)
 //! 3. Remove the segments that the index does not know, and cut the tails of the others before they
 //!    are mapped. Those from the watermark on are flushed: a group that failed and was cut off must
-//!    not come back after a loss of power, when another has taken its sequence. Nothing is cut
-//!    where a record of an applied group stands. The log goes on in a new segment.
+//!    not come back after a power loss, when another one has its sequence. Nothing is cut where a
+//!    record of an applied group follows. The log continues in a new segment.
 //!
 //! A crash at any point leaves a directory that recovers to the same content: until the checkpoint
-//! of step 2 the old watermark stands, and what is written over has the same bytes as before. The
-//! log needs no room for any of it, so a store can be opened on a full disk. (A copy into a fresh
-//! segment would need room for the whole log that is not yet applied.)
+//! of step 2 the old watermark is in place, and overwritten bytes keep their values. The log needs
+//! no room for any of it, so a store can be opened on a full disk. (A copy into a fresh segment
+//! would need room for the whole log that is not yet applied.)
 //!
-//! A segment that is missing or too short is reported and left: reads that need the lost part fail,
-//! all others do not. A row of the index that does not decode is reported when it is read, and by
-//! `check`. It keeps neither its group from being applied nor the store from opening.
+//! A segment that is missing or too short is reported, and only the reads that need the lost part
+//! fail. A row of the index that does not decode is reported when it is read, and by `check`. It
+//! prevents neither its group from being applied nor the store from opening.
 
 use std::ops::Bound;
 use std::path::Path;
@@ -49,10 +49,10 @@ use crate::store::vfs::{OpenMode, Vfs, VfsFile, read_exact_at, write_all_at};
 
 const NO_ID_LEFT: &str = "no id is left for another segment";
 
-/// Bytes read at a time to see that a segment was never written to.
+/// Bytes read at a time to check that a segment was never written to.
 const ZERO_CHECK_BYTES: usize = 1 << 20;
 
-/// A segment file that may hold groups behind the watermark.
+/// A segment file that may hold groups after the watermark.
 #[derive(Debug)]
 struct Tail {
     id: u32,
@@ -72,7 +72,7 @@ struct Span {
     end: u64,
 }
 
-/// What opening has made.
+/// The parts of a recovered store.
 #[derive(Debug)]
 pub(in crate::store) struct Recovered {
     pub(in crate::store) log: Log,
@@ -85,7 +85,7 @@ pub(in crate::store) struct Recovered {
     pub(in crate::store) reserve: Arc<Reserve>,
 }
 
-/// Brings index and log to the same state and gives both, with the log's new end.
+/// Brings index and log to the same state, and returns both with the new end of the log.
 pub(in crate::store) fn recover(
     options: &StoreBuilder,
     context: &SegmentContext,
@@ -100,7 +100,7 @@ pub(in crate::store) fn recover(
     let before = meta.watermark;
     let tails = find_tails(vfs, dir, &ids, meta)?;
 
-    // Above all that ever were: pointers to a segment that is gone must not find another.
+    // Above every id ever used: a pointer to a removed segment must not find another one.
     let known = meta.segments.keys().chain(&meta.retired).chain([&before.segment]);
     let newest = ids.iter().chain(known).max().copied().unwrap_or(0);
     let next_id = newest
@@ -165,7 +165,7 @@ impl Replay {
         Ok(())
     }
 
-    /// Makes what was applied durable in the index file.
+    /// Takes a checkpoint of what was applied.
     fn commit(&mut self) -> Result<(), StoreError> {
         let (delta, meta) = (&self.view.base.active, self.ledger.meta());
         self.index.commit(delta, meta)?;
@@ -183,7 +183,7 @@ fn segment_ids(vfs: &dyn Vfs, dir: &Path) -> Result<Vec<u32>, StoreError> {
     Ok(ids)
 }
 
-/// The groups behind the watermark, each once, in the order of their sequence.
+/// The groups after the watermark, each once, in the order of their sequences.
 fn find_tails(
     vfs: &dyn Vfs,
     dir: &Path,
@@ -196,7 +196,7 @@ fn find_tails(
         path: dir.join(INDEX_FILE),
         reason: "the watermark's sequence is out of range",
     })?;
-    // Where the log first broke off, to be named if that turns out to be damage.
+    // Where the log first broke off, for the error if that turns out to be damage.
     let mut broken = None;
     for id in ids.iter().copied().filter(|id| *id >= mark.segment) {
         let path = segment_path(dir, id);
@@ -213,9 +213,9 @@ fn find_tails(
 
 type Broken = Option<(std::path::PathBuf, u64, &'static str)>;
 
-/// Scans one segment. A group behind a gap is an error if the gap was known to be durable, and
-/// otherwise the log ends before it. No group may stand twice: which of the two was acknowledged
-/// cannot be known.
+/// Scans one segment. A group after a gap is an error if it knew the missing groups to be durable.
+/// Otherwise the log ends before the gap. A sequence must not occur twice, since nothing tells
+/// which group was acknowledged.
 fn collect(
     scan: &mut Scan<'_>,
     tail: &mut Tail,
@@ -226,7 +226,7 @@ fn collect(
         let start = scan.offset;
         match scan.group()? {
             Ok(group) if group.sequence < *expected => {
-                let reason = "a group has the sequence of one before it";
+                let reason = "two groups have the same sequence";
                 return Err(StoreError::corrupt(scan.path, group.start, reason));
             }
             Ok(group) if group.sequence == *expected => {
@@ -236,7 +236,7 @@ fn collect(
                 tail.groups.push(Span { sequence, start, closing, end });
             }
             Ok(group) => return check_gap(scan.path, &group, *expected, broken),
-            // Nothing was written here: the log goes on in the next segment, or ends.
+            // Nothing was written here: the log continues in the next segment, or ends.
             Err(_) if holds_zeros_from(scan.file, scan.path, start, scan.end)? => return Ok(()),
             Err(damage) => {
                 broken.get_or_insert((scan.path.to_path_buf(), scan.offset, damage));
@@ -246,7 +246,7 @@ fn collect(
     }
 }
 
-/// Looks behind a damaged record for groups that prove that it was durable once.
+/// Looks for groups after a damaged record that prove that it was once durable.
 fn look_behind(scan: &mut Scan<'_>, expected: u64, broken: &mut Broken) -> Result<(), StoreError> {
     loop {
         let (offset, header, payload) = match scan.record()? {
@@ -265,7 +265,7 @@ fn look_behind(scan: &mut Scan<'_>, expected: u64, broken: &mut Broken) -> Resul
     }
 }
 
-/// An error if `group` knew group `expected`, which was not found, to be durable.
+/// Fails if `group` knew the missing group `expected` to be durable.
 fn check_gap(
     path: &Path,
     group: &ScannedGroup,
@@ -281,8 +281,8 @@ fn check_gap(
     }
 }
 
-/// Opens a segment for scanning. `None` if it was never finished: its header was not written yet,
-/// so that nothing can follow it. A damaged header with something behind it is damage.
+/// Opens a segment for scanning. `None` if its header was never written, so that nothing can follow
+/// it. A damaged header with anything but zeros after it is an error.
 fn open_tail(
     vfs: &dyn Vfs,
     path: &Path,
@@ -324,9 +324,9 @@ fn holds_zeros_from(
     Ok(true)
 }
 
-/// Writes the groups found once more where they stand, flushes them, applies them and makes the
-/// index durable: all at once, or a crash in between would leave groups in segments before the
-/// watermark. Their rows fit into memory as they did when the groups were written.
+/// Writes the groups found again in place, flushes and applies them, and takes one checkpoint for
+/// all: with several, a crash in between would leave groups in segments before the watermark. Their
+/// rows fit into memory, as they did when the groups were written.
 fn confirm(dir: &Path, tails: &[Tail], state: &mut Replay) -> Result<(), StoreError> {
     for tail in tails.iter().filter(|tail| !tail.groups.is_empty()) {
         let path = segment_path(dir, tail.id);
@@ -338,7 +338,7 @@ fn confirm(dir: &Path, tails: &[Tail], state: &mut Replay) -> Result<(), StoreEr
     state.commit()
 }
 
-/// Writes a group over itself, so that it is on its way to the disk whatever became of it before.
+/// Writes a group over itself, so that the next flush makes it durable whatever happened before.
 fn write_again(tail: &Tail, group: Span, path: &Path) -> Result<LoggedGroup, StoreError> {
     let Span { sequence, start, closing, end } = group;
     let damaged = |reason| StoreError::corrupt(path, start, reason);
@@ -347,8 +347,8 @@ fn write_again(tail: &Tail, group: Span, path: &Path) -> Result<LoggedGroup, Sto
     read_exact_at(file, start, &mut bytes)
         .map_err(|source| StoreError::io("read", path, source))?;
     write_all_at(file, start, &[&bytes]).map_err(|source| StoreError::io("write", path, source))?;
-    // What was written is what is read now. It was read before, maybe from memory that the system
-    // has given back since, and then the disk has something else.
+    // Verify what was just written. The first read may have come from a page that has left the
+    // cache since, with other bytes on the disk.
     let changed = || damaged("changed while it was read");
     let mut scan = Scan { path, file, salt, offset: start, end };
     match scan.group()? {
@@ -367,10 +367,10 @@ fn write_again(tail: &Tail, group: Span, path: &Path) -> Result<LoggedGroup, Sto
     Ok(LoggedGroup { sequence, segment, salt, end, batches, length, took })
 }
 
-/// Removes segments that the index does not know (they hold nothing that anybody was told of) and
-/// cuts the others to what they hold. Nothing is mapped yet. A group that failed and was cut off
-/// must not come back when others have taken its sequence, so the cuts that the next recovery relies
-/// on are flushed, earlier ones too.
+/// Removes segments that the index does not know, which hold nothing acknowledged, and cuts the
+/// others to their used length. Nothing is mapped yet. A group that failed and was cut off must not
+/// come back when others have its sequence, so the cuts that the next recovery relies on are
+/// flushed, including earlier ones.
 fn clear_leftovers(vfs: &dyn Vfs, dir: &Path, ids: &[u32], meta: &Meta) -> Result<(), StoreError> {
     let mut removed = false;
     for id in ids {
@@ -397,8 +397,8 @@ fn clear_leftovers(vfs: &dyn Vfs, dir: &Path, ids: &[u32], meta: &Meta) -> Resul
     Ok(())
 }
 
-/// Whether a record of a group that was applied stands where a segment ends by the index. Then the
-/// index is damaged, and nothing may be cut off.
+/// Whether a record of an applied group follows where the segment ends according to the index. Then
+/// the index is damaged, and nothing may be cut off.
 fn applied_behind(
     file: &dyn VfsFile,
     path: &Path,
@@ -415,13 +415,13 @@ fn applied_behind(
     let applied = header.is_ok_and(|header| header.sequence <= mark.sequence);
     if applied {
         let (path, used) = (path.display(), row.used);
-        tracing::error!(%path, used, "segment goes on behind what the index knows; not cut");
+        tracing::error!(%path, used, "segment not cut: it has applied groups that the index does not know");
     }
     Ok(applied)
 }
 
-/// Opens the segments that the index knows. One that is gone, or too short, is reported and left
-/// to fail the reads that need it: the rest stays readable.
+/// Opens the segments that the index knows. One that is missing or too short is only reported, so
+/// that the rest stays readable.
 fn open_segments(
     context: &SegmentContext,
     meta: &Meta,
@@ -435,7 +435,7 @@ fn open_segments(
             Ok(segment) => {
                 if segment.capacity < row.used {
                     let (path, found) = (segment.path.display(), segment.capacity);
-                    tracing::error!(%path, found, expected = row.used, "segment is cut short");
+                    tracing::error!(%path, found, expected = row.used, "segment is truncated");
                 }
                 segments.insert(Arc::new(segment));
             }

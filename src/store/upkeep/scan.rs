@@ -9,10 +9,10 @@ use crate::store::record::{
 };
 use crate::store::vfs::{VfsFile, read_exact_at};
 
-/// Bytes looked through at a time for the next record after a damaged one.
+/// Bytes searched at a time for the next record after a damaged one.
 const RESYNC_BYTES: usize = 1 << 20;
 
-/// A place in a segment, moved from record to record.
+/// A cursor over the records of a segment.
 #[derive(Debug)]
 pub(in crate::store) struct Scan<'a> {
     pub(in crate::store) path: &'a Path,
@@ -24,10 +24,10 @@ pub(in crate::store) struct Scan<'a> {
     pub(in crate::store) end: u64,
 }
 
-/// What stands at a place in a segment.
+/// What was found at a place in a segment.
 #[derive(Debug)]
 pub(in crate::store) enum Found {
-    /// A whole record whose checksums hold.
+    /// A whole record with matching checksums.
     Record { offset: u64, header: RecordHeader, payload: Vec<u8> },
     /// Something else. The scan has not moved.
     Damaged(Damage),
@@ -48,7 +48,7 @@ pub(in crate::store) struct ScannedGroup {
 }
 
 impl Scan<'_> {
-    /// Reads the record at the current place and moves behind it.
+    /// Reads the record at the current place and moves past it.
     pub(in crate::store) fn record(&mut self) -> Result<Found, StoreError> {
         if self.offset >= self.end {
             return Ok(Found::End);
@@ -76,7 +76,8 @@ impl Scan<'_> {
         Ok(Found::Record { offset, header, payload })
     }
 
-    /// Reads the next record of this kind and moves behind it; of others only the headers are read.
+    /// Reads the next record of this kind and moves past it. Of other records only the headers are
+    /// read.
     pub(in crate::store) fn record_of(&mut self, kind: RecordKind) -> Result<Found, StoreError> {
         while self.offset < self.end {
             let Some(head) = self.read(self.offset, RECORD_HEADER_BYTES as u64)? else {
@@ -92,8 +93,7 @@ impl Scan<'_> {
         Ok(Found::End)
     }
 
-    /// Reads a whole group and moves behind it. Otherwise gives the damage found, and where; the
-    /// place is then that of the damage.
+    /// Reads a whole group and moves past it, or returns the damage found and stays at it.
     pub(in crate::store) fn group(&mut self) -> Result<Result<ScannedGroup, Damage>, StoreError> {
         let start = self.offset;
         let mut sequence = None;

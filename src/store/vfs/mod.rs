@@ -1,5 +1,6 @@
-//! The seam to the disk: every call that the store makes on files and directories, the index's
-//! included, goes through [`Vfs`] and [`VfsFile`].
+//! The seam to the disk. Every call of the store on files and directories, those of the index
+//! included, goes through [`Vfs`] and [`VfsFile`]. Not part of the public interface: it is there
+//! for tests.
 //!
 //! [`RealVfs`] is the operating system. Tests wrap it, or replace it, to fail the n-th call, to
 //! tear writes and to lose power.
@@ -72,11 +73,11 @@ pub trait VfsFile: Send + Sync + Debug {
     /// Length in bytes.
     fn len(&self) -> io::Result<u64>;
 
-    /// Reads at `offset`; gives the bytes read, 0 at the end of the file.
+    /// Reads at `offset`. Returns the number of bytes read, 0 at the end of the file.
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize>;
 
-    /// Writes the parts one after the other from `offset` on; gives the bytes written, which may
-    /// be fewer than asked.
+    /// Writes the parts one after the other from `offset` on. Returns the number of bytes written,
+    /// which may be fewer.
     fn write_at(&self, offset: u64, parts: &[IoSlice<'_>]) -> io::Result<usize>;
 
     /// Cuts the file, or extends it with zeros.

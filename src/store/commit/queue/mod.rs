@@ -13,7 +13,7 @@
 //!
 //! # Failures
 //!
-//! After a failed write or flush nobody knows what the disk holds. The first failure is kept
+//! After a failed write or flush the content of the disk is unknown. The first failure is kept
 //! together with the first number it concerns: waiters below it still get their answer, those from
 //! it on get [`StoreError::Poisoned`], and nothing is accepted any more. A failed checkpoint and a
 //! panic of a leader or of the keeper poison the store in the same way. Reads go on from the last
@@ -106,7 +106,8 @@ pub(in crate::store) struct Queue {
     dir: PathBuf,
     limit: usize,
     state: Mutex<QueueState>,
-    /// Signals the writer thread: there is work that nobody else will do, or close.
+    /// Signals the writer thread: there are batches without a waiting caller, or the queue is
+    /// closed.
     work: Condvar,
     /// Signals the leader that the batches it waits for are there.
     gathered: Condvar,
