@@ -1,15 +1,15 @@
-//! Which addresses may be contacted.
+//! Which addresses a client may contact.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Which addresses a client may contact. Checked on the resolved address, which is then the one
-/// that is connected to.
+/// Which addresses a client may contact. The check is made on the resolved address, and the client
+/// connects to that very address, so a name cannot change in between (DNS rebinding).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AddressPolicy {
     /// Only globally reachable unicast addresses (the default).
     #[default]
     Public,
-    /// Any address: for tests, intranets and models on this machine.
+    /// Any address: for tests, intranets and servers on this machine.
     AllowPrivate,
 }
 
@@ -24,8 +24,7 @@ impl AddressPolicy {
 }
 
 /// Whether `address` is globally reachable unicast by the IANA special-purpose address registries
-/// (RFC 6890). Addresses that wrap an IPv4 address (mapped, NAT64, 6to4) are judged by what they
-/// wrap.
+/// (RFC 6890). An address that embeds an IPv4 address (mapped, NAT64, 6to4) is judged by that one.
 fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => is_public_v4(v4),
@@ -38,7 +37,7 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
     let special = match a {
         // This network; private; loopback; multicast, reserved and broadcast.
         0 | 10 | 127 | 224.. => true,
-        // ClientInner address space of carriers (RFC 6598).
+        // Shared address space of carriers (RFC 6598).
         100 => matches!(b, 64..=127),
         // Link-local, where clouds serve their metadata.
         169 => b == 254,

@@ -1,4 +1,4 @@
-//! Settings of a client.
+//! The client's settings.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,13 +22,13 @@ use super::request::Timeouts;
 use super::resolve::{Resolve, SystemResolver};
 use super::stats::Counters;
 
-/// Bytes of input buffer beyond the largest header.
+/// Bytes of the input buffer beyond the largest header.
 const BUFFER_BEYOND_HEADER: usize = 1024;
-/// Bounds of `max_header_bytes`; the buffers of a connection grow with it.
+/// Range of `max_header_bytes`. Each connection has a buffer of that size.
 const HEADER_BYTES: std::ops::RangeInclusive<usize> = 1024..=1024 * 1024;
 
-/// Sets every deadline that `ureq` knows: a macro, as the builders of a client's and of a request's
-/// settings share no trait that can be named.
+/// Sets all of `ureq`'s deadlines. A macro, because its builders for a client and for a request
+/// share no nameable trait.
 macro_rules! with_timeouts {
     ($builder:expr, $timeouts:expr) => {
         $builder
@@ -90,30 +90,30 @@ impl ClientBuilder {
         self
     }
 
-    /// Deadlines of every exchange that brings none of its own; default [`Timeouts::default`].
+    /// Deadlines of exchanges without their own; default [`Timeouts::default`].
     #[must_use]
     pub const fn timeouts(mut self, timeouts: Timeouts) -> Self {
         self.timeouts = timeouts;
         self
     }
 
-    /// Most bytes of a body, on the wire and decoded; default 16 MiB.
+    /// Size limit of a body in bytes, on the wire and decoded; default 16 MiB.
     #[must_use]
     pub const fn max_body_bytes(mut self, limit: u64) -> Self {
         self.max_body = limit;
         self
     }
 
-    /// Most bytes of the header of an answer, 1 KiB to 1 MiB; default 64 KiB. An open connection
-    /// has a buffer of that size. An answer may have 128 header fields.
+    /// Size limit of a response's header in bytes, 1 KiB to 1 MiB; default 64 KiB. Each open
+    /// connection has a buffer of that size. A response may have 128 header fields.
     #[must_use]
     pub const fn max_header_bytes(mut self, limit: usize) -> Self {
         self.max_header = limit;
         self
     }
 
-    /// Most decoded bytes for one byte of the wire, for bodies that decode to more than 1 MiB;
-    /// default 200.
+    /// Limit of the ratio of a body's decoded bytes to its bytes on the wire, for bodies that decode
+    /// to more than 1 MiB; default 200.
     #[must_use]
     pub const fn max_ratio(mut self, limit: u64) -> Self {
         self.max_ratio = limit;
@@ -127,31 +127,31 @@ impl ClientBuilder {
         self
     }
 
-    /// Most connections, in use and idle, to one scheme, host and port; default 6. An exchange
-    /// beyond it waits.
+    /// Maximum number of connections, idle ones included, to one scheme, host and port; default 6.
+    /// Further exchanges wait.
     #[must_use]
     pub const fn connections_per_host(mut self, limit: usize) -> Self {
         self.limits.per_origin = limit;
         self
     }
 
-    /// Most idle connections kept in all; default 64.
+    /// Maximum number of idle connections in all; default 64.
     #[must_use]
     pub const fn max_idle_connections(mut self, limit: usize) -> Self {
         self.limits.max_idle = limit;
         self
     }
 
-    /// How long a connection may stand idle; default 15 seconds.
+    /// How long a connection may be idle; default 15 seconds.
     #[must_use]
     pub const fn max_idle_age(mut self, age: Duration) -> Self {
         self.limits.max_idle_age = age;
         self
     }
 
-    /// An HTTP proxy as `http://[user:password@]host[:port]`; default none. The environment is not
-    /// looked at. https goes through a tunnel, http is forwarded; names are resolved here as well,
-    /// so that private addresses are refused behind a proxy too.
+    /// An HTTP proxy as `http://[user:password@]host[:port]`; default none, whatever the environment
+    /// says. https goes through a tunnel, http is forwarded. Names are resolved here as well, so that
+    /// private addresses are refused behind a proxy too.
     #[must_use]
     pub fn proxy(mut self, url: Option<String>) -> Self {
         self.proxy = url;
@@ -165,53 +165,52 @@ impl ClientBuilder {
         self
     }
 
-    /// Where the addresses of names come from, the proxy's too; default [`SystemResolver`]. What
-    /// it tells is cached, and judged by [`address_policy`](Self::address_policy) like any address.
+    /// Resolves the names of hosts and of the proxy; default [`SystemResolver`]. Its answers are
+    /// cached, and checked by [`address_policy`](Self::address_policy).
     #[must_use]
     pub fn resolver(mut self, resolver: Arc<dyn Resolve>) -> Self {
         self.resolver = resolver;
         self
     }
 
-    /// How long the addresses of a name are kept; default 60 seconds. Zero: they are not.
+    /// How long the addresses of a name are cached; default 60 seconds. Zero turns the cache off.
     #[must_use]
     pub const fn dns_ttl(mut self, ttl: Duration) -> Self {
         self.names.ttl = ttl;
         self
     }
 
-    /// How long a name that could not be resolved is not asked for again, no longer than `dns_ttl`;
-    /// default 10 seconds.
+    /// How long a failed lookup is cached, at most for `dns_ttl`; default 10 seconds.
     #[must_use]
     pub const fn dns_negative_ttl(mut self, ttl: Duration) -> Self {
         self.names.negative_ttl = ttl;
         self
     }
 
-    /// Most names that are kept; default 10,000. Zero: none.
+    /// Maximum number of cached names; default 10,000. Zero turns the cache off.
     #[must_use]
     pub const fn dns_names(mut self, most: usize) -> Self {
         self.names.names = most;
         self
     }
 
-    /// The clock by which cached names and idle connections age; default the system's. Deadlines of
-    /// waits are always real time.
+    /// The clock by which cached names and idle connections age; default the system's. Deadlines
+    /// always go by real time.
     #[must_use]
     pub fn clock(mut self, clock: SharedClock) -> Self {
         self.clock = clock;
         self
     }
 
-    /// The certificate authorities to trust, as PEM, in place of the default: Mozilla's, as built
-    /// into the crate `webpki-roots`. For servers of one's own; verification is never off.
+    /// The certificate authorities to trust, as PEM; default Mozilla's, from the crate
+    /// `webpki-roots`. Use this for servers of your own: verification cannot be turned off.
     #[must_use]
     pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.roots = Some(pem.into());
         self
     }
 
-    /// The client; an [`HttpError::Config`] names the setting that cannot be.
+    /// Builds the client; fails with [`HttpError::Config`], which names the invalid setting.
     pub fn build(self) -> Result<Client, HttpError> {
         self.check().map_err(|reason| HttpError::Config { reason })?;
         let proxy = self.proxy.as_deref().map(Proxy::parse).transpose();

@@ -1,4 +1,4 @@
-//! The client: settings, and one exchange from start to finish.
+//! The client, and an exchange from start to finish.
 
 use std::io::Read;
 use std::sync::{Arc, OnceLock};
@@ -29,13 +29,14 @@ use super::request::{Method, Request, Response, Timeouts};
 use super::stats::{Counters, HttpStats};
 use super::transport::Wire;
 
-/// Room made at once for a body of announced length; more is made as bytes come.
+/// Most memory reserved for a body before its bytes arrive: its length is only announced.
 const MAX_FIRST_ROOM: u64 = 256 * 1024;
-/// Room made at first for a body of unknown length.
+/// Memory reserved for a body of unknown length.
 const UNKNOWN_LENGTH_ROOM: u64 = 32 * 1024;
-/// Longest URL and longest header field of a request.
+/// Longest URL and header field of a request.
 const MAX_LINE: usize = OUTPUT_BUFFER - 64;
-/// A wait for a connection that is taken off the time left for the exchange.
+/// Shorter waits for a connection are not deducted from the exchange's time. Deducting them takes
+/// timeouts for this exchange alone, which `ureq` builds anew.
 const NOTABLE_WAIT: Duration = Duration::from_millis(5);
 
 /// What all clones of a client share.
@@ -68,23 +69,23 @@ impl Client {
         ClientBuilder::default()
     }
 
-    /// What the client has done so far.
+    /// Counters since the client was built.
     pub fn stats(&self) -> HttpStats {
         let (open, idle) = self.inner.connections.count();
         self.inner.counters.snapshot(open, idle)
     }
 
-    /// The cache of names, for its figures and its upkeep; `None` where it is off.
+    /// The cache of names, for its counters and upkeep; `None` if it is off.
     pub fn dns_cache(&self) -> Option<Box<dyn Upkeep>> {
         let cache = self.inner.resolver.cache()?;
         Some(Box::new(cache.clone()))
     }
 
-    /// Makes exactly one exchange: no redirect is followed, nothing is repeated, and every status
-    /// is an answer.
+    /// Makes exactly one exchange: redirects are not followed, failures are not retried, and every
+    /// status is a response.
     ///
-    /// Blocks until the answer is complete, a deadline passes or `cancel` is cancelled, which shuts
-    /// the socket down; only an attempt to connect is waited for, within its deadline.
+    /// Blocks until the response is complete, a deadline passes or `cancel` is cancelled, which shuts
+    /// down the socket. Only connecting cannot be interrupted; it has a deadline.
     pub fn send(&self, request: &Request, cancel: &CancelToken) -> Result<Response, HttpError> {
         Counters::add(&self.inner.counters.exchanges, 1);
         let result = self.exchange(request, cancel);
@@ -98,7 +99,7 @@ impl Client {
     fn exchange(&self, request: &Request, cancel: &CancelToken) -> Result<Response, HttpError> {
         let started = Instant::now();
         let Some(target) = Target::of(&request.url) else {
-            let reason = "only http and https URLs with a host are fetched".into();
+            let reason = "the URL must be http or https and name a host".into();
             return Err(HttpError::InvalidRequest { url: shown(&request.url), reason });
         };
         if let Some(reason) = too_long(request) {
@@ -233,7 +234,7 @@ impl Reading<'_> {
         Ok(response)
     }
 
-    /// The body as it comes over the wire, at most `limit` bytes.
+    /// The body as received, at most `limit` bytes.
     fn receive(&self, body: Body, limit: u64) -> Result<Vec<u8>, HttpError> {
         let too_large = || HttpError::TooLarge { url: shown(&self.request.url), limit };
         let announced = body.content_length();
@@ -272,7 +273,7 @@ fn headers_of(map: &http::HeaderMap) -> Headers {
     headers
 }
 
-/// Which line of the request's header does not fit the output buffer.
+/// The line of the request's header that does not fit the output buffer, if there is one.
 fn too_long(request: &Request) -> Option<String> {
     if request.url.as_str().len() > MAX_LINE {
         return Some(format!("the URL is longer than {MAX_LINE} bytes"));

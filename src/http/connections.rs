@@ -1,13 +1,12 @@
-//! The connections to each origin: how many there may be, and which stand idle.
+//! The connections to each origin: how many there may be, and which are idle.
 //!
-//! An origin is a scheme, host and port. One mutex guards the table; under it nothing is opened,
-//! probed, closed or waited for. A [`Permit`] is the right to one connection; the connection that
-//! it was used for is closed before the permit goes to someone else, so the client never holds more
-//! connections to an origin than it may.
+//! An origin is a scheme, host and port. One mutex guards the table; no connection is opened,
+//! probed, closed or waited for under it. A [`Permit`] is the right to one connection. Its connection
+//! is closed before the permit is passed on, so the client never exceeds its limit for an origin.
 //!
-//! What comes free is handed to the first waiter of its origin, so nobody overtakes it. The hand-over
-//! and a waiter's leaving both take the table's lock: a waiter that has given up and stands in line no
-//! more was handed a checkout, and passes it on.
+//! A freed connection or permit is handed to the first waiter of its origin, so none is overtaken.
+//! Both the hand-over and a waiter's leaving take the table's lock: a waiter that has given up and is
+//! not in the queue any more was handed a checkout, and passes it on.
 //!
 //! ```text
 //!            acquire                    give_back
@@ -42,7 +41,7 @@ pub(super) struct Connection {
     pub(super) wire: Arc<Wire>,
 }
 
-/// A permit, with the connection it is for if one stood idle.
+/// A permit, and a connection if one was idle.
 #[derive(Debug)]
 pub(super) struct Checkout {
     pub(super) permit: Permit,
@@ -68,21 +67,21 @@ pub(super) struct Connections {
 #[derive(Default)]
 struct Table {
     slots: HashMap<Origin, Slot>,
-    /// By the order in which they became idle.
+    /// By when they became idle.
     idle: BTreeMap<u64, Idle>,
     next_idle: u64,
     next_arrival: u64,
-    /// Permits given out and idle connections.
+    /// Permits in use and idle connections.
     live: usize,
 }
 
 #[derive(Default)]
 struct Slot {
-    /// Permits given out and idle connections of this origin.
+    /// Permits in use and idle connections of this origin.
     live: usize,
-    /// Keys of its idle connections, the latest last.
+    /// Keys of its idle connections, the newest last.
     idle: Vec<u64>,
-    /// By arrival. Where there is one, no connection is idle and no permit is left.
+    /// By arrival. While there is one, no connection is idle and no permit is free.
     waiting: BTreeMap<u64, Waiter>,
 }
 
@@ -100,7 +99,7 @@ impl Connections {
         Arc::new(Self { table: Mutex::default(), limits, clock })
     }
 
-    /// (connections open, of which idle) now.
+    /// The numbers of open connections and of idle ones among them.
     pub(super) fn count(&self) -> (usize, usize) {
         let table = self.table.lock();
         (table.live, table.idle.len())
@@ -144,7 +143,7 @@ impl Connections {
         Some(Checkout { permit: permit(), idle: None })
     }
 
-    /// Takes a waiter that has given up out of the line, or passes on what it was handed meanwhile.
+    /// Removes a waiter that has given up from the queue, or passes on what it was handed meanwhile.
     fn leave(&self, origin: &Origin, arrival: u64, waiter: &Waiter) {
         let handed = {
             let mut table = self.table.lock();
@@ -161,8 +160,7 @@ impl Connections {
         }
     }
 
-    /// Closes the idle connection of `checkout` if its server has closed it or sent what nobody asked
-    /// for.
+    /// Closes the idle connection of `checkout` if its server has closed it or sent unrequested bytes.
     fn checked(mut checkout: Checkout) -> Checkout {
         if let Some(connection) = &mut checkout.idle
             && !connection.transport.is_open()
@@ -172,7 +170,7 @@ impl Connections {
         checkout
     }
 
-    /// Hands `connection` to whoever waits for its origin, or makes it idle.
+    /// Hands `connection` to the first waiter of its origin, or keeps it as idle.
     pub(super) fn give_back(mut permit: Permit, connection: Connection) {
         let Some(this) = permit.connections.take() else { return };
         let origin = Arc::clone(&permit.origin);
@@ -191,13 +189,13 @@ impl Connections {
         table.idle.insert(key, Idle { origin, since: now, connection });
         let surplus = table.evict(this.limits, now);
         drop(table);
-        // Closed outside the lock.
+        // Closing may block, so it is done outside the lock.
         drop(surplus);
     }
 }
 
 impl Table {
-    /// Takes out what is idle for too long, and the longest idle while there are too many.
+    /// Removes connections that were idle for too long, and the longest idle of too many.
     fn evict(&mut self, limits: Limits, now: Duration) -> Vec<Connection> {
         let mut evicted = Vec::new();
         while let Some(first) = self.idle.first_entry() {
@@ -219,7 +217,7 @@ impl Table {
         self.slots.get_mut(origin)?.waiting.pop_first().map(|(_, waiter)| waiter)
     }
 
-    /// Counts a permit or an idle connection out.
+    /// Uncounts a permit or an idle connection.
     fn release(&mut self, origin: &Origin) {
         self.live -= 1;
         if let Some(slot) = self.slots.get_mut(origin) {

@@ -1,4 +1,4 @@
-//! The seams of `ureq`: a connector that serves one exchange, and a resolver that does nothing.
+//! The seams to `ureq`: a connector for one exchange, and a resolver that does nothing.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
@@ -24,7 +24,7 @@ use super::transport::{Pooled, Socket, Wire, connect};
 const TLS_RECORD_BUFFER: usize = 18 * 1024;
 /// Output buffer: the longest line of a request header.
 pub(super) const OUTPUT_BUFFER: usize = 16 * 1024;
-/// The time given to connecting should `ureq` ever name none.
+/// Time limit of connecting, should `ureq` give none.
 const NO_TIMEOUT: std::time::Duration = std::time::Duration::from_mins(1);
 
 /// Where an exchange goes.
@@ -36,7 +36,7 @@ pub(super) struct Target {
 }
 
 impl Target {
-    /// `None` where the URL is not http or https or names no host.
+    /// `None` if the URL is not http or https, or names no host.
     pub(super) fn of(url: &Url) -> Option<Self> {
         let tls = match url.scheme() {
             "http" => false,
@@ -56,7 +56,7 @@ impl Target {
         format!("{}:{}", self.host, self.port)
     }
 
-    /// What stands before the path in a request to a forwarding proxy.
+    /// What precedes the path in a request to a forwarding proxy.
     fn absolute_prefix(&self) -> String {
         if self.port == 80 {
             return format!("http://{}", self.host);
@@ -73,12 +73,12 @@ pub(super) struct Plan {
     pub(super) cancel: CancelToken,
 }
 
-/// Connects one exchange, by its checkout.
+/// Connects one exchange with its checkout.
 #[derive(Debug)]
 pub(super) struct ExchangeConnector {
     pub(super) inner: Arc<ClientInner>,
     pub(super) plan: Mutex<Option<Plan>>,
-    /// Where the socket is shown to the client.
+    /// Where the client finds the socket.
     pub(super) wire: Arc<OnceLock<Arc<Wire>>>,
 }
 
@@ -145,8 +145,8 @@ fn dial(
         })
     };
     let allowed = |address: &IpAddr| inner.policy.allows(*address);
-    // Behind a proxy too, the name is resolved here, so that its address can be judged; where any
-    // address will do, the proxy alone needs to know the name.
+    // The name is resolved here even behind a proxy, so that its address can be checked. Where all
+    // addresses are allowed, resolving is left to the proxy.
     let judged = inner.proxy.is_none() || !allowed(&IpAddr::from([127, 0, 0, 1]));
     let found = match &target.host {
         Host::Domain(_) if !judged => Arc::new([]),
@@ -164,7 +164,7 @@ fn dial(
     connect(&sockets, deadline, cancel)
 }
 
-/// The transport over `wire`, with TLS where it is asked for.
+/// The transport over `wire`, with TLS if `tls` is set.
 fn secured(
     inner: &ClientInner,
     details: &ConnectionDetails<'_>,
@@ -180,7 +180,7 @@ fn secured(
         uri: details.uri,
         addrs: details.resolver.empty(),
         config: &inner.config,
-        // The client's own settings, so the TLS settings built once are used.
+        // The client's settings count, so that its TLS configuration is reused.
         request_level: false,
         resolver: details.resolver,
         now: details.now,

@@ -1,34 +1,34 @@
-//! Content decoding with caps: gzip, deflate (zlib and raw), br, zstd, and stacks of them.
+//! Content decoding with limits: gzip, deflate (zlib and raw), br, zstd, and stacks of them.
 
 use std::io::{self, Read};
 
 use flate2::bufread::{DeflateDecoder, GzDecoder, ZlibDecoder};
 
-/// What the client says it accepts.
+/// The encodings that the client accepts.
 pub(super) const ACCEPT_ENCODING: &str = "gzip, deflate, br, zstd";
 
-/// Most encodings of one body; more is a bomb or a mistake.
+/// Most encodings of one body. A longer list is a bomb or a mistake.
 const MAX_ENCODINGS: usize = 3;
 
-/// Bodies that decode to no more than this are never judged by their ratio: a small page of
-/// repeated markup compresses very well.
+/// Bodies that decode to at most this many bytes may have any ratio: a small page of repeated markup
+/// compresses very well.
 pub(super) const RATIO_FREE: u64 = 1024 * 1024;
 
 /// Largest window of zstd in bits, by RFC 9659: 8 MB.
 const ZSTD_WINDOW_LOG: u32 = 23;
 
-/// First room for the output, in multiples of the input.
+/// Memory reserved for the output at first, in multiples of the input.
 const FIRST_GUESS: usize = 4;
 
 /// Input buffer of the brotli decoder.
 const BROTLI_BUFFER: usize = 4096;
 
-/// Caps on what decoding may yield.
+/// Limits of the output.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Caps {
-    /// Most bytes at any stage.
+    /// Bytes at any stage.
     pub(super) bytes: u64,
-    /// Most decoded bytes for one byte of the wire, beyond [`RATIO_FREE`].
+    /// Decoded bytes for each byte on the wire, beyond [`RATIO_FREE`].
     pub(super) ratio: u64,
 }
 
@@ -48,8 +48,8 @@ enum Encoding {
     Zstd,
 }
 
-/// Undoes the encodings listed in `fields`, the values of `content-encoding` in order, last one
-/// first. An empty body is empty under any encoding.
+/// Undoes the encodings in `fields`, the values of `content-encoding`, from the last to the first.
+/// An empty body is empty in every encoding.
 pub(super) fn decode<'a>(
     body: Vec<u8>,
     fields: impl Iterator<Item = &'a str>,
@@ -109,7 +109,7 @@ impl Encoding {
     }
 }
 
-/// Decodes `input`; stops one byte beyond `most`. What is cut off is an error.
+/// Decodes `input` up to one byte beyond `most`. A truncated input is an error.
 fn undo(encoding: Encoding, input: &[u8], most: u64) -> io::Result<Vec<u8>> {
     match encoding {
         Encoding::Gzip => undo_gzip(input, most),

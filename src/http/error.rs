@@ -1,4 +1,4 @@
-//! What can go wrong in one exchange.
+//! Errors of an exchange.
 
 use std::error::Error;
 use std::fmt;
@@ -7,22 +7,22 @@ use std::net::IpAddr;
 
 use thiserror::Error;
 
-/// A cause of any type.
+/// A source of any type.
 pub type Cause = Box<dyn Error + Send + Sync + 'static>;
 
 /// The part of an exchange in which a deadline passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Phase {
-    /// Waiting for one of the connections that the host is allowed.
+    /// Waiting for a connection to the host to be free.
     Queue,
     /// Resolving the name.
     Resolve,
-    /// Connecting, with the TLS handshake.
+    /// Connecting, TLS handshake included.
     Connect,
     /// Sending the request.
     Send,
-    /// Waiting for the complete header of the answer.
+    /// Waiting for the complete header of the response.
     FirstByte,
     /// Receiving the body.
     Body,
@@ -37,43 +37,43 @@ impl fmt::Display for Phase {
             Self::Resolve => "resolving the name",
             Self::Connect => "connecting",
             Self::Send => "sending the request",
-            Self::FirstByte => "waiting for the answer",
+            Self::FirstByte => "waiting for the response",
             Self::Body => "receiving the body",
             Self::Total => "the whole exchange",
         })
     }
 }
 
-/// Why an exchange brought no answer. URLs are given without their user name and password.
+/// Why an exchange failed. URLs are shown without user name and password.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum HttpError {
-    /// The client cannot be built as asked.
+    /// A setting of the client is invalid.
     #[error("invalid client setting: {reason}")]
     Config {
         /// Which setting, and what is wrong with it.
         reason: String,
     },
-    /// The request cannot be sent: its scheme is not http or https, a header is malformed …
+    /// The request cannot be sent; its scheme or a header is invalid, for instance.
     #[error("{url}: invalid request: {reason}")]
     InvalidRequest {
-        /// The URL asked for.
+        /// The URL of the request.
         url: String,
         /// What is wrong.
         reason: String,
     },
-    /// The host's name has no address, or the resolver failed.
-    #[error("{url}: the name does not resolve")]
+    /// The host's name could not be resolved.
+    #[error("{url}: the host name does not resolve")]
     Resolve {
-        /// The URL asked for.
+        /// The URL of the request.
         url: String,
-        /// What the resolver said.
+        /// The resolver's error.
         source: io::Error,
     },
-    /// All addresses of the host are refused by the [`AddressPolicy`](super::AddressPolicy).
-    #[error("{url}: address {address} may not be contacted")]
+    /// The [`AddressPolicy`](super::AddressPolicy) refuses all addresses of the host.
+    #[error("{url}: the address {address} is not public, and must not be contacted")]
     BlockedAddress {
-        /// The URL asked for.
+        /// The URL of the request.
         url: String,
         /// The first address that was refused.
         address: IpAddr,
@@ -81,23 +81,23 @@ pub enum HttpError {
     /// No address of the host accepted a connection.
     #[error("{url}: cannot connect")]
     Connect {
-        /// The URL asked for.
+        /// The URL of the request.
         url: String,
-        /// The error of the last address tried.
+        /// The error of the last address that was tried.
         source: io::Error,
     },
-    /// The proxy did not open the way.
+    /// The proxy refused the tunnel.
     #[error("{url}: the proxy answered {status}")]
     Proxy {
-        /// The URL asked for.
+        /// The URL of the request.
         url: String,
-        /// Status of the proxy's answer to CONNECT.
+        /// Status of its response to CONNECT.
         status: u16,
     },
-    /// The TLS handshake or a TLS record failed: an invalid certificate for instance.
+    /// The TLS handshake or a TLS record failed; the certificate is invalid, for instance.
     #[error("{url}: TLS failed")]
     Tls {
-        /// The URL asked for.
+        /// The URL of the request.
         url: String,
         /// What failed.
         source: Cause,
@@ -105,83 +105,85 @@ pub enum HttpError {
     /// A deadline passed.
     #[error("{url}: timed out: {phase}")]
     Timeout {
-        /// The URL asked for.
+        /// The URL of the request.
         url: String,
-        /// Where the exchange stood.
+        /// The part of the exchange that it ended.
         phase: Phase,
     },
-    /// The body is larger than allowed, on the wire or decoded.
-    #[error("{url}: body larger than {limit} bytes")]
+    /// The body exceeds the size limit, on the wire or decoded.
+    #[error("{url}: the body is larger than {limit} bytes")]
     TooLarge {
-        /// The URL asked for.
+        /// The URL of the request.
         url: String,
         /// The limit in bytes.
         limit: u64,
     },
-    /// The header of the answer is larger than allowed, or has too many fields.
-    #[error("{url}: header larger than {limit} bytes")]
+    /// The response's header exceeds the size limit, or has too many fields.
+    #[error("{url}: the header is larger than {limit} bytes")]
     HeaderTooLarge {
-        /// The URL asked for.
+        /// The URL of the request.
         url: String,
         /// The limit in bytes.
         limit: u64,
     },
-    /// The body expands more than allowed.
-    #[error("{url}: body expands more than {limit} times")]
+    /// The body exceeds the limit of the compression ratio.
+    #[error("{url}: the body expands more than {limit} times")]
     Ratio {
-        /// The URL asked for.
+        /// The URL of the request.
         url: String,
-        /// The limit: decoded bytes for one byte of the wire.
+        /// The limit: decoded bytes for each byte on the wire.
         limit: u64,
     },
-    /// The body is not what its content encoding says.
+    /// The body is not valid in its content encoding.
     #[error("{url}: cannot decode {encoding}")]
     Decode {
-        /// The URL asked for.
+        /// The URL of the request.
         url: String,
         /// The content encoding.
         encoding: String,
-        /// What is wrong with it.
+        /// What is wrong.
         source: io::Error,
     },
-    /// The answer is not HTTP/1.
-    #[error("{url}: not a valid HTTP answer")]
+    /// The response is not valid HTTP/1.
+    #[error("{url}: the response is not valid HTTP")]
     Protocol {
-        /// The URL asked for.
+        /// The URL of the request.
         url: String,
-        /// What is wrong with it.
+        /// What is wrong.
         source: Cause,
     },
     /// The connection broke.
-    #[error("{url}: connection lost {}", if *.answered { "amid the answer" } else { "before the answer" })]
+    #[error("{url}: connection lost {}", if *.answered { "mid-response" } else { "before the response" })]
     Reset {
-        /// The URL asked for.
+        /// The URL of the request.
         url: String,
-        /// Whether any byte of the answer had come.
+        /// Whether a byte of the response had arrived.
         answered: bool,
-        /// What the connection reported.
+        /// The connection's error.
         source: io::Error,
     },
     /// The connection ended before the body was complete.
-    #[error("{url}: body cut off after {received} bytes")]
+    #[error("{url}: the body ended early, after {received} bytes")]
     Truncated {
-        /// The URL asked for.
+        /// The URL of the request.
         url: String,
-        /// Body bytes that came.
+        /// Body bytes received.
         received: u64,
     },
     /// The caller's token was cancelled.
     #[error("{url}: cancelled")]
     Cancelled {
-        /// The URL asked for.
+        /// The URL of the request.
         url: String,
     },
 }
 
 impl HttpError {
-    /// Whether the same request may succeed later: names that do not resolve, refused or lost
-    /// connections, deadlines, cut bodies and a failing proxy. Certificates, limits, malformed
-    /// answers, blocked addresses and cancellation are permanent.
+    /// Whether the same request may succeed later.
+    ///
+    /// It may after failures to resolve or connect, lost connections, deadlines, truncated bodies and
+    /// a proxy's server errors. Certificates, limits, malformed responses, blocked addresses and
+    /// cancellation are permanent.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Resolve { .. }
@@ -194,8 +196,8 @@ impl HttpError {
         }
     }
 
-    /// Whether the request surely did not get an answer begun: safe to repeat even where the
-    /// request is not idempotent in cost (a model call).
+    /// Whether it is certain that no response had begun. Then a retry is safe even where responses
+    /// cost money, as those of models do.
     pub fn is_before_first_byte(&self) -> bool {
         match self {
             Self::Resolve { .. } | Self::Connect { .. } | Self::Proxy { .. } => true,

@@ -1,4 +1,4 @@
-//! From the errors of the layers below to [`HttpError`].
+//! Translates the errors of the layers below to [`HttpError`].
 
 use std::error::Error;
 use std::fmt;
@@ -9,7 +9,7 @@ use ureq::Timeout;
 
 use super::error::{HttpError, Phase};
 
-/// What this client's own connector and transport report through `ureq`.
+/// An error of this client's connector or transport, on its way through `ureq`.
 #[derive(Debug)]
 pub(super) enum Fault {
     Cancelled,
@@ -48,11 +48,11 @@ impl From<Fault> for ureq::Error {
 /// What is known of an exchange when it fails.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Failing {
-    /// Any byte of the answer had come.
+    /// Whether a byte of the response had arrived.
     pub(super) answered: bool,
-    /// Body bytes received, once the body has begun.
+    /// Body bytes received; `None` before the body.
     pub(super) body: Option<u64>,
-    /// Limit of the header in bytes.
+    /// Size limit of the header in bytes.
     pub(super) max_header: u64,
 }
 

@@ -5,14 +5,14 @@
 //!
 //! - Every wait has a deadline, and cancelling the caller's token ends it: the token shuts down the
 //!   socket, so a blocked read returns at once.
-//! - A name is resolved, by the system or by a [`Resolve`] of the user's; its addresses are judged
-//!   by the [`AddressPolicy`], and the socket is opened to the very address that was judged.
-//! - Bodies are bounded on the wire, decoded, and in the ratio of the two; headers are bounded; what
-//!   is cut off is an error, never a short body.
-//! - There are never more connections to an origin than `connections_per_host`, idle ones counted.
+//! - The [`AddressPolicy`] is checked on the resolved addresses of a name, and the socket is opened
+//!   to the very address that was checked. Names are resolved by the system or by a [`Resolve`].
+//! - Bodies are bounded on the wire, decoded, and in the ratio of the two; headers are bounded. A
+//!   truncated body is an error.
+//! - There are never more connections to an origin than `connections_per_host`, idle ones included.
 //!
-//! The protocol itself is `ureq`'s. Each exchange runs an agent of its own, which costs a
-//! microsecond or so, keeps no connections and has a connector made for the exchange; this is how
+//! The protocol itself is left to `ureq`. Each exchange has an agent of its own, which costs about a
+//! microsecond, keeps no connections and has a connector made for the exchange. This is how
 //! the exchange's token and checkout reach the socket without shared state:
 //!
 //! ```text

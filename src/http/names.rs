@@ -1,12 +1,11 @@
 //! Names to addresses: a cache with negative entries, and single flight, over a [`Resolve`].
 //!
-//! The default, `getaddrinfo`, neither tells a time to live nor ends at a deadline. So the time to
-//! live is a setting, and look-ups run on threads of their own; who asked waits for its answer no
-//! longer than it wants to. All who ask for one name at the same time share one look-up, and are
-//! woken by its end alone.
+//! The default, `getaddrinfo`, reports no time to live and cannot be interrupted. So the time to live
+//! is a setting, and lookups run on threads of their own, so that a caller can stop waiting. All
+//! callers that need one name at the same time share one lookup, and only its end wakes them.
 //!
-//! `Cache::get_or_load` would load on the thread that asks, which a deadline or a token could not
-//! take off it. So the flights are kept here, and the cache holds what came of them.
+//! `Cache::get_or_load` does not fit: it loads on the caller's thread, where neither a deadline nor a
+//! token could end the lookup. So lookups are tracked here, and the cache holds their results.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -26,9 +25,9 @@ use crate::time::SharedClock;
 use super::resolve::Resolve;
 use super::stats::Counters;
 
-/// Most look-ups, and so threads, at once.
+/// Most lookups, and so threads, at once.
 const MAX_LOOKUPS: usize = 16;
-/// Most addresses kept of a name.
+/// Addresses of a name that are used.
 const MAX_ADDRESSES: usize = 16;
 
 /// How many names are kept, and how long.
@@ -38,7 +37,7 @@ pub(super) struct Keeping {
     pub(super) names: usize,
     /// Zero: none.
     pub(super) ttl: Duration,
-    /// Of failures; counts up to `ttl`.
+    /// For failures; at most `ttl`.
     pub(super) negative_ttl: Duration,
 }
 
@@ -48,7 +47,7 @@ impl Default for Keeping {
     }
 }
 
-/// Why there is no answer.
+/// Why a name has no addresses.
 #[derive(Debug)]
 pub(super) enum ResolveError {
     Failed(io::Error),
@@ -57,7 +56,7 @@ pub(super) enum ResolveError {
 }
 
 pub(super) type Name = Arc<str>;
-/// Addresses, or the kind of a failure and its words.
+/// Addresses, or the kind and text of an error.
 pub(super) type Answer = Result<Arc<[IpAddr]>, (io::ErrorKind, Arc<str>)>;
 
 /// A caching resolver.
@@ -74,11 +73,11 @@ struct Inner {
     counters: Arc<Counters>,
 }
 
-/// The look-ups that have not ended.
+/// The lookups that have not ended.
 #[derive(Default)]
 struct Lookups {
     under_way: HashMap<Name, Pending>,
-    /// Those that wait for a thread; each of them is waited for.
+    /// Those without a thread. Each has a waiter.
     line: VecDeque<Name>,
     threads: usize,
 }
@@ -88,13 +87,13 @@ struct Pending {
     waiters: usize,
 }
 
-/// One look-up, as its waiters see it.
+/// One lookup, as its waiters see it.
 struct Lookup {
     name: Name,
     answer: Waitable<Option<Answer>>,
 }
 
-/// The answer to a request for a name: its addresses, or a look-up to wait for.
+/// What is known of a name: its addresses, or a lookup to wait for.
 enum Reply {
     Known(Answer),
     Wait(Arc<Lookup>),
@@ -122,7 +121,7 @@ impl Resolver {
         Self { inner: Arc::new(Inner { source, known, lookups, keeping, counters }) }
     }
 
-    /// The addresses of `host`, at least one; from the cache while they are fresh.
+    /// The addresses of `host`, at least one, from the cache if they are fresh.
     pub(super) fn resolve(
         &self,
         host: &str,
@@ -145,7 +144,7 @@ impl Resolver {
         result.and_then(told)
     }
 
-    /// The cache of names; `None` where it is off.
+    /// The cache of names; `None` if it is off.
     pub(super) fn cache(&self) -> Option<&Cache<Name, Answer>> {
         self.inner.known.as_ref()
     }
@@ -165,9 +164,9 @@ impl Lookup {
 }
 
 impl Inner {
-    /// What is known of `host`, or the look-up to wait for, which is begun where there is none. The
-    /// cache is asked under the lookups's lock: a look-up leaves the lookups after its answer is there, so
-    /// no name is looked up twice at a time.
+    /// What is known of `host`, or the lookup to wait for, which is started if there is none. The
+    /// cache is read under the lock of the lookups. As a lookup is removed from them only after its
+    /// answer is in the cache, no name is looked up twice at a time.
     fn ask(this: &Arc<Self>, host: &str) -> io::Result<Reply> {
         let mut lookups = this.lookups.lock();
         if let Some(answer) = this.known.as_ref().and_then(|known| known.get(host)) {
@@ -192,7 +191,7 @@ impl Inner {
         Ok(Reply::Wait(lookup))
     }
 
-    /// A waiter has gone. A look-up that has not begun goes with the last one.
+    /// Removes a waiter, and with the last one a lookup that has not started.
     fn leave(&self, lookup: &Arc<Lookup>) {
         let mut lookups = self.lookups.lock();
         let Some(pending) = lookups.under_way.get_mut(&lookup.name) else { return };
@@ -209,18 +208,18 @@ impl Inner {
         }
     }
 
-    /// Looks names up until nobody waits for one.
+    /// Looks up names until no one is waited for.
     fn serve(&self, first: Arc<Lookup>) {
         let mut next = Some(first);
         while let Some(lookup) = next {
-            // A name whose look-up never ended would be waited for for ever.
+            // Without an answer, a panic in the resolver would leave its waiters to their deadlines.
             let found = catch_unwind(AssertUnwindSafe(|| self.source.resolve(&lookup.name)));
             let panicked = |_| Err(io::Error::other("the resolver panicked"));
             next = self.finish(&lookup, found.unwrap_or_else(panicked));
         }
     }
 
-    /// Hands the answer to all who wait for it, and gives the look-up whose turn it is.
+    /// Hands the answer to its waiters, and returns the next lookup.
     fn finish(&self, lookup: &Lookup, found: io::Result<Vec<IpAddr>>) -> Option<Arc<Lookup>> {
         let answer: Answer = match found {
             Ok(addresses) if addresses.is_empty() => {
@@ -266,8 +265,8 @@ mod tests {
 
     use super::*;
 
-    /// Answers names that begin with "up" with one address and fails the rest; each look-up waits
-    /// for a word if gated.
+    /// Answers names that begin with "up" with one address and fails the rest; each lookup waits for
+    /// a message if gated.
     #[derive(Debug, Default)]
     struct Table {
         asked: Arc<AtomicUsize>,
@@ -348,7 +347,7 @@ mod tests {
     #[test]
     fn one_lookup_serves_all_and_no_waiter_is_held() {
         let (open, bench) = Bench::gated();
-        // The look-up is held, so a passed deadline and a cancelled token are all that end a wait.
+        // The lookup is held, so only a passed deadline or a cancelled token ends a wait.
         let late = bench.resolver.resolve("up", Instant::now(), &CancelToken::new());
         assert!(matches!(late, Err(ResolveError::TimedOut)));
         let gone = CancelToken::new();
@@ -373,7 +372,7 @@ mod tests {
             assert!(matches!(late, Err(ResolveError::TimedOut)));
         };
         (0..MAX_LOOKUPS).for_each(|n| give_up(&format!("up{n}")));
-        // All threads are held, so these stand in line; nobody waits for the second any more.
+        // All threads are held, so these are queued; the second has no waiter any more.
         let reply = Inner::ask(&bench.resolver.inner, "up-next").unwrap();
         let Reply::Wait(next) = reply else { panic!("it is known") };
         give_up("up-abandoned");

@@ -9,7 +9,7 @@ use url::{Host, Url};
 
 use super::fault::Fault;
 
-/// Most bytes of the proxy's answer to CONNECT.
+/// Size limit of the proxy's response to CONNECT, in bytes.
 const MAX_ANSWER: usize = 16 * 1024;
 const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
@@ -25,8 +25,8 @@ pub(super) struct Proxy {
 impl Proxy {
     /// Reads `http://[user:password@]host[:port]`; the port defaults to 80.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
-        let spelt = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
-        let url = Url::parse(&spelt).map_err(|error| format!("proxy: {error}"))?;
+        let spelled = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+        let url = Url::parse(&spelled).map_err(|error| format!("proxy: {error}"))?;
         let (Some(host), Some(port)) = (url.host(), url.port_or_known_default()) else {
             return Err("proxy: the URL names no host".into());
         };
@@ -88,7 +88,7 @@ impl Proxy {
     }
 }
 
-/// Without the login.
+/// Without user name and password.
 impl fmt::Debug for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Proxy({}:{})", self.host, self.port)
@@ -107,7 +107,7 @@ fn status(answer: &[u8]) -> Option<u16> {
     words.next()?.parse().ok()
 }
 
-/// Undoes `%41`; what is no escape stays.
+/// Decodes percent-encoded bytes; anything else stays as it is.
 fn percent_decoded(text: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

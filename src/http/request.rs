@@ -1,4 +1,4 @@
-//! What goes into an exchange and what comes out of it.
+//! Requests and responses.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -9,29 +9,29 @@ use url::Url;
 
 use crate::model::Headers;
 
-/// Methods in use.
+/// The methods that are supported.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Method {
-    /// Read a resource.
+    /// Reads a resource.
     #[default]
     Get,
-    /// Send a body.
+    /// Sends a body.
     Post,
 }
 
-/// Deadlines of the parts of an exchange; each must be above zero.
+/// Time limits of the parts of an exchange; each must be above zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// Resolving, connecting and the TLS handshake together; default 10 s. Addresses of a host
-    /// share it.
+    /// Resolving, connecting and the TLS handshake together; default 10 s. A host's addresses share
+    /// it.
     pub connect: Duration,
-    /// Sending the header of the request, and then again until the header of the answer is
-    /// complete; default 30 s.
+    /// Sending the header of the request, and again until the header of the response is complete;
+    /// default 30 s.
     pub first_byte: Duration,
-    /// Sending a body, and receiving one, however slowly it drips; default 60 s.
+    /// Sending a body, and receiving one, however slowly it arrives; default 60 s.
     pub body: Duration,
-    /// All of it, with the wait for a connection; default 90 s.
+    /// The whole exchange, the wait for a connection included; default 90 s.
     pub total: Duration,
 }
 
@@ -53,12 +53,12 @@ type Gate = dyn Fn(u16, &Headers) -> bool + Send + Sync;
 pub struct MediaGate(Arc<Gate>);
 
 impl MediaGate {
-    /// A gate that lets a body in when `wanted` says so.
+    /// A gate that lets bodies pass for which `wanted` returns true.
     pub fn new(wanted: impl Fn(u16, &Headers) -> bool + Send + Sync + 'static) -> Self {
         Self(Arc::new(wanted))
     }
 
-    /// Whether the body of an answer with this status and header is wanted.
+    /// Whether the body of a response with this status and header is wanted.
     pub fn wants(&self, status: u16, headers: &Headers) -> bool {
         (self.0)(status, headers)
     }
@@ -75,17 +75,17 @@ impl fmt::Debug for MediaGate {
 pub struct Request {
     /// GET or POST.
     pub method: Method,
-    /// Where to; http or https. A user name and password in it are sent as basic authorization.
+    /// The URL, http or https. A user name and password in it are sent as basic authorization.
     pub url: Url,
-    /// Header fields beside those of the client, which they replace where the names agree.
+    /// Header fields. They replace those of the client that have the same name.
     pub headers: Vec<(String, String)>,
     /// The body, for POST.
     pub body: Option<Vec<u8>>,
-    /// Most bytes of the answer's body, on the wire and decoded; `None`: the client's limit.
+    /// Size limit of the response's body in bytes, on the wire and decoded; `None`: the client's.
     pub max_body: Option<u64>,
-    /// Deadlines; `None`: the client's.
+    /// Time limits; `None`: the client's.
     pub timeouts: Option<Timeouts>,
-    /// Asked before the body is read; a body that is not wanted is not received.
+    /// Decides whether the body is received.
     pub accept_media: Option<MediaGate>,
 }
 
@@ -116,16 +116,16 @@ impl Request {
     }
 }
 
-/// The answer to one request, whatever its status.
+/// The response to a request, whatever its status.
 #[derive(Clone, Debug)]
 pub struct Response {
     /// The status, 200 for instance.
     pub status: u16,
-    /// Header fields as they came; `content-encoding` and `content-length` are those of the wire.
+    /// Header fields as received; `content-encoding` and `content-length` are those on the wire.
     pub headers: Headers,
-    /// The body after content decoding; empty where `body_skipped`.
+    /// The body after content decoding; empty if `body_skipped` is set.
     pub body: Vec<u8>,
-    /// The gate of the request did not want the body.
+    /// Whether the request's gate refused the body.
     pub body_skipped: bool,
     /// Body bytes received, before content decoding.
     pub wire_bytes: u64,
@@ -133,6 +133,6 @@ pub struct Response {
     pub elapsed: Duration,
     /// From the call to the complete header.
     pub first_byte: Duration,
-    /// The address that answered: the proxy's, where there is one.
+    /// The address of the server, or of the proxy if there is one.
     pub remote_addr: SocketAddr,
 }

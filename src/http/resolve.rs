@@ -1,15 +1,14 @@
-//! Where the addresses of names come from.
+//! Resolving host names.
 
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, ToSocketAddrs};
 
-/// Where the addresses of names come from: the seam to the world's directories of names.
+/// Resolves host names: the seam to DNS.
 ///
-/// The client caches what it is told for its `dns_ttl`, failures for its `dns_negative_ttl`, and asks
-/// for each name once at a time. Every address is then judged by the client's
-/// [`AddressPolicy`](super::AddressPolicy), whoever named it. Hosts that are written as addresses
-/// are not looked up.
+/// The client caches addresses for its `dns_ttl` and failures for its `dns_negative_ttl`, and looks
+/// up a name once at a time. It checks every address by its
+/// [`AddressPolicy`](super::AddressPolicy). Hosts that are addresses already are not looked up.
 ///
 /// ```
 /// use std::io;
@@ -18,7 +17,7 @@ use std::net::{IpAddr, ToSocketAddrs};
 ///
 /// use gristmill::http::{Client, Resolve, SystemResolver};
 ///
-/// /// One name by hand, all others by the system.
+/// /// One name by hand, the others by the system.
 /// #[derive(Debug)]
 /// struct Pinned;
 ///
@@ -37,15 +36,15 @@ use std::net::{IpAddr, ToSocketAddrs};
 /// # }
 /// ```
 pub trait Resolve: Send + Sync + fmt::Debug {
-    /// All addresses of `host`, the preferred ones first; the first 16 are used. No address, an
-    /// error and a panic all mean that the name does not resolve now.
+    /// The addresses of `host`, preferred ones first; the first 16 are used. No address, an error and
+    /// a panic all count as a failure to resolve.
     ///
-    /// `host` is a domain name as URLs hold it: ASCII in lower case, international names in
-    /// Punycode, with a final dot if the URL has one.
+    /// `host` is a domain name as in a URL: ASCII in lower case, international names in Punycode,
+    /// with a final dot if the URL has one.
     ///
-    /// It may block: it is called on threads of the client's own, at most 16 at a time, and no
-    /// exchange waits for it beyond its own deadline. It cannot be cancelled, so it should end at a
-    /// deadline of its own.
+    /// It may block: it runs on threads of its own, at most 16 at a time, and an exchange waits for it
+    /// only until the exchange's deadline. It cannot be cancelled, so it should have a deadline of
+    /// its own.
     fn resolve(&self, host: &str) -> io::Result<Vec<IpAddr>>;
 }
 

@@ -1,34 +1,34 @@
-//! Counters of a client.
+//! The client's counters.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 
-/// A snapshot of what a client has done since it was built.
+/// Counters since the client was built.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct HttpStats {
-    /// Exchanges begun.
+    /// Exchanges started.
     pub exchanges: u64,
-    /// Exchanges that ended in an error.
+    /// Exchanges that failed.
     pub failures: u64,
     /// Body bytes received, before content decoding.
     pub bytes: u64,
     /// Connections opened.
     pub connections_opened: u64,
-    /// Exchanges that used a connection opened by an earlier one.
+    /// Exchanges over a connection that an earlier one had opened.
     pub connections_reused: u64,
     /// Connections open now, idle ones included.
     pub connections_open: u64,
     /// Idle connections kept now.
     pub connections_idle: u64,
-    /// Names answered from the cache.
+    /// Names resolved from the cache.
     pub dns_hits: u64,
-    /// Names asked of the resolver.
+    /// Names resolved by the resolver.
     pub dns_misses: u64,
 }
 
-/// The living counters. They count and guard nothing, so every access is relaxed.
+/// The counters themselves. They order nothing, so every access is relaxed.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     pub(super) exchanges: AtomicU64,

@@ -1,7 +1,7 @@
-//! Sockets under `ureq`: connecting, reading and writing under a deadline, and being cancelled.
+//! Sockets for `ureq`: connecting, reading and writing with deadlines and cancellation.
 //!
-//! `ureq` runs one exchange with an agent of its own that pools nothing; its connector hands it a
-//! [`Pooled`] transport, which goes back to [`Connections`] when the exchange has ended well.
+//! Each exchange has an `ureq` agent of its own that pools nothing. Its connector hands it a
+//! [`Pooled`] transport, which returns to [`Connections`] if the exchange ends well.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -17,7 +17,7 @@ use super::connections::{Connection, Connections, Permit};
 use super::fault::Fault;
 use super::proxy::Proxy;
 
-/// The least time given to one address.
+/// Least time to connect to one address.
 const MIN_PER_ADDRESS: Duration = Duration::from_millis(10);
 
 /// What the parts of an exchange share about its socket.
@@ -25,15 +25,15 @@ const MIN_PER_ADDRESS: Duration = Duration::from_millis(10);
 pub(super) struct Wire {
     stream: TcpStream,
     pub(super) peer: SocketAddr,
-    /// Set before the socket is shut down by a cancelled token, so that the end of the stream that
-    /// follows is not taken for the end of a body.
+    /// Set before a cancelled token shuts the socket down, so that the end of the stream that follows
+    /// is not taken for the end of a body.
     cancelled: AtomicBool,
     /// Bytes received in this exchange.
     received: AtomicU64,
 }
 
 impl Wire {
-    /// A socket that is connected to nothing but a listener of its own.
+    /// A socket connected to a listener of its own.
     #[cfg(test)]
     pub(super) fn loopback() -> Arc<Self> {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
@@ -42,7 +42,7 @@ impl Wire {
             .expect("it listens")
     }
 
-    /// Shuts the socket down when `cancel` is cancelled; at once if it already is.
+    /// Shuts the socket down when `cancel` is cancelled, at once if it already is.
     pub(super) fn watch(self: &Arc<Self>, cancel: &CancelToken) -> CancelGuard {
         // Relaxed: no other thread uses the socket between two exchanges.
         self.received.store(0, Ordering::Relaxed);
@@ -67,7 +67,7 @@ impl Wire {
         opened.map_err(|fault| self.interruption().unwrap_or(fault.into()))
     }
 
-    /// Whether any byte came in this exchange.
+    /// Whether a byte has been received in this exchange.
     pub(super) fn answered(&self) -> bool {
         self.received.load(Ordering::Relaxed) > 0
     }
@@ -117,11 +117,11 @@ pub(super) fn connect(
 pub(super) struct Socket {
     wire: Arc<Wire>,
     buffers: LazyBuffers,
-    /// The timeouts that the socket has now.
+    /// The socket's current timeouts.
     read_timeout: Option<Duration>,
     write_timeout: Option<Duration>,
     /// Why nothing more can be sent. A server may refuse a request by its header and close without
-    /// reading the body; its answer is then still there to be read.
+    /// reading the body; its response can still be read then.
     unsendable: Option<io::Error>,
 }
 
@@ -132,17 +132,17 @@ impl Socket {
     }
 }
 
-/// The largest power of two milliseconds not above `left`, at least one.
+/// The largest power of two milliseconds that is at most `left`, and at least one.
 ///
-/// Socket timeouts are set to these only, so a connection that serves one fast exchange after
-/// another needs no system call for them; a socket that wakes early looks at the deadline and waits
-/// on, at most once for each power of two.
+/// Only such timeouts are set, so a connection that serves one fast exchange after another needs no
+/// system call for them. A socket that wakes early checks the deadline and waits again, at most once
+/// for each power of two.
 fn socket_timeout(left: Duration) -> Duration {
     let millis = u64::try_from(left.as_millis()).unwrap_or(u64::MAX).max(1);
     Duration::from_millis(1 << millis.ilog2())
 }
 
-/// When `timeout` ends; `None`: never.
+/// When `timeout` passes; `None`: never.
 fn end_of(timeout: &NextTimeout) -> Option<Instant> {
     if timeout.after.is_not_happening() {
         return None;
@@ -150,7 +150,7 @@ fn end_of(timeout: &NextTimeout) -> Option<Instant> {
     Instant::now().checked_add(*timeout.after)
 }
 
-/// The socket timeout to use now; an error when `end` has passed.
+/// The socket timeout to use now; an error if `end` has passed.
 fn slice(end: Option<Instant>, timeout: &NextTimeout) -> Result<Option<Duration>, ureq::Error> {
     let Some(end) = end else { return Ok(None) };
     let left = end.saturating_duration_since(Instant::now());
@@ -230,7 +230,7 @@ impl Transport for Socket {
         }
     }
 
-    /// An idle connection is good while there is nothing to read from it, not even its end.
+    /// An idle connection is usable while there is nothing to read from it, not even its end.
     fn is_open(&mut self) -> bool {
         let stream = &self.wire.stream;
         if self.unsendable.is_some() || stream.set_nonblocking(true).is_err() {
@@ -250,7 +250,7 @@ pub(super) struct Pooled {
     cancel: CancelToken,
     /// What to put before the path in the request line: the origin, for a forwarding proxy.
     absolute: Option<String>,
-    /// The exchange has ended, and nothing followed it.
+    /// The exchange has ended, and no bytes followed it.
     finished: bool,
 }
 
@@ -312,8 +312,8 @@ impl Transport for Pooled {
         self.transport().await_input(timeout)
     }
 
-    /// Asked once, when an exchange has ended without a reason to close: the sign that the
-    /// connection may serve another. Whether it still can is probed when it is taken again.
+    /// `ureq` calls this once, when an exchange has ended without a reason to close, so the connection
+    /// may serve another. Whether it still can is probed when it is acquired again.
     fn is_open(&mut self) -> bool {
         self.finished = true;
         true
@@ -326,7 +326,7 @@ impl Transport for Pooled {
 
 impl Drop for Pooled {
     fn drop(&mut self) {
-        // First: once the callback is taken back it either ran, and the token shows it, or never
+        // First: once the callback is withdrawn, it has either run, which the token shows, or never
         // will.
         self.watch = None;
         let Some((connection, permit)) = self.loan.take() else { return };
