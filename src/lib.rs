@@ -141,6 +141,7 @@ pub mod retry;
 #[cfg(feature = "store")]
 pub mod store;
 mod sync;
+mod thread_slot;
 pub mod time;
 #[cfg(feature = "http")]
 pub mod url;

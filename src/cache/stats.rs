@@ -1,13 +1,12 @@
 //! What a cache has done.
 
-use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crossbeam_utils::CachePadded;
-use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use super::EvictionCause;
+use crate::thread_slot;
 
 /// Threads that count their reads in a place of their own.
 const PLACES: usize = 64;
@@ -84,50 +83,6 @@ pub(super) enum Outcome {
 
 /// The place of the threads that have none of their own.
 const SHARED: usize = PLACES;
-/// No place was asked for yet.
-const UNKNOWN: usize = usize::MAX;
-
-thread_local! {
-    /// Where this thread counts, in all caches.
-    static PLACE: Cell<usize> = const { Cell::new(UNKNOWN) };
-    static LEASE: Lease = Lease::take();
-}
-
-/// Places that no thread has; those beyond the second part were never taken.
-static FREE: Mutex<(Vec<usize>, usize)> = Mutex::new((Vec::new(), 0));
-
-/// A thread's own place, given back when it ends. The lock of the list hands what was counted there
-/// to the next owner.
-struct Lease(usize);
-
-impl Lease {
-    fn take() -> Self {
-        let mut free = FREE.lock();
-        if let Some(place) = free.0.pop() {
-            return Self(place);
-        }
-        let place = free.1.min(SHARED);
-        free.1 = (place + 1).min(SHARED);
-        Self(place)
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        PLACE.with(|place| place.set(SHARED));
-        if self.0 != SHARED {
-            FREE.lock().0.push(self.0);
-        }
-    }
-}
-
-#[cold]
-fn find_place() -> usize {
-    // A thread that is ending has no lease any more.
-    let place = LEASE.try_with(|lease| lease.0).unwrap_or(SHARED);
-    PLACE.with(|own| own.set(place));
-    place
-}
 
 impl Default for Counters {
     fn default() -> Self {
@@ -139,10 +94,7 @@ impl Default for Counters {
 impl Counters {
     #[inline]
     pub(super) fn count(&self, outcome: Outcome) {
-        let mut place = PLACE.with(Cell::get);
-        if place == UNKNOWN {
-            place = find_place();
-        }
+        let place = thread_slot::number().min(SHARED);
         let reads = &self.reads[place];
         let counter = match outcome {
             Outcome::Hit => &reads.hits,

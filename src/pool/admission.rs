@@ -6,6 +6,7 @@ use std::time::Duration;
 use crossbeam_utils::CachePadded;
 
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::thread_slot;
 use crate::time::Clock;
 
 /// Counters over which the admitting threads are spread, so that two threads seldom write to one.
@@ -18,17 +19,10 @@ pub(super) const STRIPES: usize = 1;
 /// each tick of the coarse clock.
 const MEASURED: u64 = 64;
 
-static NEXT_STRIPE: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
-
-std::thread_local! {
-    static STRIPE: usize =
-        NEXT_STRIPE.fetch_add(1, std::sync::atomic::Ordering::Relaxed) % STRIPES;
-}
-
 /// The stripe of this thread.
 #[inline]
 pub(super) fn stripe() -> usize {
-    STRIPE.try_with(|stripe| *stripe).unwrap_or(0)
+    thread_slot::number() % STRIPES
 }
 
 /// Counts tasks in and out. The counts only grow.

@@ -1,7 +1,7 @@
 //! Counters of a store and their snapshot.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crossbeam_utils::CachePadded;
@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use serde::Serialize;
 
 use crate::histogram::Histogram;
+use crate::thread_slot;
 
 /// Stripes of what reading threads count, so that they do not share a cache line.
 pub(super) const STRIPES: usize = 8;
@@ -158,17 +159,9 @@ impl Counters {
 }
 
 /// The stripe of this thread, below [`STRIPES`].
+#[inline]
 pub(super) fn stripe() -> usize {
-    use std::cell::Cell;
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    thread_local! {
-        static STRIPE: Cell<Option<usize>> = const { Cell::new(None) };
-    }
-    STRIPE.get().unwrap_or_else(|| {
-        let next = NEXT.fetch_add(1, Ordering::Relaxed) % STRIPES;
-        STRIPE.set(Some(next));
-        next
-    })
+    thread_slot::number() % STRIPES
 }
 
 fn micros(duration: Duration) -> u64 {

@@ -16,7 +16,17 @@ pub(crate) struct Layer {
 pub(crate) const LAYERS: &[Layer] = &[
     Layer {
         level: 0,
-        modules: &["cancel", "config", "histogram", "model", "retry", "sync", "time", "url"],
+        modules: &[
+            "cancel",
+            "config",
+            "histogram",
+            "model",
+            "retry",
+            "sync",
+            "thread_slot",
+            "time",
+            "url",
+        ],
         may_use: "each other",
     },
     Layer { level: 1, modules: &["cache", "http", "pool"], may_use: "level 0 and each other" },
