@@ -71,7 +71,7 @@
 //!
 //! Beside them, `admission` counts tasks in and out, so that a pool that is shut down knows when
 //! nothing is left to start; `stats` has counters with one writer each, and histograms of a sample;
-//! `spin` is the only place that spins; `sync` has the primitives, which the models replace.
+//! `spin` is the only place that spins.
 //!
 //! # Invariants
 //! - A task that was accepted is run, or its handle reports that it was cancelled; never both.

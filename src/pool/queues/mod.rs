@@ -286,13 +286,18 @@ impl Queues {
 
     /// The injectors of a level and kind that may have tasks, beginning with another stripe each
     /// time.
+    #[inline]
     fn stripes(&self, level: usize, kind: Kind, tick: u32) -> impl Iterator<Item = &Injector> {
-        let bits = self.ready.bits();
-        let first = tick as usize;
-        (0..STRIPES)
-            .map(move |offset| (first + offset) % STRIPES)
-            .filter(move |stripe| bits & (1 << index(level, kind, *stripe)) != 0)
-            .map(move |stripe| &self.injectors[index(level, kind, stripe)])
+        let (first, start) = (index(level, kind, 0), tick as usize % STRIPES);
+        let bits = (self.ready.bits() & mask(level, kind)) >> first;
+        // Rotated, so that the stripe to begin with is bit 0. Most often one bit is set, and a walk
+        // over the bits costs less than one over the stripes.
+        let mut left = (bits >> start | bits << (STRIPES - start)) & mask(0, Kind::Blocking);
+        std::iter::from_fn(move || {
+            let offset = (left != 0).then(|| left.trailing_zeros() as usize)?;
+            left &= left - 1;
+            self.injectors.get(first + (start + offset) % STRIPES)
+        })
     }
 
     /// Takes a batch of blocking tasks from an injector: returns the first and moves the others to
