@@ -1,4 +1,4 @@
-//! Permits that limit concurrency, handed out by priority.
+//! Permits that limit concurrency, granted by priority.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,8 +12,10 @@ use crate::cancel::wait::{WaitError, Waitable};
 use crate::sync::Mutex;
 use crate::time::deadline_in;
 
-/// A number of permits shared by all clones. Waiters are served by priority, equals in order of
-/// arrival; a freed permit is handed to the first waiter, so nobody overtakes it.
+/// A number of permits, shared by all clones.
+///
+/// Waiters are served by priority, and by arrival within a priority. A permit that is returned goes
+/// to the first waiter, which no later one can overtake.
 ///
 /// ```
 /// use gristmill::pool::Semaphore;
@@ -26,42 +28,39 @@ use crate::time::deadline_in;
 /// ```
 #[derive(Clone)]
 pub struct Semaphore {
-    inner: Arc<Inner>,
+    permits: Arc<Mutex<Permits>>,
 }
 
-struct Inner {
-    state: Mutex<State>,
-}
-
-/// Invariant outside the lock: if somebody waits, `available <= 0`.
-struct State {
+/// The permits and the threads that wait for one. Outside the lock, a thread waits only if
+/// `available <= 0`.
+struct Permits {
     total: usize,
-    /// Negative while more permits are out than `total` allows (after a shrink).
+    /// Below zero while more permits are in use than `total`, which was lowered.
     available: isize,
     waiters: BTreeMap<(Priority, u64), Waiter>,
     next_arrival: u64,
 }
 
-/// Set, under the lock of the state, when the waiter has its permit.
+/// Becomes `true`, under the lock of the permits, when the waiter has been granted one.
 type Waiter = Waitable<bool>;
 
 impl Semaphore {
-    /// A semaphore with `permits` permits; with zero, everybody waits until [`set_permits`].
-    ///
-    /// [`set_permits`]: Self::set_permits
+    /// A semaphore with `permits` permits. With zero, threads wait until
+    /// [`set_permits`](Self::set_permits) raises the number. Numbers above `isize::MAX` count as
+    /// that.
     pub fn new(permits: usize) -> Self {
-        let state = State {
+        let permits = Permits {
             total: permits,
             available: signed(permits),
             waiters: BTreeMap::new(),
             next_arrival: 0,
         };
-        Self { inner: Arc::new(Inner { state: Mutex::new(state) }) }
+        Self { permits: Arc::new(Mutex::new(permits)) }
     }
 
-    /// Takes a permit, waiting at most `timeout` and no longer than until `cancel` is cancelled.
+    /// Takes a permit. Waits for one at most `timeout`, and not after `cancel` was cancelled.
     ///
-    /// Blocks the calling thread; on a pool's worker that worker is taken while it waits.
+    /// Blocks the calling thread. If that is a pool's worker, it stays occupied while it waits.
     pub fn acquire(
         &self,
         priority: Priority,
@@ -72,25 +71,25 @@ impl Semaphore {
             return Err(SemaphoreError::Cancelled);
         }
         let (waiter, key) = {
-            let mut state = self.inner.state.lock();
-            if state.available > 0 {
-                state.available -= 1;
+            let mut permits = self.permits.lock();
+            if permits.available > 0 {
+                permits.available -= 1;
                 return Ok(self.permit());
             }
-            let (waiter, key) = (Waiter::new(false), (priority, state.next_arrival));
-            state.next_arrival += 1;
-            state.waiters.insert(key, waiter.clone());
+            let (waiter, key) = (Waiter::new(false), (priority, permits.next_arrival));
+            permits.next_arrival += 1;
+            permits.waiters.insert(key, waiter.clone());
             (waiter, key)
         };
         let waited = waiter.wait(deadline_in(timeout), cancel, |granted| granted.then_some(()));
         let Err(error) = waited else { return Ok(self.permit()) };
-        // A waiter that stands in line no more was granted its permit after it had given up.
-        let granted = self.inner.state.lock().waiters.remove(&key).is_none();
+        // A waiter that is no longer in the map was granted its permit after its wait had ended.
+        let granted = self.permits.lock().waiters.remove(&key).is_none();
         match error {
             WaitError::TimedOut if granted => Ok(self.permit()),
             WaitError::TimedOut => Err(SemaphoreError::TimedOut),
             WaitError::Cancelled => {
-                // Passed on.
+                // The permit's destructor passes it on.
                 drop(granted.then(|| self.permit()));
                 Err(SemaphoreError::Cancelled)
             }
@@ -99,45 +98,45 @@ impl Semaphore {
 
     /// Takes a permit if one is free now.
     pub fn try_acquire(&self) -> Option<Permit> {
-        let mut state = self.inner.state.lock();
-        if state.available <= 0 {
+        let mut permits = self.permits.lock();
+        if permits.available <= 0 {
             return None;
         }
-        state.available -= 1;
+        permits.available -= 1;
         Some(self.permit())
     }
 
-    /// Changes the number of permits. Permits that are out stay valid; after a shrink, none is
-    /// given until enough came back.
+    /// Changes the number of permits. Those in use stay valid; if the number was lowered, none is
+    /// granted until enough were returned.
     pub fn set_permits(&self, permits: usize) {
-        let mut state = self.inner.state.lock();
-        state.available += signed(permits) - signed(state.total);
-        state.total = permits;
-        state.grant();
+        let mut current = self.permits.lock();
+        current.available += signed(permits) - signed(current.total);
+        current.total = permits;
+        current.grant();
     }
 
-    /// Permits free now.
+    /// How many permits are free now.
     pub fn available(&self) -> usize {
-        usize::try_from(self.inner.state.lock().available).unwrap_or(0)
+        usize::try_from(self.permits.lock().available).unwrap_or(0)
     }
 
-    /// How many wait for a permit now.
+    /// How many threads wait for a permit now.
     pub fn waiting(&self) -> usize {
-        self.inner.state.lock().waiters.len()
+        self.permits.lock().waiters.len()
     }
 
     fn permit(&self) -> Permit {
-        Permit { inner: Arc::clone(&self.inner) }
+        Permit { permits: Arc::clone(&self.permits) }
     }
 }
 
-/// Counts above `isize::MAX` mean "no limit" and are cut to it.
+/// Numbers above `isize::MAX` mean "no limit" and are cut to it.
 fn signed(permits: usize) -> isize {
     isize::try_from(permits).unwrap_or(isize::MAX)
 }
 
-impl State {
-    /// Hands free permits to waiters in order.
+impl Permits {
+    /// Grants free permits to the waiters in their order.
     fn grant(&mut self) {
         while self.available > 0 {
             let Some((_, waiter)) = self.waiters.pop_first() else { return };
@@ -149,26 +148,26 @@ impl State {
 
 impl fmt::Debug for Semaphore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = self.inner.state.lock();
+        let permits = self.permits.lock();
         f.debug_struct("Semaphore")
-            .field("permits", &state.total)
-            .field("available", &state.available)
-            .field("waiting", &state.waiters.len())
+            .field("permits", &permits.total)
+            .field("available", &permits.available)
+            .field("waiting", &permits.waiters.len())
             .finish()
     }
 }
 
-/// The right to go on; dropping it gives it to the next waiter.
-#[must_use = "dropping the permit gives it back"]
+/// A permit of a [`Semaphore`]. Dropping it returns it, and the next waiter gets it.
+#[must_use = "dropping the permit returns it"]
 pub struct Permit {
-    inner: Arc<Inner>,
+    permits: Arc<Mutex<Permits>>,
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let mut state = self.inner.state.lock();
-        state.available += 1;
-        state.grant();
+        let mut permits = self.permits.lock();
+        permits.available += 1;
+        permits.grant();
     }
 }
 
