@@ -28,12 +28,12 @@ pub struct Stats {
     pub taken_at: Timestamp,
     /// The process that took them.
     pub pid: u32,
-    /// The runs under way or ended in this process, by the name of their job.
+    /// The runs of this process, in progress or ended, by the name of their job.
     pub runs: Vec<(String, Progress)>,
     /// The figures of the parts: `store`, `http`, `crawl_pool`, `distil_pool`, `store_pool`; of the
-    /// caches that are on, `content_cache`, `query_cache`, `robots_cache` and `dns_cache` (the names of the crawl's
-    /// client); where a model is configured, `llm`, `template_cache` and `response_cache`; and
-    /// `frontier/NAME` for each run.
+    /// caches that are on, `content_cache`, `query_cache`, `robots_cache` and `dns_cache` (the
+    /// crawl's resolver); where a model is configured, `llm`, `template_cache` and
+    /// `response_cache`; and `frontier/NAME` for each run.
     pub parts: serde_json::Map<String, Value>,
 }
 

@@ -6,7 +6,7 @@
 //! Bytes become characters (`charset`); a tokeniser passes over them once and feeds three
 //! readers: links, metadata and a flat tree (nodes in document order, each knowing where its
 //! subtree ends). The main content is selected in that tree by general rules about structure and
-//! names, and rendered in one walk as text, blocks and Markdown. [`links`] runs the same tokeniser
+//! names, and rendered in one walk as text, blocks and Markdown. [`links()`] runs the same tokeniser
 //! with the link reader alone, so both find the same links by construction.
 //!
 //! # Invariants

@@ -1,12 +1,12 @@
 //! Completing a lease: what becomes of its record.
 //!
-//! A redirect ends the record as `duplicate_of` its target and admits the target with the history,
-//! so that the hop is held against scope, `robots.txt` and the schedule of its own host. Where
-//! source and target have the same key, the record itself goes on with the other spelling. A
-//! redirect of a source adds its host to the scope.
+//! A redirect ends the record as `duplicate_of` its target, and admits the target with the history
+//! of hops. So each hop is checked against scope, `robots.txt` and the schedule of its own host. If
+//! source and target have the same key, the record continues under the other spelling. A redirect
+//! of a source adds the target's host to the scope.
 //!
-//! A retry goes back into the queue with a not-before time (doubling with jitter, or what the
-//! server asks); no thread waits.
+//! A retry goes back into the queue with a not-before time: a doubling wait with jitter, or the
+//! wait that the server asks for. No thread waits.
 
 use std::time::Duration;
 
@@ -191,8 +191,8 @@ fn health(kind: &OutcomeKind) -> Health {
     }
 }
 
-/// Drawn from URL and attempt, so that URLs that failed together do not come back together. A
-/// crawl that is replayed gets the same waits.
+/// Derived from URL and attempt, so that URLs that failed together are not retried together, and a
+/// replayed crawl has the same waits.
 fn jitter(key: UrlKey, attempts: u32) -> f64 {
     const STEPS: u32 = 1024;
     let add = |sum: u32, byte: &u8| sum.wrapping_mul(31).wrapping_add(u32::from(*byte));

@@ -1,4 +1,4 @@
-//! ActiveQuery what an engine has stored: infos, pages, bodies and reasons.
+//! Queries: reading the infos, pages, bodies and reasons that an engine has stored.
 //!
 //! Each query reads one snapshot of the store. Its result is cached until something that it was
 //! read from is written ([`results`]). Page listings walk one of four indexes ([`pages`]).

@@ -60,7 +60,7 @@ impl CachedRows {
 }
 
 impl ResultCache {
-    /// ResultCache in `cache`, which has room for `bytes`.
+    /// A cache of results in `cache`, whose capacity is `bytes`.
     pub(in crate::engine) fn new(cache: Cache<QueryKey, CachedRows>, bytes: u64) -> Self {
         Self { cache, largest: bytes / LARGEST_SHARE }
     }

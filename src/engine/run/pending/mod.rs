@@ -40,7 +40,7 @@ pub(super) use row::RowOutcome;
 #[derive(Debug)]
 pub(super) struct Pending {
     /// Rows known to be pending, including claimed ones.
-    pending: AtomicU64,
+    rows: AtomicU64,
     queue: Mutex<Queue>,
     /// Held by the one worker that scans.
     scan: Mutex<()>,
@@ -52,7 +52,7 @@ impl Pending {
     /// For a run with at most `limit` workers.
     pub(super) fn new(limit: usize) -> Self {
         Self {
-            pending: AtomicU64::new(0),
+            rows: AtomicU64::new(0),
             queue: Mutex::new(Queue::new(limit)),
             scan: Mutex::new(()),
             recent: Mutex::default(),
@@ -61,22 +61,22 @@ impl Pending {
 
     /// Rows that this run has to distil, including those in progress or waiting for a retry.
     pub(super) fn count(&self) -> u64 {
-        self.pending.load(Ordering::Relaxed)
+        self.rows.load(Ordering::Relaxed)
     }
 
     pub(super) fn set_pending(&self, rows: u64) {
-        self.pending.store(rows, Ordering::Relaxed);
+        self.rows.store(rows, Ordering::Relaxed);
     }
 
     pub(super) fn add_pending(&self, rows: u64) {
-        self.pending.fetch_add(rows, Ordering::Relaxed);
+        self.rows.fetch_add(rows, Ordering::Relaxed);
     }
 
     /// Counts one pending row less; returns the count before. Saturates at zero, because a row that
     /// is put again while it waits makes the count inexact.
     fn end_pending(&self) -> u64 {
         let less = |rows: u64| Some(rows.saturating_sub(1));
-        self.pending
+        self.rows
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less)
             .unwrap_or_else(|rows| rows)
     }

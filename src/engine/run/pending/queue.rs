@@ -48,7 +48,8 @@ pub(super) type Waiting = HashMap<PendingRow, Deferral>;
 pub(super) struct Queue {
     /// Most workers.
     limit: usize,
-    queue: VecDeque<Attempt>,
+    /// Rows to distil next.
+    ready: VecDeque<Attempt>,
     claimed: HashSet<PendingRow>,
     waiting: Waiting,
     workers: usize,
@@ -84,7 +85,7 @@ impl Queue {
     pub(super) fn new(limit: usize) -> Self {
         Self {
             limit,
-            queue: VecDeque::new(),
+            ready: VecDeque::new(),
             claimed: HashSet::new(),
             waiting: Waiting::new(),
             workers: 0,
@@ -109,17 +110,17 @@ impl Queue {
             return Next::End;
         }
         // Rows that have waited are at the front.
-        let returned = self.queue.front().is_some_and(|attempt| attempt.deferral.is_some());
+        let returned = self.ready.front().is_some_and(|attempt| attempt.deferral.is_some());
         if !returned && self.waits_for_retries() {
             self.workers -= 1;
             return Next::End;
         }
-        self.queue.pop_front().map_or(Next::Scan, Next::Distil)
+        self.ready.pop_front().map_or(Next::Scan, Next::Distil)
     }
 
     /// Begins a scan, unless there is a row to take without one or nothing to look for.
     pub(super) fn begin_scan(&mut self) -> Scan {
-        if !self.queue.is_empty() {
+        if !self.ready.is_empty() {
             return Scan::Needless;
         }
         if !self.dirty {
@@ -135,8 +136,8 @@ impl Queue {
     pub(super) fn claim(&mut self, found: Vec<PendingRow>, full: bool) -> usize {
         self.dirty |= full;
         self.claimed.extend(&found);
-        self.queue.extend(found.into_iter().map(|row| Attempt { row, deferral: None }));
-        let more = self.queue.len().saturating_sub(1);
+        self.ready.extend(found.into_iter().map(|row| Attempt { row, deferral: None }));
+        let more = self.ready.len().saturating_sub(1);
         let more = more.min(self.limit.saturating_sub(self.workers));
         self.workers += more;
         more
@@ -173,7 +174,7 @@ impl Queue {
     /// counted already. Does nothing if the row was given up meanwhile.
     pub(super) fn resume(&mut self, row: PendingRow) -> bool {
         let Some(deferral) = self.waiting.remove(&row) else { return false };
-        self.queue.push_front(Attempt { row, deferral: Some(deferral) });
+        self.ready.push_front(Attempt { row, deferral: Some(deferral) });
         self.add_worker()
     }
 

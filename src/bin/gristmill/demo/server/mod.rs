@@ -90,7 +90,7 @@ impl Server {
         self.log.count(|_| true)
     }
 
-    /// How often `target` (path and query) was asked for.
+    /// How often `target` (path and query) was requested.
     pub(crate) fn hits(&self, target: &str) -> usize {
         self.log.count(|line| line.request.target() == target)
     }
