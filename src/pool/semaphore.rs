@@ -81,8 +81,8 @@ impl Semaphore {
             permits.waiters.insert(key, waiter.clone());
             (waiter, key)
         };
-        let waited = waiter.wait(deadline_in(timeout), cancel, |granted| granted.then_some(()));
-        let Err(error) = waited else { return Ok(self.permit()) };
+        let outcome = waiter.wait(deadline_in(timeout), cancel, |granted| granted.then_some(()));
+        let Err(error) = outcome else { return Ok(self.permit()) };
         // A waiter that is no longer in the map was granted its permit after its wait had ended.
         let granted = self.permits.lock().waiters.remove(&key).is_none();
         match error {
