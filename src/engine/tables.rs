@@ -121,7 +121,9 @@ impl Tables {
                 std::mem::replace(&mut batch, self.store.batch()).commit_buffered()?;
             }
         }
-        Ok(batch.commit()?)
+        drop(batch.commit_buffered()?);
+        // A commit of an empty batch would not wait for the buffered ones.
+        Ok(self.store.flush()?)
     }
 
     /// Puts a page's row and its index rows by URL, host and time; `stored` is its current row.
