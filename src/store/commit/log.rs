@@ -268,7 +268,11 @@ impl Log {
 
     /// Has the next segment prepared once the current one is half full, or short.
     fn prepare_ahead(&mut self, tail: u64, capacity: u64) {
-        if self.spare.is_some() || (tail < capacity / 2 && capacity >= self.segment_bytes) {
+        // A segment as short as this was made on a full disk. What is left there is for the index
+        // file, which must grow before anything is freed.
+        let on_full_disk = capacity < self.segment_bytes.min(FIRST_BYTES);
+        let needless = tail < capacity / 2 && capacity >= self.segment_bytes;
+        if self.spare.is_some() || on_full_disk || needless {
             return;
         }
         let Ok(id) = self.take_id() else { return };
