@@ -26,6 +26,7 @@
 //! | section | type |
 //! | --- | --- |
 //! | `[crawl]` | [`CrawlConfig`]: politeness, limits of an exchange, what is read |
+//! | `[extract]` | [`ExtractConfig`]: what is taken for content |
 //! | `[llm]` | [`LlmConfig`]: the model |
 //! | `[distil]` | [`DistilConfig`]: how much is distilled at once, and how much may wait |
 //! | `[store]` | [`StoreConfig`]: memory, segments, compression, equal values |
@@ -35,6 +36,7 @@
 mod cache;
 mod duration;
 mod environment;
+mod extract;
 mod sections;
 
 use std::path::{Path, PathBuf};
@@ -42,6 +44,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use cache::CacheConfig;
+pub use extract::ExtractConfig;
 pub use sections::{CrawlConfig, DistilConfig, LlmConfig, PoolConfig, StoreConfig};
 
 /// A configuration file larger than this is refused.
@@ -53,6 +56,8 @@ const MAX_FILE_BYTES: u64 = 1 << 20;
 pub struct Config {
     /// Fetching and politeness.
     pub crawl: CrawlConfig,
+    /// Extraction.
+    pub extract: ExtractConfig,
     /// The model, if one is used.
     pub llm: LlmConfig,
     /// Distilling.

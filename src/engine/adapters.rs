@@ -9,8 +9,8 @@ use super::caches::{Caches, UPKEEP_EVERY};
 use super::distil::{Distiller, Extractive, LlmDistiller, LlmDistillerOptions, PromptCache};
 use super::tables::Tables;
 use crate::cache::{Tier, TierError};
-use crate::config::{Config, ConfigError};
-use crate::extract::{ExtractOptions, Extractor};
+use crate::config::{Config, ConfigError, ExtractConfig};
+use crate::extract::ExtractOptions;
 use crate::fetch::{FetchOptions, Fetcher, MediaTypes};
 use crate::http::{self, AddressPolicy, Resolve, Timeouts};
 use crate::llm::{self, HttpTransport};
@@ -95,9 +95,25 @@ pub(super) fn listing_fetcher(client: http::Client, clock: &SharedClock) -> Fetc
     Fetcher::new(client, options)
 }
 
-pub(super) fn extractor(config: &Config) -> Extractor {
-    let max_bytes = usize::try_from(config.crawl.max_body_bytes).unwrap_or(usize::MAX);
-    Extractor::new(ExtractOptions { max_bytes, ..ExtractOptions::default() })
+/// The options of extraction that a configuration asks for: those of its section `[extract]`, and
+/// its limit on bodies.
+pub fn extract_options(config: &Config) -> Result<ExtractOptions, Error> {
+    let selectors = |key, written: &[String]| {
+        let parsed: Result<Vec<_>, _> = written.iter().map(|text| text.parse()).collect();
+        parsed.map_err(|source| Error::Selector { key, source })
+    };
+    let ExtractConfig { favour, comments, tables, images, links, keep, remove } = &config.extract;
+    Ok(ExtractOptions {
+        max_bytes: usize::try_from(config.crawl.max_body_bytes).unwrap_or(usize::MAX),
+        favour: *favour,
+        comments: *comments,
+        tables: *tables,
+        images: *images,
+        links: *links,
+        keep: selectors("extract.keep", keep)?,
+        remove: selectors("extract.remove", remove)?,
+        ..ExtractOptions::default()
+    })
 }
 
 /// How many pages are distilled at once: calls to the model, or pages ranked on the cores.

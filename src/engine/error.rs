@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::config::ConfigError;
 use crate::crawl::ScopeError;
+use crate::extract::SelectorError;
 use crate::http::HttpError;
 use crate::llm::LlmError;
 use crate::pool::PoolError;
@@ -17,6 +18,15 @@ pub enum Error {
     /// A setting is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// A selector in the settings cannot be read.
+    #[error("{key} is not valid")]
+    Selector {
+        /// Dotted name of the setting.
+        key: &'static str,
+        /// The selector, and what is wrong with it.
+        #[source]
+        source: SelectorError,
+    },
     /// The store refused or failed.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -30,6 +30,7 @@ use parking_lot::Mutex;
 
 use crate::cancel::CancelToken;
 use crate::config::Config;
+use crate::extract::Extractor;
 use crate::http::{Resolve, SystemResolver};
 use crate::llm;
 use crate::model::Job;
@@ -37,6 +38,7 @@ use crate::pool::MemoryPressure;
 use crate::store::{BackupReport, CheckReport, CompactReport, Store};
 use crate::time::{SharedClock, SystemClock};
 
+pub use adapters::extract_options;
 use caches::Caches;
 use distil::Distiller;
 pub use error::Error;
@@ -255,7 +257,7 @@ impl EngineBuilder {
             dir,
             fetcher: adapters::fetcher(http.clone(), &clock),
             listing_fetcher: adapters::listing_fetcher(http.clone(), &clock),
-            extractor: adapters::extractor(&config),
+            extractor: Extractor::new(adapters::extract_options(&config)?),
             caches,
             crawl_pool,
             distil_pool,

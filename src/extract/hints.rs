@@ -33,7 +33,8 @@ impl Hints {
         self.0 & hints.0 != 0
     }
 
-    fn add(&mut self, hints: Self) {
+    /// Adds `hints` to the set.
+    pub(super) fn add(&mut self, hints: Self) {
         self.0 |= hints.0;
     }
 }

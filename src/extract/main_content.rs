@@ -15,8 +15,10 @@
 //! The percentages were tuned on the development pages of the WCXB benchmark.
 
 use super::hints::Hints;
+use super::options::ExtractOptions;
 use super::tag::Tag;
 use super::tree::{Node, Tree};
+use crate::model::{Comments, Favour};
 
 /// Shortest run of text outside links that counts as prose, in bytes.
 const MIN_PROSE_BYTES: usize = 60;
@@ -38,6 +40,8 @@ const DESCEND_LOSS_PERCENT: usize = 60;
 const PROSE_PAGE_PERCENT: usize = 60;
 /// A block counts as links if they are more than this share of its text.
 const LINKS_PERCENT: usize = 80;
+/// The same where precision is favoured.
+const PRECISE_LINKS_PERCENT: usize = 50;
 /// Text shorter than this, in bytes, may be a sign that names misled.
 const LITTLE_TEXT_BYTES: usize = 250;
 
@@ -58,11 +62,16 @@ impl Selection {
 }
 
 /// Selects the content of a page.
-pub(super) fn select(tree: &Tree<'_>) -> Selection {
+pub(super) fn select(tree: &Tree<'_>, options: &ExtractOptions) -> Selection {
     let mut dropped = not_seen(tree);
+    if options.comments == Comments::Drop {
+        drop_where(&mut dropped, tree, |node, _, _| node.hints.has(Hints::COMMENTS));
+    }
     drop_where(&mut dropped, tree, is_boilerplate_by_kind);
     let by_kind = dropped.clone();
-    let before = drop_where(&mut dropped, tree, is_boilerplate_by_name);
+    let before = drop_where(&mut dropped, tree, |node, size, page| {
+        is_boilerplate_by_name(node, size, page, options)
+    });
     let after = sizes(tree, &dropped);
     if after[0].text < LITTLE_TEXT_BYTES && before[0].prose > 2 * after[0].text {
         dropped = by_kind;
@@ -70,9 +79,15 @@ pub(super) fn select(tree: &Tree<'_>) -> Selection {
     let sizes = sizes(tree, &dropped);
     let root = descend(tree, &dropped, &sizes, main_element(tree, &sizes));
     let selection = &sizes[root];
-    if exceeds(selection.prose, PROSE_PAGE_PERCENT, selection.text) {
+    let prose_page = exceeds(selection.prose, PROSE_PAGE_PERCENT, selection.text);
+    let most_links = match options.favour {
+        Favour::Balance if prose_page => Some(LINKS_PERCENT),
+        Favour::Precision => Some(PRECISE_LINKS_PERCENT),
+        Favour::Balance | Favour::Recall => None,
+    };
+    if let Some(most_links) = most_links {
         for at in root + 1..tree.nodes[root].end() {
-            dropped[at] |= is_link_block(&tree.nodes[at], &sizes[at]);
+            dropped[at] |= is_link_block(&tree.nodes[at], &sizes[at], most_links);
         }
     }
     Selection { root, dropped }
@@ -81,6 +96,26 @@ pub(super) fn select(tree: &Tree<'_>) -> Selection {
 /// Everything visible, for pages without a recognisable main content.
 pub(super) fn whole(tree: &Tree<'_>) -> Selection {
     let dropped = tree.nodes.iter().map(is_never_content).collect();
+    Selection { root: 0, dropped }
+}
+
+/// The subtrees of the nodes `kept` (in document order), without what a reader does not see.
+pub(super) fn only(tree: &Tree<'_>, kept: &[usize]) -> Selection {
+    let mut wanted = vec![false; tree.nodes.len()];
+    let mut behind = 0;
+    for &at in kept {
+        if at < behind {
+            continue;
+        }
+        behind = tree.nodes[at].end();
+        wanted[at..behind].fill(true);
+        let mut around = tree.nodes[at].parent();
+        while !std::mem::replace(&mut wanted[around], true) {
+            around = tree.nodes[around].parent();
+        }
+    }
+    let nodes = tree.nodes.iter().zip(wanted);
+    let dropped = nodes.map(|(node, wanted)| !wanted || is_never_content(node)).collect();
     Selection { root: 0, dropped }
 }
 
@@ -172,14 +207,22 @@ fn is_boilerplate_by_kind(node: &Node, size: &Size, page: &Size) -> bool {
     by_kind && !exceeds(size.prose, KIND_GUARD_PERCENT, page.prose)
 }
 
-fn is_boilerplate_by_name(node: &Node, size: &Size, page: &Size) -> bool {
+fn is_boilerplate_by_name(node: &Node, size: &Size, page: &Size, options: &ExtractOptions) -> bool {
     if node.hints.has(Hints::MAIN) {
         return false;
     }
-    if node.hints.has(Hints::COMMENTS)
-        && exceeds(page.prose - size.prose, COMMENTS_GUARD_PERCENT, page.prose)
-    {
+    let comments = node.hints.has(Hints::COMMENTS)
+        && match options.comments {
+            Comments::ByPage => {
+                exceeds(page.prose - size.prose, COMMENTS_GUARD_PERCENT, page.prose)
+            }
+            Comments::Keep | Comments::Drop => false,
+        };
+    if comments {
         return true;
+    }
+    if options.favour == Favour::Recall {
+        return false;
     }
     // Some frameworks wrap the whole page in a form.
     let form = matches!(node.tag, Tag::Form | Tag::Fieldset | Tag::Legend | Tag::Label);
@@ -244,8 +287,8 @@ fn is_container(tag: Tag) -> bool {
 }
 
 /// Whether an element groups links and hardly anything else.
-fn is_link_block(node: &Node, size: &Size) -> bool {
+fn is_link_block(node: &Node, size: &Size, most_links: usize) -> bool {
     matches!(node.tag, Tag::Ul | Tag::Div | Tag::Section)
         && size.prose == 0
-        && exceeds(size.linked, LINKS_PERCENT, size.text)
+        && exceeds(size.linked, most_links, size.text)
 }

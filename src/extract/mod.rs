@@ -29,9 +29,10 @@ mod links;
 mod main_content;
 mod markdown;
 mod metadata;
+mod options;
 mod plain;
 mod render;
-
+mod selector;
 mod tag;
 mod text;
 mod token;
@@ -41,35 +42,19 @@ use url::Url;
 
 pub use error::ExtractError;
 pub use fingerprint::near_duplicate;
+use hints::Hints;
 use links::{LinkCollector, ResolvedLinks};
 use metadata::Metadata;
+pub use options::ExtractOptions;
 use plain::Format;
 use render::Rendered;
+pub use selector::{Selector, SelectorError};
 use tag::Tag;
 use token::{Token, Tokens};
 use tree::{Tree, TreeBuilder};
 
+pub use crate::model::{Comments, Favour};
 use crate::model::{Content, Link};
-
-/// Limits on the input.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ExtractOptions {
-    /// Longest body, in bytes; longer ones are refused. Default: 16 MiB.
-    pub max_bytes: usize,
-    /// Deepest nesting that is kept; deeper elements become siblings of the deepest. Default: 512,
-    /// as in browsers.
-    pub max_depth: usize,
-    /// Most elements and runs of text; documents with more are refused. Default: 1,000,000.
-    pub max_nodes: usize,
-    /// Most links that are kept; those after them are not read. Default: 50,000.
-    pub max_links: usize,
-}
-
-impl Default for ExtractOptions {
-    fn default() -> Self {
-        Self { max_bytes: 16 << 20, max_depth: 512, max_nodes: 1_000_000, max_links: 50_000 }
-    }
-}
 
 /// Longest body that can be read at all: offsets into the decoded document have 32 bits, and
 /// decoding makes at most three bytes of one.
@@ -86,7 +71,7 @@ pub struct Input<'a> {
     pub content_type: Option<&'a str>,
 }
 
-/// Extracts content and links within the limits of its options.
+/// Extracts content and links by its options.
 #[derive(Clone, Debug, Default)]
 pub struct Extractor {
     options: ExtractOptions,
@@ -187,7 +172,7 @@ impl Extractor {
             limit: self.options.max_nodes,
         })?;
         let resolved = collector.finish(url);
-        let rendered = content_of(&builder.finish(), &resolved);
+        let rendered = content_of(&mut builder.finish(), &resolved, &self.options);
         let base = resolved.base.as_ref().unwrap_or(url);
         Ok(Content {
             title: metadata.title().or_else(|| plain::title(&rendered)),
@@ -208,12 +193,25 @@ impl Extractor {
 }
 
 /// The main content, or everything visible if the rules select no text.
-fn content_of(tree: &Tree<'_>, links: &ResolvedLinks) -> Rendered {
-    let rendered = render::render(tree, &main_content::select(tree), links);
-    if !rendered.text.is_empty() {
+fn content_of(tree: &mut Tree<'_>, links: &ResolvedLinks, options: &ExtractOptions) -> Rendered {
+    let mut removed = selector::matching(tree, &options.remove);
+    if !options.tables {
+        removed.extend(render::data_tables(tree));
+    }
+    for at in removed {
+        tree.nodes[at].hints.add(Hints::HIDDEN);
+    }
+    let kept = selector::matching(tree, &options.keep);
+    let selection = if kept.is_empty() {
+        main_content::select(tree, options)
+    } else {
+        main_content::only(tree, &kept)
+    };
+    let rendered = render::render(tree, &selection, links, options);
+    if !rendered.text.is_empty() || !kept.is_empty() {
         return rendered;
     }
-    render::render(tree, &main_content::whole(tree), links)
+    render::render(tree, &main_content::whole(tree), links, options)
 }
 
 fn without_markup(rendered: Rendered) -> Content {

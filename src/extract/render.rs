@@ -10,6 +10,7 @@ use super::inline::{Inline, Marker};
 use super::links::{self, ResolvedLinks};
 use super::main_content::Selection;
 use super::markdown::{MarkdownWriter, Style};
+use super::options::ExtractOptions;
 use super::tag::Tag;
 use super::tree::{Node, Tree};
 use crate::model::{Block, BlockKind};
@@ -33,10 +34,16 @@ pub(super) struct Rendered {
 }
 
 /// Renders `selection` of `tree`; `links` resolve the targets of anchors.
-pub(super) fn render(tree: &Tree<'_>, selection: &Selection, links: &ResolvedLinks) -> Rendered {
+pub(super) fn render(
+    tree: &Tree<'_>,
+    selection: &Selection,
+    links: &ResolvedLinks,
+    options: &ExtractOptions,
+) -> Rendered {
     let mut renderer = Renderer {
         tree,
         links,
+        options,
         out: Rendered::default(),
         markdown: MarkdownWriter::default(),
         inline: Inline::default(),
@@ -80,6 +87,7 @@ struct Row {
 struct Renderer<'t, 'a> {
     tree: &'t Tree<'a>,
     links: &'t ResolvedLinks,
+    options: &'t ExtractOptions,
     out: Rendered,
     markdown: MarkdownWriter,
     /// The block being read.
@@ -164,7 +172,7 @@ impl Renderer<'_, '_> {
                     self.boundary();
                 }
             }
-            Tag::Img => self.image(node),
+            Tag::Img if self.options.images => self.image(node),
             Tag::Ul | Tag::Menu | Tag::Dir => self.lists.push(List { next: None }),
             Tag::Ol => {
                 let start = self.tree.attributes(node).get("start");
@@ -244,7 +252,7 @@ impl Renderer<'_, '_> {
             Tag::Em | Tag::I => Marker::Emphasis,
             Tag::Code | Tag::Kbd | Tag::Samp | Tag::Tt => Marker::Code,
             Tag::Del | Tag::S | Tag::Strike => Marker::Deleted,
-            Tag::A => {
+            Tag::A if self.options.links => {
                 let href = self.tree.attributes(node).get("href")?;
                 Marker::Link(self.links.url_of(&href)?.as_str().to_owned())
             }
@@ -350,6 +358,12 @@ impl Renderer<'_, '_> {
             hash: xxh3_64(normalise(text).as_bytes()),
         });
     }
+}
+
+/// The tables that hold data.
+pub(super) fn data_tables(tree: &Tree<'_>) -> Vec<usize> {
+    let tables = 0..tree.nodes.len();
+    tables.filter(|&at| tree.nodes[at].tag == Tag::Table && holds_data(tree, at)).collect()
 }
 
 /// Whether the table at `table` holds data rather than layout: no table, heading or long text in

@@ -3,6 +3,7 @@
 //! Plain data, no effects. The glossary is in `DESIGN.md`.
 
 mod content;
+mod favour;
 mod focus;
 mod info;
 mod job;
@@ -10,6 +11,7 @@ mod page;
 mod reason;
 
 pub use content::{Block, BlockKind, Content, Fingerprint, Link};
+pub use favour::{Comments, Favour};
 pub use focus::Focus;
 pub use info::{Citation, Grounding, Info, Span};
 pub use job::{Budget, Job, Scope, Source};

@@ -14,6 +14,7 @@ mod links;
 mod markdown;
 mod media_types;
 mod metadata;
+mod options;
 mod toolchain_docs;
 
 use gristmill::extract::extract;

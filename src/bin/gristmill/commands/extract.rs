@@ -4,7 +4,8 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use gristmill::extract::{ExtractOptions, Extractor, Input};
+use gristmill::engine::extract_options;
+use gristmill::extract::{Extractor, Input};
 use gristmill::model::{Content, Link};
 use gristmill::url::Url;
 use rayon::prelude::*;
@@ -50,9 +51,9 @@ struct Line<'a> {
 }
 
 pub(crate) fn run(data: &DataOptions, arguments: &Extract) -> Result<Outcome, Failure> {
-    let limit = settings::load(data)?.crawl.max_body_bytes;
-    let max_bytes = usize::try_from(limit).unwrap_or(usize::MAX);
-    let extractor = Extractor::new(ExtractOptions { max_bytes, ..ExtractOptions::default() });
+    let config = settings::load(data)?;
+    let limit = config.crawl.max_body_bytes;
+    let extractor = Extractor::new(extract_options(&config)?);
     let (documents, mut failed) = documents(arguments);
     let mut output = Output::stdout();
     let titled = documents.len() > 1 && !arguments.json;
