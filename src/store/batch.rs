@@ -115,8 +115,9 @@ impl Batch {
         self.encoded.len()
     }
 
-    /// Writes the batch and returns when it is durable and visible. Blocks while the queue is full,
-    /// the index catches up or space is being reclaimed.
+    /// Writes the batch and returns when it is durable and visible, and with it every batch that was
+    /// queued before. An empty batch writes nothing, but waits for those before it all the same.
+    /// Blocks while the queue is full, the index catches up or space is being reclaimed.
     ///
     /// After [`StoreError::Timeout`] (five minutes) and [`StoreError::Poisoned`] the whole batch
     /// may still become visible, now or after the next opening. After any other error none of it
@@ -125,15 +126,15 @@ impl Batch {
         let handle = Arc::clone(&self.handle);
         match self.submit(Submitter::Sync)? {
             Some(number) => handle.core.commit(number),
-            None => Ok(()),
+            None => handle.core.commit_empty(),
         }
     }
 
     /// Queues the batch and returns. It becomes durable and visible within about 10 ms, or once 1
     /// MiB of such batches are queued. Batches take effect in the order in which they were queued:
-    /// none without those before it, unless one of them was [refused](StoreError::Refused). Blocks
-    /// for at most five minutes while the queue is full, the index catches up or space is being
-    /// reclaimed.
+    /// none without those before it, unless one of them was [refused](StoreError::Refused). The
+    /// ticket of an empty batch waits for those before it. Blocks for at most five minutes while the
+    /// queue is full, the index catches up or space is being reclaimed.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -151,10 +152,12 @@ impl Batch {
     /// ```
     pub fn commit_buffered(self) -> Result<Ticket, StoreError> {
         let core = Arc::clone(&self.handle.core);
-        let number = self.submit(Submitter::Buffered)?.unwrap_or(0);
-        Ok(Ticket { core, number })
+        let queued = self.submit(Submitter::Buffered)?;
+        let number = queued.unwrap_or_else(|| core.queue.newest());
+        Ok(Ticket { core, number, empty: queued.is_none() })
     }
 
+    /// Queues the batch and returns its number, or `None` if it is empty.
     fn submit(self, by: Submitter) -> Result<Option<u64>, StoreError> {
         if let Some(error) = self.error {
             return Err(error);
@@ -197,14 +200,20 @@ impl Batch {
 #[derive(Debug, Clone)]
 pub struct Ticket {
     core: Arc<Core>,
+    /// The number of the batch or, if it is empty, of the one before it.
     number: u64,
+    empty: bool,
 }
 
 impl Ticket {
     /// Waits until the batch is durable and visible, for at most `timeout`. Waiting makes it be
     /// written at once.
     pub fn wait(&self, timeout: Duration) -> Result<(), StoreError> {
-        self.core.queue.wait(self.number, timeout, "wait for a batch")
+        let (queue, action) = (&self.core.queue, "wait for a batch");
+        if self.empty {
+            return queue.wait_answered(self.number, timeout, action);
+        }
+        queue.wait(self.number, timeout, action)
     }
 
     /// Whether the outcome of the batch is known: it is durable and visible, or was refused.

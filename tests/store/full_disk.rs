@@ -196,7 +196,11 @@ fn a_batch_refused_when_nobody_waits_is_told_by_one_flush_and_always_by_its_tick
     let (mut large, mut last) = (store.batch(), store.batch());
     large.put(&keyspace, "large", noise(1, usize::try_from(2 * SEGMENT).unwrap()));
     last.delete(&keyspace, "old");
-    let (large, last) = (large.commit_buffered().unwrap(), last.commit_buffered().unwrap());
+    let large = large.commit_buffered().unwrap();
+    // An empty batch is not refused because the one before it is, and tells no one of that.
+    store.batch().commit_buffered().unwrap().wait(MINUTE).unwrap();
+    store.batch().commit().unwrap();
+    let last = last.commit_buffered().unwrap();
     let error = store.flush().unwrap_err();
     assert!(is_refused(&error), "{error:?}");
     store.flush().unwrap();

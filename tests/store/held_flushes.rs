@@ -1,5 +1,6 @@
 //! While a flush is held up: who waits, with whom the next group is shared, and for how long.
 
+use std::io::ErrorKind;
 use std::thread;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use gristmill::store::{Batch, Keyspace, Store, StoreBuilder, StoreError};
 
 use crate::gate::Gate;
 use crate::oracle::{clock, on_disk};
-use crate::sim::{SimVfs, Which};
+use crate::sim::{Fault, SimVfs, Which};
 use crate::{MINUTE, eventually, noise, plain};
 
 const LENGTH: usize = 10_000;
@@ -171,4 +172,40 @@ fn a_close_gives_up_at_its_deadline_and_goes_on_in_the_background() {
         assert_eq!(k.get(number.to_be_bytes()).unwrap().unwrap(), noise(number, LENGTH));
     }
     assert_eq!(k.len().unwrap(), 2);
+}
+
+#[test]
+fn an_empty_batch_waits_for_those_before_it() {
+    let vfs = SimVfs::default();
+    let store = builder(&vfs).open().unwrap();
+    let k = plain(&store, "k");
+    // Nothing was queued before.
+    let ticket = store.batch().commit_buffered().unwrap();
+    assert!(ticket.is_done());
+    store.batch().commit().unwrap();
+    let gate = held(&vfs, &store, &k);
+    let ticket = store.batch().commit_buffered().unwrap();
+    let early = ticket.wait(Duration::ZERO);
+    assert!(matches!(early, Err(StoreError::Timeout { .. })), "{early:?}");
+    assert!(!ticket.is_done());
+    thread::scope(|scope| {
+        let (store, k) = (&store, &k);
+        let visible = scope.spawn(move || {
+            store.batch().commit().unwrap();
+            k.contains(0_u64.to_be_bytes()).unwrap()
+        });
+        gate.open();
+        assert!(visible.join().unwrap());
+    });
+    assert!(ticket.is_done());
+    // If their flush fails, so does the empty batch.
+    let gate = hold_flush(&vfs);
+    batch(&store, &k, 1).commit_buffered().unwrap();
+    gate.wait();
+    vfs.fail_at(Which::Named("00000001.segment"), 1, Fault::Once(ErrorKind::Other));
+    let ticket = store.batch().commit_buffered().unwrap();
+    gate.open();
+    for outcome in [store.batch().commit(), ticket.wait(MINUTE)] {
+        assert!(matches!(outcome, Err(StoreError::Poisoned { .. })), "{outcome:?}");
+    }
 }

@@ -59,7 +59,12 @@ impl Core {
         self.queue.wait_leading(number, COMMIT_DEADLINE, "commit", || self.lead())
     }
 
-    /// Waits for everything queued so far.
+    /// Waits for everything queued so far, as a batch without operations does.
+    pub(in crate::store) fn commit_empty(&self) -> Result<(), StoreError> {
+        self.queue.wait_answered(self.queue.newest(), COMMIT_DEADLINE, "commit")
+    }
+
+    /// Waits for everything queued so far, and reports refusals.
     pub(in crate::store) fn flush(&self) -> Result<(), StoreError> {
         self.queue.flush(COMMIT_DEADLINE)
     }

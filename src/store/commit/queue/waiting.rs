@@ -59,12 +59,22 @@ impl Queue {
     /// Waits until all batches so far are durable and visible. Fails if one without a waiting
     /// caller was refused and no flush has reported that yet.
     pub(in crate::store) fn flush(&self, timeout: Duration) -> Result<(), StoreError> {
-        let result = self.wait(self.newest(), timeout, "flush");
+        let result = self.wait_answered(self.newest(), timeout, "flush");
         if let Some(error) = self.state.lock().unreported.take() {
             return Err(self.refusal(&error));
         }
-        match result {
-            // Its own caller is told, or another flush was.
+        result
+    }
+
+    /// Waits until the batches up to `number` are durable and visible, or were refused: of that
+    /// their own callers are told, or a flush.
+    pub(in crate::store) fn wait_answered(
+        &self,
+        number: u64,
+        timeout: Duration,
+        action: &'static str,
+    ) -> Result<(), StoreError> {
+        match self.wait(number, timeout, action) {
             Err(StoreError::Refused { .. }) => Ok(()),
             result => result,
         }
