@@ -11,16 +11,16 @@ use crate::time::{SharedClock, SystemClock};
 
 /// Shards of the map unless set: for caches that expect fewer entries than [`MANY`], and for larger
 /// ones.
-const SHARDS: usize = 16;
-const MANY_SHARDS: usize = 64;
-const MANY: u64 = 65_536;
+const DEFAULT_SHARDS: usize = 16;
+const LARGE_CACHE_SHARDS: usize = 64;
+const LARGE_CACHE_ENTRIES: u64 = 65_536;
 /// Most shards of the map.
 const MAX_SHARDS: usize = 1024;
 /// Entries that one shard of the policy has at least: fewer would make each queue too short to tell
 /// good entries from bad ones.
-const ENTRIES_PER_POLICY: u64 = 4096;
+const MIN_ENTRIES_PER_POLICY_SHARD: u64 = 4096;
 /// Most shards of the policy.
-const MAX_POLICIES: u64 = 64;
+const MAX_POLICY_SHARDS: u64 = 64;
 
 /// A cache cannot be made as it was set up.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -183,12 +183,17 @@ impl<K: Hash + Eq, V: Clone> CacheBuilder<K, V> {
             (None, None) => settings.capacity,
             (None, Some(_)) => 0,
         };
-        let shards = shards.unwrap_or(if entries < MANY { SHARDS } else { MANY_SHARDS });
+        let shards = shards.unwrap_or(if entries < LARGE_CACHE_ENTRIES {
+            DEFAULT_SHARDS
+        } else {
+            LARGE_CACHE_SHARDS
+        });
         if !(1..=MAX_SHARDS).contains(&shards) {
             return Err(CacheError::Shards { shards });
         }
         let shards = shards.next_power_of_two().max(2);
-        let policies = (entries / ENTRIES_PER_POLICY).clamp(1, MAX_POLICIES.min(shards as u64));
+        let policies =
+            (entries / MIN_ENTRIES_PER_POLICY_SHARD).clamp(1, MAX_POLICY_SHARDS.min(shards as u64));
         Ok(Cache { inner: Arc::new(Inner::new(settings, shards, policies.ilog2())) })
     }
 }

@@ -3,7 +3,7 @@
 use std::hash::Hash;
 
 use super::Cache;
-use super::entry::NEVER;
+use super::millis::NEVER;
 
 impl<K: Hash + Eq, V: Clone> Cache<K, V> {
     /// Map, policy, wheel, tags and figures tell the same.
@@ -14,7 +14,7 @@ impl<K: Hash + Eq, V: Clone> Cache<K, V> {
             let shard = self.inner.shards[self.inner.shard_of(hash)].state.lock();
             let node = shard.policy.slab.get(entry.slot);
             assert_eq!(node.hash, hash, "the policy's node is another entry's");
-            assert_eq!(node.line, entry.line(), "the queue that reads go by");
+            assert_eq!(node.queue, entry.queue(), "the queue that reads go by");
             let deadline = entry.deadline(self.inner.idle);
             assert!(node.live, "a free node");
             // A read may have put it off since it was scheduled, and the node may stand where an
@@ -31,7 +31,7 @@ impl<K: Hash + Eq, V: Clone> Cache<K, V> {
             let shard = cell.state.lock();
             assert!(shard.flights.is_empty(), "a load that nobody leads");
             shard.policy.check(self.inner.settings.capacity);
-            cell.face.check(&shard.policy);
+            cell.published.check(&shard.policy);
             (entries, weight) = (entries - shard.policy.entries(), weight - shard.policy.weight());
             shard.policy.wheel.check(&shard.policy.slab);
             tagged -= shard.tags.check();

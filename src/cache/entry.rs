@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::slab::Line;
+use super::millis::Millis;
+use super::slab::QueueId;
 
 /// Reads beyond this number are not counted.
 const MAX_READS: u8 = 3;
@@ -56,16 +57,6 @@ pub enum EvictionCause {
     Shrunk,
 }
 
-/// Milliseconds of the cache's clock.
-pub(super) type Millis = u64;
-
-/// The expiry of an entry that does not expire.
-pub(super) const NEVER: Millis = Millis::MAX;
-
-pub(super) fn millis(time: Duration) -> Millis {
-    Millis::try_from(time.as_millis()).unwrap_or(NEVER)
-}
-
 /// A value and what reads leave for the policy to see. It stands in the map itself, so that a hit
 /// touches no memory beside the map's.
 ///
@@ -80,7 +71,7 @@ pub(super) struct Entry<V> {
     /// The last read or the insertion, kept where the cache has an idle time.
     read_at: AtomicU64,
     /// The policy's time of the last read or the insertion.
-    last: AtomicU32,
+    last_access: AtomicU32,
     /// Its node in the policy; tells it from other entries under the same key, too.
     pub(super) slot: u32,
     /// Reads since the insertion or since the policy last counted them off, and the queue.
@@ -93,7 +84,7 @@ impl<V> Entry<V> {
             value,
             expires,
             read_at: AtomicU64::new(now),
-            last: AtomicU32::new(0),
+            last_access: AtomicU32::new(0),
             slot: u32::MAX,
             state: AtomicU8::new(0),
         }
@@ -105,17 +96,17 @@ impl<V> Entry<V> {
     }
 
     /// Enters a queue at `time` of the policy.
-    pub(super) fn enter(&self, line: Line, time: u32) {
-        self.last.store(time, Ordering::Relaxed);
-        if line == Line::Main {
+    pub(super) fn enter(&self, queue: QueueId, time: u32) {
+        self.last_access.store(time, Ordering::Relaxed);
+        if queue == QueueId::Main {
             self.move_to_main();
         }
     }
 
     /// Takes the standing over of the entry that it has replaced. That counts as a read of it.
-    pub(super) fn succeed(&self, old: &Self, time: u32, correlated: u32) {
+    pub(super) fn inherit(&self, old: &Self, time: u32, correlated: u32) {
         self.state.store(old.state.load(Ordering::Relaxed), Ordering::Relaxed);
-        self.last.store(old.last(), Ordering::Relaxed);
+        self.last_access.store(old.last_access(), Ordering::Relaxed);
         self.note_read(time, correlated);
     }
 
@@ -147,10 +138,9 @@ impl<V> Entry<V> {
     /// later (Johnson and Shasha, "2Q", VLDB '94).
     #[inline]
     pub(super) fn note_read(&self, time: u32, correlated: u32) {
-        let last = self.last.load(Ordering::Relaxed);
-        let since = time.wrapping_sub(last).cast_signed();
+        let since = time.wrapping_sub(self.last_access()).cast_signed();
         if since > 0 {
-            self.last.store(time, Ordering::Relaxed);
+            self.last_access.store(time, Ordering::Relaxed);
         }
         let state = self.state.load(Ordering::Relaxed);
         if state & READS == MAX_READS {
@@ -163,8 +153,8 @@ impl<V> Entry<V> {
     }
 
     /// The policy's time of the last read or the insertion.
-    pub(super) fn last(&self) -> u32 {
-        self.last.load(Ordering::Relaxed)
+    pub(super) fn last_access(&self) -> u32 {
+        self.last_access.load(Ordering::Relaxed)
     }
 
     /// Takes one read away; false if there was none.
@@ -183,9 +173,9 @@ impl<V> Entry<V> {
     }
 
     #[cfg(test)]
-    pub(super) fn line(&self) -> Line {
+    pub(super) fn queue(&self) -> QueueId {
         let in_main = self.state.load(Ordering::Relaxed) & IN_MAIN != 0;
-        if in_main { Line::Main } else { Line::Small }
+        if in_main { QueueId::Main } else { QueueId::Small }
     }
 
     #[cfg(test)]
@@ -196,15 +186,16 @@ impl<V> Entry<V> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::millis::NEVER;
     use super::*;
 
     #[test]
     fn reads_at_once_after_the_insertion_are_one_with_it() {
         let entry = Entry::new(Some(1), NEVER, 0);
-        entry.enter(Line::Small, 100);
+        entry.enter(QueueId::Small, 100);
         entry.note_read(105, 5);
         assert!(!entry.was_read());
-        assert_eq!(entry.last(), 105);
+        assert_eq!(entry.last_access(), 105);
         entry.note_read(111, 5);
         assert!(entry.was_read());
         entry.move_to_main();
@@ -221,7 +212,7 @@ mod tests {
     #[test]
     fn time_of_the_policy_wraps() {
         let entry = Entry::new(Some(1), NEVER, 0);
-        entry.enter(Line::Small, u32::MAX);
+        entry.enter(QueueId::Small, u32::MAX);
         entry.note_read(3, 5);
         assert!(!entry.was_read());
     }

@@ -18,12 +18,12 @@ pub(super) struct Flight<V> {
     /// Set after the landing. Apart from it, because the callback of a cancel token, which owns what
     /// is waited for, must not own a borrowed value.
     ended: Waitable<bool>,
-    landing: Mutex<Option<Landing<V>>>,
+    result: Mutex<Option<FlightResult<V>>>,
 }
 
 /// How a load ended.
 #[derive(Debug)]
-pub(super) enum Landing<V> {
+pub(super) enum FlightResult<V> {
     /// With a value, or with a known absence.
     Loaded(Arc<Option<V>>),
     Failed,
@@ -31,12 +31,12 @@ pub(super) enum Landing<V> {
 
 impl<V> Flight<V> {
     pub(super) fn new(leader: ThreadId, overdue_at: Instant) -> Self {
-        Self { leader, overdue_at, ended: Waitable::new(false), landing: Mutex::new(None) }
+        Self { leader, overdue_at, ended: Waitable::new(false), result: Mutex::new(None) }
     }
 
     /// Hands the result to all waiters.
-    pub(super) fn land(&self, landing: Landing<V>) {
-        *self.landing.lock() = Some(landing);
+    pub(super) fn finish(&self, result: FlightResult<V>) {
+        *self.result.lock() = Some(result);
         self.ended.update(|ended| *ended = true);
     }
 
@@ -47,9 +47,9 @@ impl<V> Flight<V> {
         cancel: Option<&CancelToken>,
     ) -> Result<Option<Arc<Option<V>>>, WaitError> {
         self.ended.wait(deadline, cancel, |ended| ended.then_some(()))?;
-        Ok(match &*self.landing.lock() {
-            Some(Landing::Loaded(value)) => Some(Arc::clone(value)),
-            Some(Landing::Failed) | None => None,
+        Ok(match &*self.result.lock() {
+            Some(FlightResult::Loaded(value)) => Some(Arc::clone(value)),
+            Some(FlightResult::Failed) | None => None,
         })
     }
 }

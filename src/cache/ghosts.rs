@@ -6,7 +6,7 @@
 //! share half a cache line, and twelve bits of the hash in it answer for most keys that were never
 //! here without a look at the ring.
 
-use super::slab::Line;
+use super::slab::QueueId;
 
 /// Ghosts that the index keeps for hashes with the same place; a further one pushes the oldest out.
 const WAYS: usize = 8;
@@ -24,11 +24,11 @@ const GROWTH: usize = 4;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Ghost {
     /// The policy's time of its last read or its insertion.
-    pub(super) last: u32,
+    pub(super) last_access: u32,
     /// The queue it left.
-    pub(super) line: Line,
+    pub(super) queue: QueueId,
     /// What had been evicted from that queue when it was; 31 bits.
-    pub(super) left_at: u32,
+    pub(super) evicted_at: u32,
 }
 
 #[derive(Debug, Default)]
@@ -37,27 +37,27 @@ pub(super) struct Ghosts {
     index: Vec<[u32; WAYS]>,
     /// Where in the ring the next one goes, over the oldest.
     next: usize,
-    held: usize,
+    len: usize,
 }
 
 /// A ghost as it is kept; one whose hash is 0 is none.
 #[derive(Clone, Copy, Debug, Default)]
 struct Record {
     hash: u64,
-    last: u32,
+    last_access: u32,
     /// `left_at`, and in the lowest bit whether it left the main queue.
     mark: u32,
 }
 
 impl Record {
     fn of(hash: u64, ghost: Ghost) -> Self {
-        let mark = ghost.left_at << 1 | u32::from(ghost.line == Line::Main);
-        Self { hash, last: ghost.last, mark }
+        let mark = ghost.evicted_at << 1 | u32::from(ghost.queue == QueueId::Main);
+        Self { hash, last_access: ghost.last_access, mark }
     }
 
     fn ghost(self) -> Ghost {
-        let line = if self.mark & 1 == 1 { Line::Main } else { Line::Small };
-        Ghost { last: self.last, line, left_at: self.mark >> 1 }
+        let queue = if self.mark & 1 == 1 { QueueId::Main } else { QueueId::Small };
+        Ghost { last_access: self.last_access, queue, evicted_at: self.mark >> 1 }
     }
 }
 
@@ -76,7 +76,7 @@ impl Ghosts {
         let Some(record) = self.ring.get_mut(self.next) else { return };
         // The index may still lead to the one that goes; it will be known by its hash.
         let old = std::mem::replace(record, Record::of(hash, ghost));
-        self.held += usize::from(old.hash == 0);
+        self.len += usize::from(old.hash == 0);
         let cell = cell(hash, self.next);
         self.next = if self.next + 1 == self.ring.len() { 0 } else { self.next + 1 };
         if let Some(cells) = place(&mut self.index, hash) {
@@ -97,7 +97,7 @@ impl Ghosts {
                 let record = std::mem::take(record);
                 cells[at..].rotate_left(1);
                 cells[WAYS - 1] = 0;
-                self.held -= 1;
+                self.len -= 1;
                 return Some(record.ghost());
             }
         }
@@ -106,7 +106,7 @@ impl Ghosts {
 
     /// Number of ghosts in the ring. A few of them may have been pushed out of the index.
     pub(super) fn len(&self) -> usize {
-        self.held
+        self.len
     }
 
     pub(super) fn clear(&mut self) {
@@ -118,7 +118,7 @@ impl Ghosts {
 impl Ghosts {
     /// The count is right, and not above what `bound` allows for.
     pub(super) fn check(&self, bound: usize) {
-        assert_eq!(self.ring.iter().filter(|record| record.hash != 0).count(), self.held);
+        assert_eq!(self.ring.iter().filter(|record| record.hash != 0).count(), self.len);
         assert!(self.ring.len() <= bound + bound / GROWTH);
     }
 }
@@ -143,8 +143,8 @@ fn cell(hash: u64, position: usize) -> u32 {
 mod tests {
     use super::*;
 
-    fn ghost(last: u32) -> Ghost {
-        Ghost { last, line: Line::Main, left_at: last ^ 0x2A }
+    fn ghost(last_access: u32) -> Ghost {
+        Ghost { last_access, queue: QueueId::Main, evicted_at: last_access ^ 0x2A }
     }
 
     fn hash(number: u64) -> u64 {
@@ -157,10 +157,10 @@ mod tests {
         let mut ghosts = Ghosts::default();
         assert_eq!(ghosts.take(hash(1)), None);
         ghosts.add(hash(1), ghost(7), 100);
-        ghosts.add(0, Ghost { line: Line::Small, ..ghost(8) }, 100);
+        ghosts.add(0, Ghost { queue: QueueId::Small, ..ghost(8) }, 100);
         assert_eq!(ghosts.len(), 2);
         assert_eq!((ghosts.take(hash(1)), ghosts.take(hash(1))), (Some(ghost(7)), None));
-        assert_eq!(ghosts.take(0), Some(Ghost { line: Line::Small, ..ghost(8) }));
+        assert_eq!(ghosts.take(0), Some(Ghost { queue: QueueId::Small, ..ghost(8) }));
         assert_eq!(ghosts.len(), 0);
     }
 

@@ -22,9 +22,10 @@ use std::time::Duration;
 
 use crossbeam_utils::CachePadded;
 
-use super::entry::{Entry, EvictionCause, InsertOptions, Millis, NEVER, millis};
-use super::held::{Gone, Held};
-use super::room::{BATCH, Evictor, MOVES_PER_WRITE};
+use super::entry::{Entry, EvictionCause, InsertOptions};
+use super::evictor::Evictor;
+use super::guard::{Removed, ShardGuard};
+use super::millis::{Millis, NEVER, millis};
 use super::shard::{Shard, ShardCell};
 use super::stats::{CacheStats, Counters, Outcome};
 use super::table::Table;
@@ -33,6 +34,11 @@ use crate::time::SharedClock;
 
 /// Expired entries that one write sweeps out at the most.
 pub(super) const SWEEP_PER_WRITE: usize = 8;
+/// Nodes that one write moves in the wheel, or finds without an expired entry, at the most; as many
+/// again for each entry that has to make room.
+pub(super) const MOVES_PER_WRITE: usize = 32;
+/// Entries that are taken out under one hold of a lock when many go.
+pub(super) const BATCH: usize = 1024;
 /// An entry may weigh one part in this many of the capacity.
 const MAX_PART: u64 = 8;
 
@@ -75,7 +81,7 @@ pub(super) struct Inner<K, V> {
     pub(super) idle: Option<Millis>,
     stale: Millis,
     /// The shard where the next sweep begins.
-    pub(super) to_sweep: AtomicUsize,
+    pub(super) next_sweep: AtomicUsize,
     pub(super) counters: Counters,
     pub(super) settings: Settings<K, V>,
 }
@@ -84,6 +90,27 @@ pub(super) struct Inner<K, V> {
 pub(super) struct Put<V> {
     pub(super) value: Option<V>,
     pub(super) options: InsertOptions,
+}
+
+impl<K, V> Inner<K, V> {
+    /// Runs `work` under the lock of a shard, then tells the listener of what was removed and drops
+    /// it, with the lock released.
+    pub(super) fn with_shard<R>(
+        &self,
+        index: usize,
+        work: impl FnOnce(&mut ShardGuard<'_, K, V>, &mut Removed<K, V>) -> R,
+    ) -> R {
+        let mut removed = Removed::default();
+        let result = work(&mut ShardGuard::lock(&self.shards[index], &self.weight), &mut removed);
+        if let Some(listener) = &self.settings.listener {
+            for (key, entry, cause) in removed.entries() {
+                if let Some(value) = &entry.value {
+                    listener(key, value, *cause);
+                }
+            }
+        }
+        result
+    }
 }
 
 impl<K: Hash + Eq, V: Clone> Inner<K, V> {
@@ -100,7 +127,7 @@ impl<K: Hash + Eq, V: Clone> Inner<K, V> {
             timed: AtomicBool::new(timed),
             idle: settings.idle.map(millis),
             stale: millis(settings.stale),
-            to_sweep: AtomicUsize::new(0),
+            next_sweep: AtomicUsize::new(0),
             counters: Counters::default(),
             settings,
         }
@@ -117,7 +144,7 @@ impl<K: Hash + Eq, V: Clone> Inner<K, V> {
     }
 
     /// Which shard of the policy has a hash: it has whole shards of the map.
-    #[expect(clippy::cast_possible_truncation, reason = "at most MAX_POLICIES")]
+    #[expect(clippy::cast_possible_truncation, reason = "at most MAX_POLICY_SHARDS")]
     #[inline]
     pub(super) fn shard_of(&self, hash: u64) -> usize {
         // `DashMap` takes the bits of its shards behind the seven that its tables keep.
@@ -132,10 +159,10 @@ impl<K: Hash + Eq, V: Clone> Inner<K, V> {
         Q: Eq + ?Sized,
     {
         let now = self.now_if_timed();
-        let face = &self.shards[self.shard_of(hash)].face;
+        let published = &self.shards[self.shard_of(hash)].published;
         let found = self.table.read(hash, key, |entry| {
             let found = self.look_at(entry, now)?;
-            face.note_read(entry);
+            published.note_read(entry);
             if self.idle.is_some() {
                 entry.note_read_at(now);
             }
@@ -205,20 +232,20 @@ impl<K: Hash + Eq, V: Clone> Inner<K, V> {
         let expires = self.expiry(hash, value.is_some(), options.ttl, now);
         // What is not taken out of it is dropped after the lock.
         let mut offer = Some((key, Entry::new(value, expires, now), options.tags));
-        let done = self.with_shard(self.shard_of(hash), |held, gone| {
-            let Some((key, ..)) = offer.as_ref().filter(|(key, ..)| condition(held, key)) else {
+        let done = self.with_shard(self.shard_of(hash), |shard, removed| {
+            let Some((key, ..)) = offer.as_ref().filter(|(key, ..)| condition(shard, key)) else {
                 return false;
             };
-            held.count_write(hash);
-            gone.supersede(held, key);
+            shard.count_write(hash);
+            removed.supersede(shard, key);
             if !fits {
-                held.refused += 1;
+                shard.refused += 1;
                 if let Some((key, old)) = self.table.remove(hash, key) {
-                    held.forget(old.slot, EvictionCause::Replaced);
-                    gone.push(key, old, EvictionCause::Replaced);
+                    shard.forget(old.slot, EvictionCause::Replaced);
+                    removed.push(key, old, EvictionCause::Replaced);
                 }
             } else if let Some((key, entry, tags)) = offer.take() {
-                self.take_up(held, hash, key, (entry, weight), tags, gone);
+                self.insert_entry(shard, hash, key, (entry, weight), tags, removed);
             }
             fits
         });
@@ -229,24 +256,29 @@ impl<K: Hash + Eq, V: Clone> Inner<K, V> {
     }
 
     /// Gives a new entry its place, in the queue of the one it replaces if there was one.
-    fn take_up(
+    fn insert_entry(
         &self,
-        held: &mut Held<'_, K, V>,
+        shard: &mut ShardGuard<'_, K, V>,
         hash: u64,
         key: K,
         (mut entry, weight): (Entry<V>, u64),
         tags: Vec<String>,
-        gone: &mut Gone<K, V>,
+        removed: &mut Removed<K, V>,
     ) {
         let (now, mut moves) = (entry.put_at(), MOVES_PER_WRITE);
-        let mut expired = || self.take_expired(held, now, &mut moves, gone);
+        let mut expired = || self.take_expired(shard, now, &mut moves, removed);
         (0..SWEEP_PER_WRITE).take_while(|_| expired()).for_each(drop);
-        let full = self.weight_with(held).saturating_add(weight) > self.settings.capacity;
-        let line = held.policy.admit(hash, weight, full, &Evictor::new(&self.table, gone));
-        entry.enter(line, held.policy.now());
-        let Some(slot) = held.policy.add(hash, weight, line, !tags.is_empty()) else {
-            held.refused += 1;
-            return gone.push(key, entry, EvictionCause::Capacity);
+        let full = shard.total_weight().saturating_add(weight) > self.settings.capacity;
+        let queue = shard.policy.admit(
+            hash,
+            weight,
+            full,
+            &Evictor::new(&self.table, removed, EvictionCause::Capacity),
+        );
+        entry.enter(queue, shard.policy.now());
+        let Some(slot) = shard.policy.add(hash, weight, queue, !tags.is_empty()) else {
+            shard.refused += 1;
+            return removed.push(key, entry, EvictionCause::Capacity);
         };
         entry.slot = slot;
         let deadline = entry.deadline(self.idle);
@@ -254,20 +286,20 @@ impl<K: Hash + Eq, V: Clone> Inner<K, V> {
             if !self.timed.load(Ordering::Relaxed) {
                 self.timed.store(true, Ordering::Relaxed);
             }
-            held.policy.expire_at(slot, deadline, now);
+            shard.policy.expire_at(slot, deadline, now);
         }
         if !tags.is_empty() {
-            held.tags.add(slot, tags);
+            shard.tags.add(slot, tags);
         }
-        held.inserts += 1;
+        shard.inserts += 1;
         if let Some((key, old)) = self.table.put(hash, key, entry) {
-            let line = held.forget(old.slot, EvictionCause::Replaced);
-            held.policy.move_to(slot, line);
-            let (time, correlated) = (held.policy.now(), held.policy.correlated());
-            self.table.read_slot(hash, slot, |entry| entry.succeed(&old, time, correlated));
-            gone.push(key, old, EvictionCause::Replaced);
+            let queue = shard.forget(old.slot, EvictionCause::Replaced);
+            shard.policy.move_to(slot, queue);
+            let (time, correlated) = (shard.policy.now(), shard.policy.correlated());
+            self.table.read_slot(hash, slot, |entry| entry.inherit(&old, time, correlated));
+            removed.push(key, old, EvictionCause::Replaced);
         }
-        self.make_room(held, slot, now, gone);
+        self.make_room(shard, slot, now, removed);
     }
 
     fn weigh(&self, key: &K, value: Option<&V>) -> u64 {
@@ -306,12 +338,12 @@ impl<K: Hash + Eq, V: Clone> Inner<K, V> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        self.with_shard(self.shard_of(hash), |held, gone| {
-            held.count_write(hash);
-            gone.supersede(held, key);
+        self.with_shard(self.shard_of(hash), |shard, removed| {
+            shard.count_write(hash);
+            removed.supersede(shard, key);
             let Some((key, entry)) = self.table.remove(hash, key) else { return false };
-            held.forget(entry.slot, EvictionCause::Invalidated);
-            gone.push(key, entry, EvictionCause::Invalidated);
+            shard.forget(entry.slot, EvictionCause::Invalidated);
+            removed.push(key, entry, EvictionCause::Invalidated);
             true
         })
     }
@@ -321,12 +353,12 @@ impl<K: Hash + Eq, V: Clone> Inner<K, V> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        self.with_shard(self.shard_of(hash), |held, gone| {
+        self.with_shard(self.shard_of(hash), |shard, removed| {
             let slot = self
                 .table
                 .read(hash, key, |entry| entry.is_expired(now, self.idle).then_some(entry.slot));
             if let Some(Some(slot)) = slot {
-                self.take_out(held, slot, EvictionCause::Expired, gone);
+                self.remove_node(shard, slot, EvictionCause::Expired, removed);
             }
         });
     }
@@ -335,12 +367,12 @@ impl<K: Hash + Eq, V: Clone> Inner<K, V> {
     /// not known.
     pub(super) fn remove_tag(&self, tag: &str) {
         for index in 0..self.shards.len() {
-            self.with_shard(index, |held, gone| {
-                gone.flights.extend(held.flights.drain());
-                for slot in held.tags.slots(tag) {
-                    let hash = held.policy.slab.get(slot).hash;
-                    held.count_write(hash);
-                    self.take_out(held, slot, EvictionCause::Invalidated, gone);
+            self.with_shard(index, |shard, removed| {
+                removed.flights.extend(shard.flights.drain());
+                for slot in shard.tags.slots(tag) {
+                    let hash = shard.policy.slab.get(slot).hash;
+                    shard.count_write(hash);
+                    self.remove_node(shard, slot, EvictionCause::Invalidated, removed);
                 }
             });
         }
@@ -348,15 +380,15 @@ impl<K: Hash + Eq, V: Clone> Inner<K, V> {
 
     pub(super) fn clear(&self) {
         for index in 0..self.shards.len() {
-            self.with_shard(index, |held, gone| {
-                gone.flights.extend(held.flights.drain());
-                held.count_write_to_all();
-                held.policy.forget_ghosts();
+            self.with_shard(index, |shard, removed| {
+                removed.flights.extend(shard.flights.drain());
+                shard.count_write_to_all();
+                shard.policy.forget_ghosts();
             });
-            while self.with_shard(index, |held, gone| {
+            while self.with_shard(index, |shard, removed| {
                 for _ in 0..BATCH {
-                    let Some(slot) = held.policy.oldest() else { return false };
-                    self.take_out(held, slot, EvictionCause::Invalidated, gone);
+                    let Some(slot) = shard.policy.oldest() else { return false };
+                    self.remove_node(shard, slot, EvictionCause::Invalidated, removed);
                 }
                 true
             }) {}
@@ -368,7 +400,7 @@ impl<K: Hash + Eq, V: Clone> Inner<K, V> {
     }
 
     pub(super) fn entries(&self) -> usize {
-        self.shards.iter().map(|shard| shard.face.entries.load(Ordering::Relaxed)).sum()
+        self.shards.iter().map(|shard| shard.published.entries.load(Ordering::Relaxed)).sum()
     }
 
     pub(super) fn stats(&self) -> CacheStats {
@@ -381,7 +413,7 @@ impl<K: Hash + Eq, V: Clone> Inner<K, V> {
             stats.ghosts += shard.policy.ghosts() as u64;
             stats.inserts += shard.inserts;
             stats.refused += shard.refused;
-            shard.departures.add_to(&mut stats);
+            shard.removals.add_to(&mut stats);
         }
         stats
     }

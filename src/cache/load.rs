@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::Lookup;
 use super::entry::InsertOptions;
-use super::flight::{Flight, Landing};
+use super::flight::{Flight, FlightResult};
 use super::inner::{Inner, Put};
 use super::shard::Shard;
 use super::stats::Outcome;
@@ -104,7 +104,7 @@ impl<V> From<Option<V>> for Loaded<V> {
 }
 
 /// What a caller is to do who found no fresh value.
-enum Part<V> {
+enum Role<V> {
     Found(Option<V>),
     Lead(Arc<Flight<V>>),
     Follow(Arc<Flight<V>>),
@@ -142,20 +142,20 @@ impl<K: Hash + Eq + Clone, V: Clone> Inner<K, V> {
             if options.token().is_some_and(CancelToken::is_cancelled) {
                 return self.stale_or(stale, LoadError::Cancelled);
             }
-            let flight = match (self.part(hash, key, absence, deadline), &stale) {
-                (Part::Found(value), stale) => {
+            let flight = match (self.role(hash, key, absence, deadline), &stale) {
+                (Role::Found(value), stale) => {
                     if stale.is_some() {
                         self.counters.count(Outcome::Hit);
                     }
                     return Ok(value);
                 }
-                (Part::Lead(flight), _) => return self.lead(hash, key, &flight, stale, load),
+                (Role::Lead(flight), _) => return self.lead(hash, key, &flight, stale, load),
                 (_, Some(_)) => {
                     self.counters.count(Outcome::StaleHit);
                     return Ok(stale);
                 }
-                (Part::Reentrant, None) => return Err(LoadError::Reentrant),
-                (Part::Follow(flight), None) => flight,
+                (Role::Reentrant, None) => return Err(LoadError::Reentrant),
+                (Role::Follow(flight), None) => flight,
             };
             match flight.wait(deadline.min(flight.overdue_at), options.token()) {
                 Ok(Some(value)) if absence || value.is_some() => {
@@ -172,11 +172,11 @@ impl<K: Hash + Eq + Clone, V: Clone> Inner<K, V> {
     }
 
     /// Joins the load under way, or begins one that is overdue at `deadline`.
-    fn part(&self, hash: u64, key: &K, absence: bool, deadline: Instant) -> Part<V> {
+    fn role(&self, hash: u64, key: &K, absence: bool, deadline: Instant) -> Role<V> {
         let me = std::thread::current().id();
         // What is found is dropped outside the lock.
         let mut found = Lookup::Missing;
-        let part = self.with_shard(self.shard_of(hash), |held, gone| {
+        let role = self.with_shard(self.shard_of(hash), |shard, removed| {
             // Who led the last flight may have stored a value since the miss.
             found = self.peek(hash, key);
             match found {
@@ -184,23 +184,23 @@ impl<K: Hash + Eq + Clone, V: Clone> Inner<K, V> {
                 Lookup::Absent if absence => return None,
                 Lookup::Stale(_) | Lookup::Absent | Lookup::Missing => {}
             }
-            if let Some(flight) = held.flights.get(key) {
+            if let Some(flight) = shard.flights.get(key) {
                 if flight.leader == me {
-                    return Some(Part::Reentrant);
+                    return Some(Role::Reentrant);
                 }
                 if Instant::now() < flight.overdue_at {
-                    return Some(Part::Follow(Arc::clone(flight)));
+                    return Some(Role::Follow(Arc::clone(flight)));
                 }
             }
-            gone.supersede(held, key);
+            removed.supersede(shard, key);
             let flight = Arc::new(Flight::new(me, deadline));
-            held.flights.insert(key.clone(), Arc::clone(&flight));
-            Some(Part::Lead(flight))
+            shard.flights.insert(key.clone(), Arc::clone(&flight));
+            Some(Role::Lead(flight))
         });
-        match (part, found) {
-            (Some(part), _) => part,
-            (None, Lookup::Fresh(value)) => Part::Found(Some(value)),
-            (None, Lookup::Stale(_) | Lookup::Absent | Lookup::Missing) => Part::Found(None),
+        match (role, found) {
+            (Some(role), _) => role,
+            (None, Lookup::Fresh(value)) => Role::Found(Some(value)),
+            (None, Lookup::Stale(_) | Lookup::Absent | Lookup::Missing) => Role::Found(None),
         }
     }
 
@@ -212,16 +212,16 @@ impl<K: Hash + Eq + Clone, V: Clone> Inner<K, V> {
         stale: Option<V>,
         load: impl FnOnce() -> Result<Loaded<V>, E>,
     ) -> Result<Option<V>, LoadError<E>> {
-        let mut approach = Approach { inner: self, hash, key, flight, landing: Landing::Failed };
+        let mut leader = Leader { inner: self, hash, key, flight, result: FlightResult::Failed };
         match load() {
             Ok(loaded) => {
                 if stale.is_some() {
                     self.counters.count(Outcome::Miss);
                 }
-                Ok(approach.land(loaded))
+                Ok(leader.finish(loaded))
             }
             Err(error) => {
-                drop(approach);
+                drop(leader);
                 self.stale_or(stale, LoadError::Loader(error))
             }
         }
@@ -241,44 +241,44 @@ impl<K: Hash + Eq + Clone, V: Clone> Inner<K, V> {
 
 /// A load of the calling thread on its way. Dropping it ends the flight, as failed unless it has
 /// landed, even when the loader panics.
-struct Approach<'a, K: Hash + Eq + Clone, V: Clone> {
+struct Leader<'a, K: Hash + Eq + Clone, V: Clone> {
     inner: &'a Inner<K, V>,
     hash: u64,
     key: &'a K,
     flight: &'a Arc<Flight<V>>,
-    landing: Landing<V>,
+    result: FlightResult<V>,
 }
 
-impl<K: Hash + Eq + Clone, V: Clone> Approach<'_, K, V> {
+impl<K: Hash + Eq + Clone, V: Clone> Leader<'_, K, V> {
     /// Whether what is loaded will be stored: nothing was put or invalidated under the key since the
     /// load began, and it does not take too long.
-    fn holds(&self, shard: &Shard<K, V>, key: &K) -> bool {
+    fn is_current(&self, shard: &Shard<K, V>, key: &K) -> bool {
         shard.flights.get(key).is_some_and(|own| Arc::ptr_eq(own, self.flight))
     }
 
     /// Stores what was loaded if that is current, and hands it to all who wait.
-    fn land(&mut self, loaded: Loaded<V>) -> Option<V> {
+    fn finish(&mut self, loaded: Loaded<V>) -> Option<V> {
         let Loaded { value, options } = loaded;
         let put = Put { value: value.clone(), options };
-        self.inner.put(self.hash, self.key.clone(), put, |shard, key| self.holds(shard, key));
-        self.landing = Landing::Loaded(Arc::new(value.clone()));
+        self.inner.put(self.hash, self.key.clone(), put, |shard, key| self.is_current(shard, key));
+        self.result = FlightResult::Loaded(Arc::new(value.clone()));
         value
     }
 }
 
-impl<K: Hash + Eq + Clone, V: Clone> Drop for Approach<'_, K, V> {
+impl<K: Hash + Eq + Clone, V: Clone> Drop for Leader<'_, K, V> {
     fn drop(&mut self) {
-        self.inner.with_shard(self.inner.shard_of(self.hash), |held, gone| {
-            if self.holds(held, self.key) {
-                gone.supersede(held, self.key);
+        self.inner.with_shard(self.inner.shard_of(self.hash), |shard, removed| {
+            if self.is_current(shard, self.key) {
+                removed.supersede(shard, self.key);
             }
         });
         let counters = &self.inner.counters;
-        let counter = match &self.landing {
-            Landing::Loaded(_) => &counters.loads,
-            Landing::Failed => &counters.load_failures,
+        let counter = match &self.result {
+            FlightResult::Loaded(_) => &counters.loads,
+            FlightResult::Failed => &counters.load_failures,
         };
         counter.fetch_add(1, Ordering::Relaxed);
-        self.flight.land(std::mem::replace(&mut self.landing, Landing::Failed));
+        self.flight.finish(std::mem::replace(&mut self.result, FlightResult::Failed));
     }
 }

@@ -35,26 +35,33 @@
 //!
 //! # How it is made
 //!
-//! `table` is the map (`dashmap`), with the entries in it. A `shard` guards a part of the hashes with
-//! its lock, which is `held` meanwhile: `policy` (queues, `ghosts`, adaptation) over a `slab` of nodes,
-//! the timer `wheel`, the tags, and the loads under way. `inner` keeps both in step, `room` the weight
-//! in bounds; `load` and `flight` are the single flight; `tier` is the seam to a slower cache below,
-//! `upkeep` what a program does with all of its caches alike.
+//! - `table` is the map (`dashmap`), with the entries in it.
+//! - Each `shard` guards the entries of a part of the hashes with one lock. Behind it are the `policy`
+//!   (two queues, `ghosts`, adaptation) over a `slab` of nodes, the timer `wheel`, the tags, and the
+//!   loads under way. `guard` is a shard while it is locked, with the entries removed meanwhile.
+//! - `inner` keeps map and shards in step; `eviction` keeps the weight in bounds and sweeps what has
+//!   expired; `evictor` is the map as the policy sees it.
+//! - `load` and `flight` make a load single-flight.
+//! - `tier` is the seam to a slower cache below; `upkeep` is what a program does with all of its
+//!   caches alike.
+//!
 //! `benches/README.md` has the measurements behind it.
 
 mod builder;
 #[cfg(test)]
 mod check;
 mod entry;
+mod eviction;
+mod evictor;
 mod flight;
 mod ghosts;
-mod held;
+mod guard;
 mod inner;
 mod load;
+mod millis;
 #[cfg(test)]
 mod model;
 mod policy;
-mod room;
 mod shard;
 mod slab;
 mod stats;

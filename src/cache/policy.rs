@@ -22,9 +22,9 @@
 //!
 //! [`Entry::note_read`]: super::entry::Entry::note_read
 
-use super::entry::Millis;
 use super::ghosts::{Ghost, Ghosts};
-use super::slab::{Ends, InLine, Line, Node, Slab};
+use super::millis::Millis;
+use super::slab::{InQueue, List, Node, QueueId, Slab};
 use super::wheel::Wheel;
 
 /// The small queue may take from one part in this many of the capacity ...
@@ -41,7 +41,7 @@ const MIN_CORRELATED: u32 = 8;
 const LATENESS: u64 = 256;
 /// How many times sooner than the victim's silence a ghost must be back that left the small queue.
 /// One that left the main queue has proven itself before, and need only be sooner.
-const SMALL_GHOST_HASTE: u64 = 2;
+const SMALL_GHOST_FACTOR: u64 = 2;
 /// Ghosts for each live entry, and some more: small caches need a longer memory than their size.
 const GHOSTS_PER_ENTRY: usize = 2;
 const MIN_GHOSTS: usize = 64;
@@ -54,9 +54,9 @@ const CLOCK_BITS: u32 = 20;
 pub(super) trait Entries {
     /// The policy's time of the entry's last read or insertion; absent if reads of it count, one of
     /// which is taken away then.
-    fn unread_or_spend(&self, hash: u64, slot: u32) -> Option<u32>;
+    fn last_access_if_unread(&self, hash: u64, slot: u32) -> Option<u32>;
     /// The same, but what is unread is taken out of the map.
-    fn evict_or_spend(&mut self, hash: u64, slot: u32) -> Option<u32>;
+    fn evict_if_unread(&mut self, hash: u64, slot: u32) -> Option<u32>;
     /// Takes the entry out of the map; the policy's time of its last read or insertion.
     fn evict(&mut self, hash: u64, slot: u32) -> u32;
     /// Marks the entry as one of the main queue, without reads.
@@ -81,7 +81,7 @@ pub(super) struct Policy {
 
 #[derive(Debug)]
 struct Queue {
-    ends: Ends,
+    list: List,
     entries: usize,
     weight: u64,
     /// Weight evicted from it so far.
@@ -149,14 +149,14 @@ impl Policy {
     }
 
     /// Steps as ghosts keep them.
-    fn marks(steps: u32) -> u32 {
+    fn ghost_steps(steps: u32) -> u32 {
         steps & (u32::MAX >> 1)
     }
 
-    fn queue(&mut self, line: Line) -> &mut Queue {
-        match line {
-            Line::Small => &mut self.small,
-            Line::Main => &mut self.main,
+    fn queue_mut(&mut self, id: QueueId) -> &mut Queue {
+        match id {
+            QueueId::Small => &mut self.small,
+            QueueId::Main => &mut self.main,
         }
     }
 
@@ -167,53 +167,59 @@ impl Policy {
         weight: u64,
         full: bool,
         entries: &impl Entries,
-    ) -> Line {
+    ) -> QueueId {
         self.put = self.put.wrapping_add(weight);
         let main_has_room = self.main.weight.saturating_add(weight)
             <= self.share - self.small_target.min(self.share);
         let Some(ghost) = self.ghosts.take(hash) else {
-            return if main_has_room && !full { Line::Main } else { Line::Small };
+            return if main_has_room && !full { QueueId::Main } else { QueueId::Small };
         };
         self.adapt(ghost);
-        if main_has_room || self.is_sooner_than_victim(ghost, entries) {
-            Line::Main
+        if main_has_room || self.returned_sooner_than_victim(ghost, entries) {
+            QueueId::Main
         } else {
-            Line::Small
+            QueueId::Small
         }
     }
 
-    fn is_sooner_than_victim(&mut self, ghost: Ghost, entries: &impl Entries) -> bool {
-        let Some(last) = self.silent_since(entries) else { return true };
+    fn returned_sooner_than_victim(&mut self, ghost: Ghost, entries: &impl Entries) -> bool {
+        let Some(last_access) = self.victim_last_access(entries) else { return true };
         let now = self.now();
-        let silence = now.wrapping_sub(last);
-        let back_after = u64::from(now.wrapping_sub(ghost.last));
-        let haste = match ghost.line {
-            Line::Small => SMALL_GHOST_HASTE,
-            Line::Main => 1,
+        let silence = now.wrapping_sub(last_access);
+        let return_distance = u64::from(now.wrapping_sub(ghost.last_access));
+        let factor = match ghost.queue {
+            QueueId::Small => SMALL_GHOST_FACTOR,
+            QueueId::Main => 1,
         };
-        back_after * haste < u64::from(silence)
+        return_distance * factor < u64::from(silence)
     }
 
     /// Moves the border between the queues by about one entry.
     fn adapt(&mut self, ghost: Ghost) {
         let window = self.steps(self.share / WINDOW).max(1);
-        let evicted = self.queue(ghost.line).evicted;
-        if Self::marks(self.steps(evicted).wrapping_sub(ghost.left_at)) > window {
+        let evicted = self.queue_mut(ghost.queue).evicted;
+        if Self::ghost_steps(self.steps(evicted).wrapping_sub(ghost.evicted_at)) > window {
             return;
         }
         let average = (self.weight() / (self.entries() as u64).max(1)).max(1);
-        let target = match ghost.line {
-            Line::Small => self.small_target.saturating_add(average),
-            Line::Main => self.small_target.saturating_sub(average),
+        let target = match ghost.queue {
+            QueueId::Small => self.small_target.saturating_add(average),
+            QueueId::Main => self.small_target.saturating_sub(average),
         };
         let least = (self.share / MIN_SMALL).max(1);
         self.small_target = target.clamp(least, (self.share / MAX_SMALL).max(least));
     }
 
     /// Takes up an entry in `line`; `None` if there are too many.
-    pub(super) fn add(&mut self, hash: u64, weight: u64, line: Line, tagged: bool) -> Option<u32> {
-        let slot = self.slab.add(hash, weight, line, tagged)?;
-        self.enqueue(slot, line);
+    pub(super) fn add(
+        &mut self,
+        hash: u64,
+        weight: u64,
+        queue: QueueId,
+        tagged: bool,
+    ) -> Option<u32> {
+        let slot = self.slab.add(hash, weight, queue, tagged)?;
+        self.enqueue(slot, queue);
         Some(slot)
     }
 
@@ -246,18 +252,18 @@ impl Policy {
 
     /// Remembers an entry that goes because it has expired: if it is put again, it is not new. No
     /// queue's length had a part in that.
-    pub(super) fn remember_expired(&mut self, slot: u32, last: u32) {
-        let &Node { hash, line, .. } = self.slab.get(slot);
-        let evicted = self.queue(line).evicted;
+    pub(super) fn remember_expired(&mut self, slot: u32, last_access: u32) {
+        let &Node { hash, queue, .. } = self.slab.get(slot);
+        let evicted = self.queue_mut(queue).evicted;
         // As if long ago.
-        let left_at = Self::marks(self.steps(evicted).wrapping_add(1 << 30));
-        self.ghosts.add(hash, Ghost { last, line, left_at }, ghosts_for(self.entries()));
+        let evicted_at = Self::ghost_steps(self.steps(evicted).wrapping_add(1 << 30));
+        self.ghosts.add(hash, Ghost { last_access, queue, evicted_at }, ghosts_for(self.entries()));
     }
 
     /// Puts an entry into the queue of the one it has replaced.
-    pub(super) fn move_to(&mut self, slot: u32, line: Line) {
+    pub(super) fn move_to(&mut self, slot: u32, queue: QueueId) {
         self.dequeue(slot);
-        self.enqueue(slot, line);
+        self.enqueue(slot, queue);
     }
 
     /// The entry that stands longest in its queue, of either.
@@ -270,18 +276,18 @@ impl Policy {
     pub(super) fn evict(&mut self, newest: u32, entries: &mut impl Entries) -> Option<u32> {
         loop {
             let crowded = self.small.weight > self.small_target && self.small.entries > 1;
-            if !crowded && let Some((slot, last)) = self.evict_from_main(newest, entries) {
-                self.remember(slot, last);
+            if !crowded && let Some((slot, last_access)) = self.evict_from_main(newest, entries) {
+                self.remember(slot, last_access);
                 return Some(slot);
             }
             let slot = self.small.oldest().filter(|slot| *slot != newest)?;
             let hash = self.slab.get(slot).hash;
-            if let Some(last) = entries.evict_or_spend(hash, slot) {
-                self.remember(slot, last);
+            if let Some(last_access) = entries.evict_if_unread(hash, slot) {
+                self.remember(slot, last_access);
                 return Some(slot);
             }
             entries.move_to_main(hash, slot);
-            self.move_to(slot, Line::Main);
+            self.move_to(slot, QueueId::Main);
         }
     }
 
@@ -295,66 +301,65 @@ impl Policy {
                 if round >= MAX_ROUNDS {
                     return Some((slot, entries.evict(hash, slot)));
                 }
-                if let Some(last) = entries.evict_or_spend(hash, slot) {
-                    return Some((slot, last));
+                if let Some(last_access) = entries.evict_if_unread(hash, slot) {
+                    return Some((slot, last_access));
                 }
             } else if self.main.entries == 1 {
                 return None;
             }
-            self.turn();
+            self.requeue_oldest();
         }
         None
     }
 
     /// Turns the main queue until its oldest entry has no reads; when that was last read.
-    fn silent_since(&mut self, entries: &impl Entries) -> Option<u32> {
+    fn victim_last_access(&mut self, entries: &impl Entries) -> Option<u32> {
         for _ in 0..MAX_ROUNDS {
             let slot = self.main.oldest()?;
-            let last = entries.unread_or_spend(self.slab.get(slot).hash, slot);
-            if last.is_some() {
-                return last;
+            let last_access = entries.last_access_if_unread(self.slab.get(slot).hash, slot);
+            if last_access.is_some() {
+                return last_access;
             }
-            self.turn();
+            self.requeue_oldest();
         }
         Some(self.now())
     }
 
     /// Gives the oldest entry of the main queue another round.
-    fn turn(&mut self) {
-        let slot = self.main.ends.oldest;
-        self.main.ends.remove::<InLine>(&mut self.slab, slot);
-        self.main.ends.push::<InLine>(&mut self.slab, slot);
+    fn requeue_oldest(&mut self) {
+        let slot = self.main.list.oldest;
+        self.main.list.remove::<InQueue>(&mut self.slab, slot);
+        self.main.list.push::<InQueue>(&mut self.slab, slot);
     }
 
-    fn remember(&mut self, slot: u32, last: u32) {
-        let &Node { hash, weight, line, .. } = self.slab.get(slot);
-        let queue = self.queue(line);
-        queue.evicted = queue.evicted.wrapping_add(weight);
-        let evicted = queue.evicted;
-        let left_at = Self::marks(self.steps(evicted));
-        self.ghosts.add(hash, Ghost { last, line, left_at }, ghosts_for(self.entries()));
+    fn remember(&mut self, slot: u32, last_access: u32) {
+        let &Node { hash, weight, queue, .. } = self.slab.get(slot);
+        let evicted = self.queue_mut(queue).evicted.wrapping_add(weight);
+        self.queue_mut(queue).evicted = evicted;
+        let evicted_at = Self::ghost_steps(self.steps(evicted));
+        self.ghosts.add(hash, Ghost { last_access, queue, evicted_at }, ghosts_for(self.entries()));
     }
 
-    fn enqueue(&mut self, slot: u32, line: Line) {
+    fn enqueue(&mut self, slot: u32, id: QueueId) {
         let node = self.slab.get_mut(slot);
-        node.line = line;
+        node.queue = id;
         let weight = node.weight;
-        let queue = match line {
-            Line::Small => &mut self.small,
-            Line::Main => &mut self.main,
+        let queue = match id {
+            QueueId::Small => &mut self.small,
+            QueueId::Main => &mut self.main,
         };
-        queue.ends.push::<InLine>(&mut self.slab, slot);
+        queue.list.push::<InQueue>(&mut self.slab, slot);
         queue.entries += 1;
         queue.weight += weight;
     }
 
     fn dequeue(&mut self, slot: u32) {
-        let &Node { line, weight, .. } = self.slab.get(slot);
-        let queue = match line {
-            Line::Small => &mut self.small,
-            Line::Main => &mut self.main,
+        let &Node { queue: id, weight, .. } = self.slab.get(slot);
+        let queue = match id {
+            QueueId::Small => &mut self.small,
+            QueueId::Main => &mut self.main,
         };
-        queue.ends.remove::<InLine>(&mut self.slab, slot);
+        queue.list.remove::<InQueue>(&mut self.slab, slot);
         queue.entries -= 1;
         queue.weight -= weight;
     }
@@ -362,11 +367,11 @@ impl Policy {
 
 impl Queue {
     fn new() -> Self {
-        Self { ends: Ends::EMPTY, entries: 0, weight: 0, evicted: 0 }
+        Self { list: List::EMPTY, entries: 0, weight: 0, evicted: 0 }
     }
 
     fn oldest(&self) -> Option<u32> {
-        (self.entries > 0).then_some(self.ends.oldest)
+        (self.entries > 0).then_some(self.list.oldest)
     }
 }
 
@@ -374,16 +379,16 @@ impl Queue {
 impl Policy {
     /// Goes through both queues, and looks at every bound.
     pub(super) fn check(&self, capacity: u64) {
-        for (line, queue) in [(Line::Small, &self.small), (Line::Main, &self.main)] {
-            let (mut slot, mut held, mut weight) = (queue.ends.oldest, 0, 0);
+        for (id, queue) in [(QueueId::Small, &self.small), (QueueId::Main, &self.main)] {
+            let (mut slot, mut count, mut weight) = (queue.list.oldest, 0, 0);
             let mut older = super::slab::NIL;
             while slot != super::slab::NIL {
                 let node = self.slab.get(slot);
-                assert_eq!((node.line, node.in_line.older), (line, older));
-                (held, weight) = (held + 1, weight + node.weight);
-                (older, slot) = (slot, node.in_line.newer);
+                assert_eq!((node.queue, node.in_queue.older), (id, older));
+                (count, weight) = (count + 1, weight + node.weight);
+                (older, slot) = (slot, node.in_queue.newer);
             }
-            assert_eq!((held, weight), (queue.entries, queue.weight), "the accounts of {line:?}");
+            assert_eq!((count, weight), (queue.entries, queue.weight), "the counts of {id:?}");
         }
         assert_eq!(self.slab.used(), self.entries(), "nodes that stand in no queue");
         let least = (self.share / MIN_SMALL).max(1);

@@ -10,8 +10,8 @@ use parking_lot::Mutex;
 use super::entry::{Entry, EvictionCause};
 use super::flight::Flight;
 use super::policy::Policy;
-use super::slab::Line;
-use super::stats::Departures;
+use super::slab::QueueId;
+use super::stats::Removals;
 
 /// Counters of writes in a shard: keys that share one also share their generation.
 const GENERATIONS: usize = 4096;
@@ -20,13 +20,13 @@ const GENERATIONS: usize = 4096;
 #[derive(Debug)]
 pub(super) struct ShardCell<K, V> {
     pub(super) state: Mutex<Shard<K, V>>,
-    pub(super) face: Face,
+    pub(super) published: Published,
 }
 
 /// Copies of the policy's figures, written under its lock. Readers take them as hints or as figures
 /// of the moment, so all accesses are relaxed.
 #[derive(Debug, Default)]
-pub(super) struct Face {
+pub(super) struct Published {
     now: AtomicU32,
     correlated: AtomicU32,
     pub(super) weight: AtomicU64,
@@ -39,7 +39,7 @@ pub(super) struct Shard<K, V> {
     pub(super) tags: Tags,
     /// The loads under way whose result will be stored. A write under their key takes them out.
     pub(super) flights: HashMap<K, Arc<Flight<V>>, RandomState>,
-    pub(super) departures: Departures,
+    pub(super) removals: Removals,
     pub(super) inserts: u64,
     pub(super) refused: u64,
     /// None until a generation is asked for the first time.
@@ -52,21 +52,21 @@ impl<K, V> ShardCell<K, V> {
             policy: Policy::new(share),
             tags: Tags::default(),
             flights: HashMap::default(),
-            departures: Departures::default(),
+            removals: Removals::default(),
             inserts: 0,
             refused: 0,
             generations: Vec::new(),
         };
-        let face = Face::default();
-        face.show(&state.policy);
-        Self { state: Mutex::new(state), face }
+        let published = Published::default();
+        published.publish(&state.policy);
+        Self { state: Mutex::new(state), published }
     }
 }
 
-impl Face {
+impl Published {
     /// Shows what has changed. Each write takes the line from all readers, and most of them read it
     /// at every hit, so the time is shown only now and then.
-    pub(super) fn show(&self, policy: &Policy) {
+    pub(super) fn publish(&self, policy: &Policy) {
         let (now, shown) = (policy.now(), self.now.load(Ordering::Relaxed));
         if now.wrapping_sub(shown) > policy.lateness() {
             self.now.store(now, Ordering::Relaxed);
@@ -124,13 +124,13 @@ impl<K, V> Shard<K, V> {
     }
 
     /// Takes an entry that has left the map out of the policy, and counts it. Gives its queue.
-    pub(super) fn forget(&mut self, slot: u32, cause: EvictionCause) -> Line {
+    pub(super) fn forget(&mut self, slot: u32, cause: EvictionCause) -> QueueId {
         let node = self.policy.remove(slot);
         if node.tagged {
             self.tags.remove(slot);
         }
-        self.departures.count(cause);
-        node.line
+        self.removals.count(cause);
+        node.queue
     }
 }
 
@@ -187,7 +187,7 @@ impl Tags {
 }
 
 #[cfg(test)]
-impl Face {
+impl Published {
     pub(super) fn check(&self, policy: &Policy) {
         let of = |figure: &AtomicU32| figure.load(Ordering::Relaxed);
         assert_eq!(self.weight.load(Ordering::Relaxed), policy.weight());

@@ -3,14 +3,14 @@
 //! Nodes are known by index, and links are indices: what is free is on a list of its own, so an
 //! index never leads to memory that is gone.
 
-use super::entry::{Millis, NEVER};
+use super::millis::{Millis, NEVER};
 
 /// No node.
 pub(super) const NIL: u32 = u32::MAX;
 
 /// The queue a node stands in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Line {
+pub(super) enum QueueId {
     Small,
     Main,
 }
@@ -29,7 +29,7 @@ pub(super) const UNLINKED: Links = Links { older: NIL, newer: NIL };
 pub(super) struct Node {
     pub(super) hash: u64,
     pub(super) weight: u64,
-    pub(super) line: Line,
+    pub(super) queue: QueueId,
     /// Whether the entry has tags.
     pub(super) tagged: bool,
     /// Whether there is an entry.
@@ -38,28 +38,28 @@ pub(super) struct Node {
     /// that is used again before that still stands in the wheel, and is looked at then.
     pub(super) bucket: Option<u16>,
     pub(super) deadline: Millis,
-    pub(super) in_line: Links,
+    pub(super) in_queue: Links,
     pub(super) in_bucket: Links,
 }
 
 /// Which list: the node's links in its queue or in the wheel.
-pub(super) trait Strand {
+pub(super) trait LinkField {
     fn links(node: &mut Node) -> &mut Links;
 }
 
 #[derive(Debug)]
-pub(super) struct InLine;
+pub(super) struct InQueue;
 
-impl Strand for InLine {
+impl LinkField for InQueue {
     fn links(node: &mut Node) -> &mut Links {
-        &mut node.in_line
+        &mut node.in_queue
     }
 }
 
 #[derive(Debug)]
 pub(super) struct InBucket;
 
-impl Strand for InBucket {
+impl LinkField for InBucket {
     fn links(node: &mut Node) -> &mut Links {
         &mut node.in_bucket
     }
@@ -80,22 +80,28 @@ impl Default for Slab {
 
 impl Slab {
     /// A slot for an entry; `None` when all 2^32 - 1 are taken.
-    pub(super) fn add(&mut self, hash: u64, weight: u64, line: Line, tagged: bool) -> Option<u32> {
+    pub(super) fn add(
+        &mut self,
+        hash: u64,
+        weight: u64,
+        queue: QueueId,
+        tagged: bool,
+    ) -> Option<u32> {
         let mut node = Node {
             hash,
             weight,
-            line,
+            queue,
             tagged,
             live: true,
             bucket: None,
             deadline: NEVER,
-            in_line: UNLINKED,
+            in_queue: UNLINKED,
             in_bucket: UNLINKED,
         };
         if self.free != NIL {
             let slot = self.free;
             let old = self.get_mut(slot);
-            let free = old.in_line.newer;
+            let free = old.in_queue.newer;
             (node.bucket, node.deadline) = (old.bucket, old.deadline);
             node.in_bucket = old.in_bucket;
             *old = node;
@@ -111,7 +117,7 @@ impl Slab {
         let free = self.free;
         let node = self.get_mut(slot);
         node.live = false;
-        node.in_line = Links { older: NIL, newer: free };
+        node.in_queue = Links { older: NIL, newer: free };
         self.free = slot;
     }
 
@@ -130,7 +136,7 @@ impl Slab {
     pub(super) fn used(&self) -> usize {
         let some = |slot: u32| (slot != NIL).then_some(slot);
         let free =
-            std::iter::successors(some(self.free), |slot| some(self.get(*slot).in_line.newer));
+            std::iter::successors(some(self.free), |slot| some(self.get(*slot).in_queue.newer));
         self.nodes.len() - free.count()
     }
 
@@ -142,15 +148,15 @@ impl Slab {
 
 /// Both ends of a doubly linked list.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Ends {
+pub(super) struct List {
     pub(super) oldest: u32,
     newest: u32,
 }
 
-impl Ends {
+impl List {
     pub(super) const EMPTY: Self = Self { oldest: NIL, newest: NIL };
 
-    pub(super) fn push<S: Strand>(&mut self, slab: &mut Slab, slot: u32) {
+    pub(super) fn push<S: LinkField>(&mut self, slab: &mut Slab, slot: u32) {
         *S::links(slab.get_mut(slot)) = Links { older: self.newest, newer: NIL };
         match self.newest {
             NIL => self.oldest = slot,
@@ -159,7 +165,7 @@ impl Ends {
         self.newest = slot;
     }
 
-    pub(super) fn remove<S: Strand>(&mut self, slab: &mut Slab, slot: u32) {
+    pub(super) fn remove<S: LinkField>(&mut self, slab: &mut Slab, slot: u32) {
         let Links { older, newer } = std::mem::replace(S::links(slab.get_mut(slot)), UNLINKED);
         match older {
             NIL => self.oldest = newer,
@@ -176,29 +182,29 @@ impl Ends {
 mod tests {
     use super::*;
 
-    fn order(slab: &Slab, ends: Ends) -> Vec<u32> {
+    fn order(slab: &Slab, list: List) -> Vec<u32> {
         let some = |slot: u32| (slot != NIL).then_some(slot);
-        let next = |slot: &u32| some(slab.get(*slot).in_line.newer);
-        std::iter::successors(some(ends.oldest), next).collect()
+        let next = |slot: &u32| some(slab.get(*slot).in_queue.newer);
+        std::iter::successors(some(list.oldest), next).collect()
     }
 
     #[test]
     fn lists_keep_their_order_and_slots_are_used_again() {
-        let (mut slab, mut list) = (Slab::default(), Ends::EMPTY);
+        let (mut slab, mut list) = (Slab::default(), List::EMPTY);
         for hash in 0..4 {
-            let slot = slab.add(hash, 1, Line::Small, false).unwrap();
-            list.push::<InLine>(&mut slab, slot);
+            let slot = slab.add(hash, 1, QueueId::Small, false).unwrap();
+            list.push::<InQueue>(&mut slab, slot);
         }
         assert_eq!(order(&slab, list), [0, 1, 2, 3]);
         for (gone, left) in [(1, vec![0, 2, 3]), (0, vec![2, 3]), (3, vec![2])] {
-            list.remove::<InLine>(&mut slab, gone);
+            list.remove::<InQueue>(&mut slab, gone);
             slab.free(gone);
             assert_eq!(order(&slab, list), left);
         }
         for slot in [3, 0, 1, 4] {
-            assert_eq!(slab.add(9, 1, Line::Main, false), Some(slot));
+            assert_eq!(slab.add(9, 1, QueueId::Main, false), Some(slot));
         }
-        list.remove::<InLine>(&mut slab, 2);
+        list.remove::<InQueue>(&mut slab, 2);
         assert_eq!(list.oldest, NIL);
     }
 }

@@ -9,7 +9,7 @@ use super::EvictionCause;
 use crate::thread_slot;
 
 /// Threads that count their reads in a place of their own.
-const PLACES: usize = 64;
+const COUNTER_CELLS: usize = 64;
 
 /// What a cache has done since it was made, and what it holds now.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -82,11 +82,11 @@ pub(super) enum Outcome {
 }
 
 /// The place of the threads that have none of their own.
-const SHARED: usize = PLACES;
+const SHARED: usize = COUNTER_CELLS;
 
 impl Default for Counters {
     fn default() -> Self {
-        let reads = (0..=PLACES).map(|_| CachePadded::default()).collect();
+        let reads = (0..=COUNTER_CELLS).map(|_| CachePadded::default()).collect();
         Self { reads, loads: AtomicU64::new(0), load_failures: AtomicU64::new(0) }
     }
 }
@@ -94,15 +94,15 @@ impl Default for Counters {
 impl Counters {
     #[inline]
     pub(super) fn count(&self, outcome: Outcome) {
-        let place = thread_slot::number().min(SHARED);
-        let reads = &self.reads[place];
+        let cell = thread_slot::number().min(SHARED);
+        let reads = &self.reads[cell];
         let counter = match outcome {
             Outcome::Hit => &reads.hits,
             Outcome::NegativeHit => &reads.negative_hits,
             Outcome::StaleHit => &reads.stale_hits,
             Outcome::Miss => &reads.misses,
         };
-        if place == SHARED {
+        if cell == SHARED {
             counter.fetch_add(1, Ordering::Relaxed);
         } else {
             // Nobody else writes here, so nothing is lost between the two, and no lock of the bus
@@ -133,7 +133,7 @@ impl Counters {
 
 /// Entries that left, by cause.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Departures {
+pub(super) struct Removals {
     replaced: u64,
     invalidated: u64,
     expired: u64,
@@ -141,7 +141,7 @@ pub(super) struct Departures {
     shrunk: u64,
 }
 
-impl Departures {
+impl Removals {
     pub(super) fn count(&mut self, cause: EvictionCause) {
         let counter = match cause {
             EvictionCause::Replaced => &mut self.replaced,
@@ -176,11 +176,11 @@ mod tests {
         let counters = Counters::default();
         for _ in 0..3 {
             std::thread::scope(|scope| {
-                for _ in 0..2 * PLACES {
+                for _ in 0..2 * COUNTER_CELLS {
                     scope.spawn(|| (0..100).for_each(|_| counters.count(Outcome::Hit)));
                 }
             });
         }
-        assert_eq!(counters.snapshot().hits, 3 * 2 * PLACES as u64 * 100);
+        assert_eq!(counters.snapshot().hits, 3 * 2 * COUNTER_CELLS as u64 * 100);
     }
 }

@@ -119,7 +119,7 @@ impl<K: Hash + Eq, V> Table<K, V> {
 
     /// Entries that it has room for without growing.
     #[cfg(test)]
-    pub(super) fn room(&self) -> usize {
+    pub(super) fn capacity(&self) -> usize {
         self.map.shards().iter().map(|shard| shard.read().capacity()).sum()
     }
 
@@ -142,9 +142,9 @@ mod tests {
             table.put(table.hash(&key), key, Entry::new(Some(key), 0, 0));
         });
         (10..1000_u64).for_each(|key| assert!(table.remove(table.hash(&key), &key).is_some()));
-        assert!(table.room() > 900);
+        assert!(table.capacity() > 900);
         table.release();
-        assert!(table.room() < 100, "{}", table.room());
+        assert!(table.capacity() < 100, "{}", table.capacity());
         assert!((0..10_u64).all(|key| table.read(table.hash(&key), &key, |_| ()).is_some()));
     }
 

@@ -9,8 +9,8 @@
 //! A node stays in the wheel when its entry leaves and when the next one moves in, since it is looked
 //! at anyway when it comes up. So with one time to live for all, most puts do not touch the wheel.
 
-use super::entry::{Millis, NEVER};
-use super::slab::{Ends, InBucket, NIL, Slab};
+use super::millis::{Millis, NEVER};
+use super::slab::{InBucket, List, NIL, Slab};
 
 /// Milliseconds of a tick, as a power of two.
 const TICK_BITS: u32 = 8;
@@ -23,7 +23,7 @@ const LEVELS: usize = (Millis::BITS - TICK_BITS).div_ceil(DIGIT_BITS) as usize;
 #[derive(Debug)]
 pub(super) struct Wheel {
     /// The buckets of all levels; none until something is scheduled.
-    buckets: Vec<Ends>,
+    buckets: Vec<List>,
     /// For each level, which of its buckets hold something.
     occupied: [u64; LEVELS],
     /// All ticks before this one are done.
@@ -51,7 +51,7 @@ impl Wheel {
         if self.occupied == [0; LEVELS] {
             // Nothing waits in between, so the time need not be gone through.
             self.tick = self.tick.max(now >> TICK_BITS);
-            self.buckets.resize(LEVELS << DIGIT_BITS, Ends::EMPTY);
+            self.buckets.resize(LEVELS << DIGIT_BITS, List::EMPTY);
         }
         slab.get_mut(slot).deadline = deadline;
         self.place(slab, slot);
@@ -106,9 +106,9 @@ impl Wheel {
         self.buckets[bucket].push::<InBucket>(slab, slot);
     }
 
-    fn bucket(&self, level: usize, position: u64) -> Ends {
+    fn bucket(&self, level: usize, position: u64) -> List {
         let index = (level << DIGIT_BITS) + usize::try_from(position).unwrap_or(0);
-        self.buckets.get(index).copied().unwrap_or(Ends::EMPTY)
+        self.buckets.get(index).copied().unwrap_or(List::EMPTY)
     }
 
     /// A level above the lowest whose bucket for the current tick still holds something.
@@ -131,11 +131,11 @@ impl Wheel {
 impl Wheel {
     /// Each node is where its deadline belongs, seen from the current tick, and where it says.
     pub(super) fn check(&self, slab: &Slab) {
-        let mut held = 0;
-        for (index, ends) in self.buckets.iter().enumerate() {
+        let mut count = 0;
+        for (index, list) in self.buckets.iter().enumerate() {
             let (level, position) = (index >> DIGIT_BITS, index as u64 % BUCKETS);
-            assert_eq!(self.occupied[level] >> position & 1 == 1, ends.oldest != NIL);
-            let mut slot = ends.oldest;
+            assert_eq!(self.occupied[level] >> position & 1 == 1, list.oldest != NIL);
+            let mut slot = list.oldest;
             while slot != NIL {
                 let node = slab.get(slot);
                 let tick = (node.deadline >> TICK_BITS).max(self.tick);
@@ -143,10 +143,10 @@ impl Wheel {
                 assert_eq!(node.bucket.map(usize::from), Some(index));
                 assert_eq!((above(tick), digit(tick, level)), (above(self.tick), position));
                 assert!(level == 0 || position >= digit(self.tick, level));
-                (held, slot) = (held + 1, node.in_bucket.newer);
+                (count, slot) = (count + 1, node.in_bucket.newer);
             }
         }
-        assert_eq!(held, slab.in_buckets(), "nodes in no bucket that say they are in one");
+        assert_eq!(count, slab.in_buckets(), "nodes in no bucket that say they are in one");
     }
 }
 
@@ -156,7 +156,7 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::super::slab::Line;
+    use super::super::slab::QueueId;
     use super::*;
 
     const TICK: Millis = 1 << TICK_BITS;
@@ -164,7 +164,7 @@ mod tests {
     fn slab_of(nodes: u32) -> Slab {
         let mut slab = Slab::default();
         for _ in 0..nodes {
-            slab.add(0, 1, Line::Small, false).unwrap();
+            slab.add(0, 1, QueueId::Small, false).unwrap();
         }
         slab
     }

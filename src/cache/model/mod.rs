@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use proptest::prelude::*;
 
 use self::steps::{Brings, KEYS, Meanwhile, Setup, Step, setups, steps};
-use super::entry::millis;
+use super::millis::millis;
 use super::*;
 use crate::time::{Clock, ManualClock, Timestamp};
 
