@@ -25,6 +25,7 @@ mod error;
 mod fingerprint;
 mod hints;
 mod inline;
+mod json_ld;
 mod links;
 mod main_content;
 mod markdown;
@@ -43,6 +44,7 @@ use url::Url;
 pub use error::ExtractError;
 pub use fingerprint::near_duplicate;
 use hints::Hints;
+use json_ld::{LinkedData, Scripts};
 use links::{LinkCollector, ResolvedLinks};
 use metadata::Metadata;
 pub use options::ExtractOptions;
@@ -161,25 +163,29 @@ impl Extractor {
     fn html(&self, source: &str, format: Format, url: &Url) -> Result<Content, ExtractError> {
         let mut collector = LinkCollector::new(self.options.max_links);
         let mut metadata = Metadata::default();
+        let mut scripts = Scripts::default();
         let mut builder = TreeBuilder::new(source, self.options.max_depth, self.options.max_nodes);
         outside_templates(source, format == Format::Xhtml, |token| {
             collector.token(token);
             metadata.token(token);
+            scripts.token(token);
             builder.token(token)
         })
         .map_err(|_| ExtractError::TooManyNodes {
             url: url.clone(),
             limit: self.options.max_nodes,
         })?;
+        let graph = scripts.read();
+        let linked = LinkedData::of(&graph);
         let resolved = collector.finish(url);
         let rendered = content_of(&mut builder.finish(), &resolved, &self.options);
         let base = resolved.base.as_ref().unwrap_or(url);
         Ok(Content {
-            title: metadata.title().or_else(|| plain::title(&rendered)),
-            language: metadata.language(),
-            author: metadata.author(),
-            description: metadata.description(),
-            published_at: metadata.published_at(),
+            title: metadata.title(&linked).or_else(|| plain::title(&rendered)),
+            language: metadata.language(&linked),
+            author: metadata.author(&linked),
+            description: metadata.description(&linked),
+            published_at: metadata.published_at(&linked),
             canonical: metadata.canonical().and_then(|href| links::resolve(base, href.trim())),
             noindex: metadata.robots("noindex"),
             nofollow: metadata.robots("nofollow"),

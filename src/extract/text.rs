@@ -1,5 +1,8 @@
 //! Characters of text: collapsing white space, dropping invisible characters.
 
+/// Longest value of metadata, in bytes.
+const MAX_LINE_BYTES: usize = 2 * 1024;
+
 /// Appends `text` to `out` with every run of white space as one space, none at the start of `out`,
 /// and without the characters that [`is_invisible`] names. A space at the end of `text` is kept,
 /// so that the next piece stands apart from it.
@@ -72,6 +75,12 @@ pub(super) fn collapsed(text: &str) -> String {
     push_collapsed(&mut out, text);
     out.truncate(out.trim_end().len());
     out
+}
+
+/// A value of metadata: `text` [`collapsed`] and cut to 2 KiB; `None` if nothing is left.
+pub(super) fn line(text: &str) -> Option<String> {
+    let text = collapsed(cut(text.trim_start(), MAX_LINE_BYTES));
+    (!text.is_empty()).then_some(text)
 }
 
 /// `text` without invisible characters and carriage returns.
