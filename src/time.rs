@@ -1,4 +1,4 @@
-//! Time as a parameter: every part that needs the time takes a [`Clock`], so tests set it.
+//! Time as a parameter: every part that needs the time takes a [`Clock`], so that tests can set it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -79,9 +79,9 @@ fn civil_from_days(days: u64) -> (u64, u64, u64) {
     (era * 400 + year_of_era + u64::from(month <= 2), month, day)
 }
 
-/// The instant after `timeout` from now, or one in a far future where there is none.
+/// The instant `timeout` from now, or a hundred years from now where `timeout` is longer: an
+/// `Instant` cannot hold every sum.
 pub(crate) fn deadline_in(timeout: Duration) -> Instant {
-    /// A hundred years.
     const FAR: Duration = Duration::from_hours(100 * 365 * 24);
     let now = Instant::now();
     now.checked_add(timeout.min(FAR)).unwrap_or(now)
@@ -92,13 +92,13 @@ pub trait Clock: Send + Sync + fmt::Debug {
     /// Time since an arbitrary fixed start; never goes back.
     fn monotonic(&self) -> Duration;
 
-    /// [`monotonic`](Self::monotonic), up to some milliseconds late and cheaper where the system has
-    /// such a reading. Default: the exact one.
+    /// [`monotonic`](Self::monotonic), but cheaper and some milliseconds late, on systems with such
+    /// a reading. Default: the exact one.
     fn coarse(&self) -> Duration {
         self.monotonic()
     }
 
-    /// [`coarse`](Self::coarse) in whole milliseconds, for those who ask very often.
+    /// [`coarse`](Self::coarse) in whole milliseconds, for callers that ask very often.
     fn coarse_millis(&self) -> u64 {
         u64::try_from(self.coarse().as_millis()).unwrap_or(u64::MAX)
     }
@@ -114,7 +114,7 @@ pub type SharedClock = Arc<dyn Clock>;
 #[derive(Debug, Clone, Copy)]
 pub struct SystemClock {
     start: Instant,
-    /// The system's own reading at `start`.
+    /// The system's monotonic reading at `start`.
     #[cfg(target_os = "linux")]
     start_raw: Duration,
     /// The same in milliseconds, rounded up, so that no reading is ahead of the exact one.
@@ -187,7 +187,7 @@ pub struct ManualClock {
 }
 
 impl ManualClock {
-    /// A clock that stands at zero monotonic time and at `wall`.
+    /// A clock at zero monotonic time and at `wall`.
     pub fn new(wall: Timestamp) -> Arc<Self> {
         Arc::new(Self { now: Mutex::new((Duration::ZERO, wall)) })
     }
@@ -198,7 +198,7 @@ impl ManualClock {
         *now = (now.0 + by, now.1.saturating_add(by));
     }
 
-    /// Sets the wall reading alone, as an administrator setting the date would.
+    /// Sets the wall reading only, as an administrator who sets the date does.
     pub fn set_wall(&self, wall: Timestamp) {
         self.now.lock().1 = wall;
     }

@@ -1,4 +1,4 @@
-//! Setting a cache up.
+//! The settings of a cache.
 
 use std::fmt;
 use std::hash::Hash;
@@ -9,20 +9,20 @@ use super::inner::{Inner, Settings};
 use super::{Cache, EvictionCause, Listener};
 use crate::time::{SharedClock, SystemClock};
 
-/// Shards of the map unless set: for caches that expect fewer entries than [`MANY`], and for larger
+/// Default number of map shards: for caches that expect fewer entries than [`MANY`], and for larger
 /// ones.
 const DEFAULT_SHARDS: usize = 16;
 const LARGE_CACHE_SHARDS: usize = 64;
 const LARGE_CACHE_ENTRIES: u64 = 65_536;
-/// Most shards of the map.
+/// Most map shards.
 const MAX_SHARDS: usize = 1024;
-/// Entries that one shard of the policy has at least: fewer would make each queue too short to tell
-/// good entries from bad ones.
+/// A policy shard expects at least this many entries. With fewer, its queues would be too short to
+/// tell entries that are read again from those that are not.
 const MIN_ENTRIES_PER_POLICY_SHARD: u64 = 4096;
-/// Most shards of the policy.
+/// Most policy shards.
 const MAX_POLICY_SHARDS: u64 = 64;
 
-/// A cache cannot be made as it was set up.
+/// Why the settings make no cache.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CacheError {
@@ -32,7 +32,7 @@ pub enum CacheError {
         /// What was given.
         jitter: f64,
     },
-    /// There are no shards, or too many.
+    /// No shards, or more than 1,024.
     #[error("the number of shards must be from 1 to 1024, and is {shards}")]
     Shards {
         /// What was given.
@@ -43,7 +43,10 @@ pub enum CacheError {
     StaleWithoutTtl,
 }
 
-/// Options of a [`Cache`]. Made by [`Cache::builder`].
+/// The settings of a [`Cache`], from [`Cache::builder`].
+///
+/// Times are measured in whole milliseconds and may be any length; weights are in whatever unit the
+/// weigher counts. [`build`](Self::build) refuses settings that contradict each other.
 pub struct CacheBuilder<K, V> {
     settings: Settings<K, V>,
     entries: Option<u64>,
@@ -73,92 +76,94 @@ impl<K: Hash + Eq, V: Clone> CacheBuilder<K, V> {
         Self { settings, entries: None, shards: None }
     }
 
-    /// Largest total weight. 0 makes a cache that refuses everything. Default 1,024.
+    /// Largest total weight of all entries, in the weigher's unit. 0 makes a cache that refuses
+    /// everything. Default: 1,024.
     #[must_use]
     pub fn capacity(mut self, weight: u64) -> Self {
         self.settings.capacity = weight;
         self
     }
 
-    /// Gives the weight of an entry; 0 counts as 1. Default: 1, so that the capacity is a number of
-    /// entries.
+    /// The weight of an entry; 0 counts as 1. It is computed once, at the insertion. Default: 1, so
+    /// that the capacity is a number of entries.
     #[must_use]
     pub fn weigher(mut self, weigher: impl Fn(&K, &V) -> u64 + Send + Sync + 'static) -> Self {
         self.settings.weigher = Some(Box::new(weigher));
         self
     }
 
-    /// How many entries to expect when it is full. Larger caches have more locks. Default: the
-    /// capacity without a weigher, and few with one.
+    /// How many entries to expect when the cache is full. A cache that expects more has more locks.
+    /// Default: the capacity without a weigher; with one, few, so set it where entries are many.
     #[must_use]
     pub fn expected_entries(mut self, entries: u64) -> Self {
         self.entries = Some(entries);
         self
     }
 
-    /// How long an entry lives after it was put. Default: for ever.
+    /// How long an entry lives after its insertion. Default: no limit.
     #[must_use]
     pub fn ttl(mut self, ttl: Duration) -> Self {
         self.settings.ttl = Some(ttl);
         self
     }
 
-    /// How long an entry lives after it was last read or put. Default: for ever.
+    /// How long an entry lives after its last read, or its insertion. Default: no limit.
     #[must_use]
     pub fn idle(mut self, idle: Duration) -> Self {
         self.settings.idle = Some(idle);
         self
     }
 
-    /// How long after its time to live a value is still given to others while one caller loads it
-    /// anew, and to that one if its load fails (RFC 5861 calls this stale-while-revalidate and
-    /// stale-if-error). Needs a time to live. Default: not at all.
+    /// How long a value past its time to live still serves other callers while one reloads it, and
+    /// serves that one too if its load fails (stale-while-revalidate and stale-if-error of RFC
+    /// 5861). Needs a time to live. Default: zero, no stale values.
     #[must_use]
     pub fn stale_while_revalidate(mut self, window: Duration) -> Self {
         self.settings.stale = window;
         self
     }
 
-    /// How long it is remembered that there is no value. Default: as long as values live.
+    /// How long a known absence is remembered. Default: the time to live of values.
     #[must_use]
     pub fn negative_ttl(mut self, ttl: Duration) -> Self {
         self.settings.negative_ttl = Some(ttl);
         self
     }
 
-    /// What it weighs to remember that there is no value; 0 counts as 1. Default 1.
+    /// The weight of a known absence; 0 counts as 1. Default: 1.
     #[must_use]
     pub fn negative_weight(mut self, weight: u64) -> Self {
         self.settings.negative_weight = weight.max(1);
         self
     }
 
-    /// By how much of it, at most, each time to live is shortened at random, so that what was put
-    /// together does not expire together. From 0 to 1; default 0.
+    /// Shortens each time to live at random by up to this fraction of it, so that entries inserted
+    /// together do not all expire together. From 0 to 1. Default: 0.
     #[must_use]
     pub fn jitter(mut self, fraction: f64) -> Self {
         self.settings.jitter = fraction;
         self
     }
 
-    /// Shards of the map, rounded up to a power of two, at least 2 and at most 1,024. Default 16,
-    /// and 64 for 65,536 expected entries or more.
+    /// Number of map shards, from 1 to 1,024, rounded up to a power of two and to at least 2.
+    /// Default: 16, or 64 for 65,536 expected entries or more.
     #[must_use]
     pub fn shards(mut self, shards: usize) -> Self {
         self.shards = Some(shards);
         self
     }
 
-    /// The source of time; its coarse reading is used. Default: the system's clock.
+    /// The source of time; the cache uses its coarse reading. Default: the system clock.
     #[must_use]
     pub fn clock(mut self, clock: SharedClock) -> Self {
         self.settings.clock = clock;
         self
     }
 
-    /// Is told of every value that leaves, after it has left, on the thread that caused it and
-    /// outside all locks. It may call back into the cache. If it panics, the caller gets the panic;
-    /// the cache is whole, but values that left in the same call are not told of.
+    /// Called with every value that is removed, once it is out of the cache, on the thread that
+    /// caused the removal and with no lock held, so it may use the cache. A panic of the listener
+    /// reaches that thread's caller; the cache stays consistent, but the listener misses the other
+    /// values removed by the same call. Default: none.
     #[must_use]
     pub fn listener(
         mut self,
@@ -169,6 +174,11 @@ impl<K: Hash + Eq, V: Clone> CacheBuilder<K, V> {
     }
 
     /// Makes the cache.
+    ///
+    /// # Errors
+    ///
+    /// If the jitter is not from 0 to 1, the number of shards is not from 1 to 1,024, or there is a
+    /// window for stale values without a time to live.
     pub fn build(self) -> Result<Cache<K, V>, CacheError> {
         let Self { settings, entries, shards } = self;
         let jitter = settings.jitter;

@@ -1,4 +1,4 @@
-//! What the map holds under a key.
+//! Entries of the map.
 
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
@@ -8,31 +8,30 @@ use serde::Serialize;
 use super::millis::Millis;
 use super::slab::QueueId;
 
-/// Reads beyond this number are not counted.
+/// Read counts stop at this number, as in S3-FIFO: two bits tell the often read from the rest.
 const MAX_READS: u8 = 3;
-/// The bits of [`Entry::state`] that count reads; the next one says that it stands in the main
-/// queue.
+/// The bits of [`Entry::state`] that count reads; the next one is set in the main queue.
 const READS: u8 = 0b0011;
 const IN_MAIN: u8 = 0b0100;
 
 /// Options of one insertion.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InsertOptions {
-    /// How long the entry lives, in place of the cache's own time.
+    /// How long the entry lives. Default: the cache's own time to live.
     pub ttl: Option<Duration>,
-    /// Groups entries for [`invalidate_tag`](super::Cache::invalidate_tag). Default: none.
+    /// Tags for [`invalidate_tag`](super::Cache::invalidate_tag). Default: none.
     pub tags: Vec<String>,
 }
 
 impl InsertOptions {
-    /// The entry lives for `ttl`, whatever the cache's own time to live.
+    /// Sets the time to live, in place of the cache's own.
     #[must_use]
     pub fn ttl(mut self, ttl: Duration) -> Self {
         self.ttl = Some(ttl);
         self
     }
 
-    /// The entry goes when this tag is invalidated.
+    /// Adds a tag: the entry is removed when the tag is invalidated.
     #[must_use]
     pub fn tag(mut self, tag: impl Into<String>) -> Self {
         self.tags.push(tag.into());
@@ -40,41 +39,41 @@ impl InsertOptions {
     }
 }
 
-/// Why an entry left.
+/// Why an entry was removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum EvictionCause {
-    /// Another value was put under its key.
+    /// Another value was inserted under its key.
     Replaced,
-    /// It was taken out by its key, its tag, or with everything.
+    /// Its key or its tag was invalidated, or the cache was cleared.
     Invalidated,
     /// It expired.
     Expired,
-    /// Room was needed.
+    /// It was evicted to make room.
     Capacity,
-    /// The cache was told to shrink.
+    /// It was evicted by [`shrink_to`](super::Cache::shrink_to).
     Shrunk,
 }
 
-/// A value and what reads leave for the policy to see. It stands in the map itself, so that a hit
-/// touches no memory beside the map's.
+/// A value, and the marks that reads leave for the policy. Both are in the map itself, so that a
+/// hit touches no other memory.
 ///
 /// The atomics are hints for the policy and the idle time. None orders anything, so all accesses
 /// are relaxed; a lost update among concurrent reads does no harm.
 #[derive(Debug)]
 pub(super) struct Entry<V> {
-    /// Absent in a negative entry: it is known that there is no value.
+    /// `None` in a negative entry, which records a known absence.
     pub(super) value: Option<V>,
-    /// When it may no longer be returned at all.
+    /// From this time on it is not returned, not even as stale.
     pub(super) expires: Millis,
-    /// The last read or the insertion, kept where the cache has an idle time.
+    /// Time of the last read or the insertion; kept up to date only if the cache has an idle time.
     read_at: AtomicU64,
     /// The policy's time of the last read or the insertion.
     last_access: AtomicU32,
-    /// Its node in the policy; tells it from other entries under the same key, too.
+    /// Its node in the policy. It also tells the entry from others under the same key.
     pub(super) slot: u32,
-    /// Reads since the insertion or since the policy last counted them off, and the queue.
+    /// The queue, and the reads since the insertion that the policy has not spent.
     state: AtomicU8,
 }
 
@@ -90,7 +89,7 @@ impl<V> Entry<V> {
         }
     }
 
-    /// When it was put, before anybody has read it.
+    /// When it was inserted; valid only before the first read.
     pub(super) fn put_at(&mut self) -> Millis {
         *self.read_at.get_mut()
     }
@@ -103,7 +102,8 @@ impl<V> Entry<V> {
         }
     }
 
-    /// Takes the standing over of the entry that it has replaced. That counts as a read of it.
+    /// Takes over the queue and the reads of the entry that it has replaced. The replacement counts
+    /// as one more read.
     pub(super) fn inherit(&self, old: &Self, time: u32, correlated: u32) {
         self.state.store(old.state.load(Ordering::Relaxed), Ordering::Relaxed);
         self.last_access.store(old.last_access(), Ordering::Relaxed);
@@ -115,7 +115,7 @@ impl<V> Entry<V> {
         now >= self.expires || idle.is_some_and(|idle| now >= self.idle_end(idle))
     }
 
-    /// When it goes if nobody reads it.
+    /// When it expires unless it is read before.
     pub(super) fn deadline(&self, idle: Option<Millis>) -> Millis {
         idle.map_or(self.expires, |idle| self.expires.min(self.idle_end(idle)))
     }
@@ -133,9 +133,9 @@ impl<V> Entry<V> {
 
     /// Notes a read at `time` of the policy, which may be a little late.
     ///
-    /// Reads of an entry in the small queue that are not further apart than `correlated` are one: a
-    /// program that has just put something tends to read it at once, which says nothing about
-    /// later (Johnson and Shasha, "2Q", VLDB '94).
+    /// In the small queue, reads that are no further apart than `correlated` count as one. A
+    /// program tends to read at once what it has just inserted, which says nothing about later
+    /// reads (Johnson and Shasha, "2Q", VLDB '94).
     #[inline]
     pub(super) fn note_read(&self, time: u32, correlated: u32) {
         let since = time.wrapping_sub(self.last_access()).cast_signed();
@@ -157,7 +157,7 @@ impl<V> Entry<V> {
         self.last_access.load(Ordering::Relaxed)
     }
 
-    /// Takes one read away; false if there was none.
+    /// Spends one read; false if there is none.
     pub(super) fn spend_read(&self) -> bool {
         let state = self.state.load(Ordering::Relaxed);
         if state & READS == 0 {
@@ -167,7 +167,7 @@ impl<V> Entry<V> {
         true
     }
 
-    /// In the main queue, with no read to its name.
+    /// Marks it as in the main queue, with no reads.
     pub(super) fn move_to_main(&self) {
         self.state.store(IN_MAIN, Ordering::Relaxed);
     }

@@ -1,4 +1,4 @@
-//! Making room: what has expired goes, and what the policy gives up.
+//! Making room: expired entries go first, then the policy's victims.
 
 use std::hash::Hash;
 use std::sync::atomic::Ordering;
@@ -10,12 +10,13 @@ use super::inner::{BATCH, Inner, MOVES_PER_WRITE};
 use super::millis::Millis;
 use super::slab::NIL;
 
-/// The same for each entry that a sweep may take out: they come down from the highest level.
+/// Wheel moves for each entry that a sweep may remove. A node moves down several levels before it
+/// expires.
 const MOVES_PER_SWEPT: usize = 4;
 
 impl<K: Hash + Eq, V: Clone> Inner<K, V> {
-    /// Takes out up to `most` entries that have expired; how many it was. The shards are gone through
-    /// from where the last sweep ended.
+    /// Removes up to `most` expired entries and returns their number. Starts at the shard where the
+    /// last sweep ended, so that repeated short sweeps reach them all.
     pub(super) fn sweep(&self, most: usize) -> usize {
         let now = self.now_if_timed();
         let mut swept = 0;
@@ -41,7 +42,7 @@ impl<K: Hash + Eq, V: Clone> Inner<K, V> {
         swept
     }
 
-    /// Takes an expired entry out, if one has come up.
+    /// Removes an expired entry, if one is due; false if none is.
     pub(super) fn take_expired(
         &self,
         shard: &mut ShardGuard<'_, K, V>,
@@ -53,7 +54,7 @@ impl<K: Hash + Eq, V: Clone> Inner<K, V> {
             let hash = shard.policy.slab.get(slot).hash;
             let deadline = self.table.read_slot(hash, slot, |entry| entry.deadline(self.idle));
             if let Some(deadline) = deadline.filter(|deadline| *deadline > now) {
-                // It was read since it was scheduled.
+                // A read has extended its idle time since it was scheduled.
                 shard.policy.expire_at(slot, deadline, now);
             } else {
                 self.remove_node(shard, slot, EvictionCause::Expired, removed);
@@ -94,8 +95,9 @@ impl<K: Hash + Eq, V: Clone> Inner<K, V> {
         true
     }
 
-    /// Evicts from the shard that has just grown by `newest`, until all fit, or until it has no more
-    /// than its share.
+    /// Evicts from the shard that `newest` was added to, until the cache is within its capacity or
+    /// the shard within its share. Other shards must shrink for the rest; `put` sees to that
+    /// without this lock.
     pub(super) fn make_room(
         &self,
         shard: &mut ShardGuard<'_, K, V>,
@@ -117,8 +119,8 @@ impl<K: Hash + Eq, V: Clone> Inner<K, V> {
         }
     }
 
-    /// Evicts from the heaviest shards until the weight is at most `target`, or until what was above
-    /// it at first has been evicted: others may put more meanwhile.
+    /// Evicts from the heaviest shards until the weight is at most `target`. It stops once it has
+    /// evicted the initial excess, so that concurrent insertions cannot keep it going.
     pub(super) fn shrink(&self, target: u64, cause: EvictionCause) {
         let mut excess = self.weight().saturating_sub(target);
         while excess > 0 && self.weight() > target {

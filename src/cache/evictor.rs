@@ -7,7 +7,7 @@ use super::guard::Removed;
 use super::policy::Entries;
 use super::table::Table;
 
-/// The map as the policy sees it. The policy holds a slot exactly while the map holds its entry;
+/// The map as the policy sees it. A slot is in the policy exactly while its entry is in the map;
 /// both change under the shard's lock.
 pub(super) struct Evictor<'a, K, V> {
     table: &'a Table<K, V>,

@@ -13,10 +13,10 @@ use crate::cancel::wait::{WaitError, Waitable};
 #[derive(Debug)]
 pub(super) struct Flight<V> {
     pub(super) leader: ThreadId,
-    /// From then on another caller may load in the leader's place.
+    /// From this time on another caller may load in the leader's place.
     pub(super) overdue_at: Instant,
-    /// Set after the landing. Apart from it, because the callback of a cancel token, which owns what
-    /// is waited for, must not own a borrowed value.
+    /// Set after `result`. Separate from it because a cancel token's callback owns the state of a
+    /// wait and must be `'static`, which the value need not be.
     ended: Waitable<bool>,
     result: Mutex<Option<FlightResult<V>>>,
 }
@@ -24,7 +24,7 @@ pub(super) struct Flight<V> {
 /// How a load ended.
 #[derive(Debug)]
 pub(super) enum FlightResult<V> {
-    /// With a value, or with a known absence.
+    /// With a value or a known absence.
     Loaded(Arc<Option<V>>),
     Failed,
 }
@@ -34,7 +34,7 @@ impl<V> Flight<V> {
         Self { leader, overdue_at, ended: Waitable::new(false), result: Mutex::new(None) }
     }
 
-    /// Hands the result to all waiters.
+    /// Gives the result to all waiters.
     pub(super) fn finish(&self, result: FlightResult<V>) {
         *self.result.lock() = Some(result);
         self.ended.update(|ended| *ended = true);

@@ -1,23 +1,23 @@
-//! What left not long ago, remembered by hash.
+//! Ghost entries: keys removed not long ago, remembered by hash.
 //!
-//! Every miss asks here and every eviction writes here, so it is all about memory that is in no
-//! core's cache. Ghosts are written one after the other into a ring, which costs next to nothing. An
-//! index leads from a hash to its place in the ring; it has four bytes for each ghost, eight ghosts
-//! share half a cache line, and twelve bits of the hash in it answer for most keys that were never
-//! here without a look at the ring.
+//! Every miss reads here and every eviction writes here, so what counts is the number of cache
+//! misses of the processor. Ghosts are written into a ring in order, which is nearly free. An index
+//! maps a hash to its position in the ring. It takes four bytes a ghost, and a set of eight fills
+//! half a cache line. Twelve bits of the hash in each cell rule out most keys that have no ghost
+//! without reading the ring.
 
 use super::slab::QueueId;
 
-/// Ghosts that the index keeps for hashes with the same place; a further one pushes the oldest out.
+/// Cells of a set of the index; a further ghost with the same set replaces the oldest.
 const WAYS: usize = 8;
-/// Ghosts for each place of the index on average.
+/// Average number of ghosts in a set of the index.
 const LOAD: usize = 6;
-/// Bits of a cell of the index that say where in the ring; the others are of the hash.
+/// Bits of an index cell that hold the position in the ring; the rest are bits of the hash.
 const POSITION_BITS: u32 = 20;
-/// Most ghosts: their positions, counted from 1, have so many bits.
+/// Most ghosts, since positions are counted from 1 in `POSITION_BITS` bits.
 const MAX_GHOSTS: u32 = (1 << POSITION_BITS) - 1;
-/// The table is laid out anew, and empty, when what it should hold has grown by this part or shrunk
-/// to half.
+/// Ring and index are reallocated, and start empty, when the bound has grown by one part in this
+/// many or has halved.
 const GROWTH: usize = 4;
 
 /// An entry that was evicted, or has expired.
@@ -25,9 +25,9 @@ const GROWTH: usize = 4;
 pub(super) struct Ghost {
     /// The policy's time of its last read or its insertion.
     pub(super) last_access: u32,
-    /// The queue it left.
+    /// The queue it was in.
     pub(super) queue: QueueId,
-    /// What had been evicted from that queue when it was; 31 bits.
+    /// Weight evicted from that queue up to its own eviction, in 31 bits.
     pub(super) evicted_at: u32,
 }
 
@@ -35,17 +35,17 @@ pub(super) struct Ghost {
 pub(super) struct Ghosts {
     ring: Vec<Record>,
     index: Vec<[u32; WAYS]>,
-    /// Where in the ring the next one goes, over the oldest.
+    /// Position of the next ghost, which replaces the oldest.
     next: usize,
     len: usize,
 }
 
-/// A ghost as it is kept; one whose hash is 0 is none.
+/// A ghost in the ring; empty if the hash is 0.
 #[derive(Clone, Copy, Debug, Default)]
 struct Record {
     hash: u64,
     last_access: u32,
-    /// `left_at`, and in the lowest bit whether it left the main queue.
+    /// `evicted_at`, and in the lowest bit whether it was in the main queue.
     mark: u32,
 }
 
@@ -62,7 +62,7 @@ impl Record {
 }
 
 impl Ghosts {
-    /// Remembers a ghost, and about `bound` of them.
+    /// Adds a ghost, keeping about `bound` of them.
     pub(super) fn add(&mut self, hash: u64, ghost: Ghost, bound: usize) {
         let (bound, laid_out) = (bound.min(MAX_GHOSTS as usize), self.ring.len());
         if bound > laid_out + laid_out / GROWTH || bound < laid_out / 2 {
@@ -74,7 +74,7 @@ impl Ghosts {
         }
         let hash = hash.max(1);
         let Some(record) = self.ring.get_mut(self.next) else { return };
-        // The index may still lead to the one that goes; it will be known by its hash.
+        // The index may still point to the replaced one; `take` compares the full hash.
         let old = std::mem::replace(record, Record::of(hash, ghost));
         self.len += usize::from(old.hash == 0);
         let cell = cell(hash, self.next);
@@ -104,7 +104,7 @@ impl Ghosts {
         None
     }
 
-    /// Number of ghosts in the ring. A few of them may have been pushed out of the index.
+    /// Number of ghosts in the ring. A few of them may no longer be in the index.
     pub(super) fn len(&self) -> usize {
         self.len
     }
@@ -123,13 +123,14 @@ impl Ghosts {
     }
 }
 
-/// The place of a hash, by the multiplication of its low half (Lemire, 2019).
+/// The set of a hash: its low half times the number of sets, shifted down (Lemire, 2019). It
+/// replaces a division.
 fn place(index: &mut [[u32; WAYS]], hash: u64) -> Option<&mut [u32; WAYS]> {
     let scaled = (hash & u64::from(u32::MAX)) * index.len() as u64;
     index.get_mut(usize::try_from(scaled >> 32).ok()?)
 }
 
-/// Bits of a hash that choose neither its place nor the shard.
+/// Bits of a hash that choose neither its set nor its shard.
 fn tag(hash: u64) -> u32 {
     (hash >> 32) as u32 & (u32::MAX >> POSITION_BITS)
 }

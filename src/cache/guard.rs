@@ -1,4 +1,4 @@
-//! A shard while its lock is held, and what leaves it meanwhile.
+//! A locked shard, and what is removed while it is locked.
 
 use std::borrow::Borrow;
 use std::hash::Hash;
@@ -12,7 +12,8 @@ use super::entry::{Entry, EvictionCause};
 use super::flight::Flight;
 use super::shard::{Shard, ShardCell};
 
-/// A shard under its lock. Dropping it settles the weight, even if a key's comparison panicked.
+/// A locked shard. Dropping it updates the weight of the cache, even if a key's comparison
+/// panicked.
 pub(super) struct ShardGuard<'a, K, V> {
     shard: MutexGuard<'a, Shard<K, V>>,
     /// Its weight when it was locked.
@@ -61,8 +62,8 @@ impl<K, V> Drop for ShardGuard<'_, K, V> {
     }
 }
 
-/// What has left a shard and waits to be dropped outside the locks. Most writes cause one entry to
-/// leave at the most.
+/// What was removed from a shard, to be dropped once the locks are released. Most writes remove at
+/// most one entry, which costs no allocation here.
 pub(super) struct Removed<K, V> {
     first: Option<RemovedEntry<K, V>>,
     rest: Vec<RemovedEntry<K, V>>,
@@ -86,7 +87,7 @@ impl<K, V> Removed<K, V> {
 }
 
 impl<K: Hash + Eq, V> Removed<K, V> {
-    /// Sees to it that a load of `key` under way is not stored.
+    /// Cancels the storing of a load of `key`, if one is under way.
     pub(super) fn supersede<Q>(&mut self, shard: &mut Shard<K, V>, key: &Q)
     where
         K: Borrow<Q>,

@@ -1,16 +1,17 @@
-//! Reading, putting and taking out, with all the accounts kept.
+//! Reads, insertions and removals, with map, policy and counters kept in step.
 //!
-//! What holds whenever no call is under way (the model tests check it after every step):
+//! Invariants, which hold whenever no call is under way (the model tests check them after every
+//! step):
 //!
 //! 1. Map and policy hold the same entries; both change under the lock of the policy's shard. Locks
 //!    are taken in the order: policy, map; never two of one kind.
-//! 2. The weight is the sum over all entries and changes before a shard's lock is released. A call
-//!    that put something has seen it at or below the capacity when it returns.
+//! 2. The weight is the sum over all entries and is updated before a shard's lock is released. An
+//!    insertion returns only once it has seen the weight at or below the capacity.
 //! 3. The newest entry is never the victim of its own insertion.
-//! 4. A load is stored only while its flight stands in its shard. Every write under the key takes
-//!    the flight out, under the same lock, so a caller that asks after an invalidation has returned
-//!    never joins a load from before it.
-//! 5. An entry that expires has its node in the wheel, at its time or before.
+//! 4. A load is stored only while its flight is in its shard. Every write under the key removes the
+//!    flight, under the same lock, so a call made after an invalidation has returned never joins a
+//!    load that started before it.
+//! 5. An entry that can expire has its node in the wheel, at its deadline or earlier.
 //!
 //! Values are dropped and the listener runs after the locks are released.
 
@@ -32,17 +33,18 @@ use super::table::Table;
 use super::{Listener, Lookup, Weigher};
 use crate::time::SharedClock;
 
-/// Expired entries that one write sweeps out at the most.
+/// Most expired entries that one write removes.
 pub(super) const SWEEP_PER_WRITE: usize = 8;
-/// Nodes that one write moves in the wheel, or finds without an expired entry, at the most; as many
-/// again for each entry that has to make room.
+/// Most nodes that one write moves in the wheel or finds not expired, and again as many for each
+/// entry that it evicts.
 pub(super) const MOVES_PER_WRITE: usize = 32;
-/// Entries that are taken out under one hold of a lock when many go.
+/// Entries removed under one lock at a time where many are to go, so that others get the lock
+/// between.
 pub(super) const BATCH: usize = 1024;
-/// An entry may weigh one part in this many of the capacity.
+/// An entry may weigh at most one part in this many of the capacity.
 const MAX_PART: u64 = 8;
 
-/// What a cache is told when it is made.
+/// The settings of a cache. [`CacheBuilder`](super::CacheBuilder) documents them.
 pub(super) struct Settings<K, V> {
     pub(super) capacity: u64,
     pub(super) ttl: Option<Duration>,
@@ -74,19 +76,19 @@ pub(super) struct Inner<K, V> {
     pub(super) shards: Box<[CachePadded<ShardCell<K, V>>]>,
     /// Their number, as a power of two.
     pub(super) shard_bits: u32,
-    /// Of all entries. Changed under the lock of the shard that gains or loses weight.
+    /// Total of all entries. Updated under the lock of the shard that gains or loses weight.
     pub(super) weight: CachePadded<AtomicU64>,
-    /// Whether any entry may expire, so that reads need the time.
+    /// Whether any entry can expire. Otherwise reads need not ask for the time.
     timed: AtomicBool,
     pub(super) idle: Option<Millis>,
     stale: Millis,
-    /// The shard where the next sweep begins.
+    /// The shard where the next sweep starts.
     pub(super) next_sweep: AtomicUsize,
     pub(super) counters: Counters,
     pub(super) settings: Settings<K, V>,
 }
 
-/// What is put.
+/// An insertion: a value, or `None` for a known absence.
 pub(super) struct Put<V> {
     pub(super) value: Option<V>,
     pub(super) options: InsertOptions,
@@ -114,7 +116,8 @@ impl<K, V> Inner<K, V> {
 }
 
 impl<K: Hash + Eq, V: Clone> Inner<K, V> {
-    /// `shards` of the map, a power of two, at least as many as the 2^`shard_bits` of the policy.
+    /// `shards` is the number of map shards, a power of two and at least 2^`shard_bits`, the number
+    /// of policy shards.
     pub(super) fn new(settings: Settings<K, V>, shards: usize, shard_bits: u32) -> Self {
         let share = settings.capacity >> shard_bits;
         let cells = (0..1 << shard_bits).map(|_| CachePadded::new(ShardCell::new(share)));
@@ -143,15 +146,16 @@ impl<K: Hash + Eq, V: Clone> Inner<K, V> {
         if self.timed.load(Ordering::Relaxed) { self.now() } else { 0 }
     }
 
-    /// Which shard of the policy has a hash: it has whole shards of the map.
+    /// The policy shard of a hash. Each covers whole map shards.
     #[expect(clippy::cast_possible_truncation, reason = "at most MAX_POLICY_SHARDS")]
     #[inline]
     pub(super) fn shard_of(&self, hash: u64) -> usize {
-        // `DashMap` takes the bits of its shards behind the seven that its tables keep.
+        // `DashMap` selects its shard by the bits below the top seven, which its tables use as
+        // tags.
         (hash << 7).checked_shr(u64::BITS - self.shard_bits).unwrap_or(0) as usize
     }
 
-    /// What is under `key`, as it counts for the policy.
+    /// What is known about `key`. Counts as a read for the policy and the idle time.
     #[inline]
     pub(super) fn lookup<Q>(&self, hash: u64, key: &Q) -> Lookup<V>
     where
@@ -178,7 +182,7 @@ impl<K: Hash + Eq, V: Clone> Inner<K, V> {
         }
     }
 
-    /// What is under `key`, without a trace.
+    /// What is known about `key`. Does not count as a read.
     pub(super) fn peek<Q>(&self, hash: u64, key: &Q) -> Lookup<V>
     where
         K: Borrow<Q>,
@@ -197,7 +201,7 @@ impl<K: Hash + Eq, V: Clone> Inner<K, V> {
         }
         Some(match &entry.value {
             None => Lookup::Absent,
-            // With a window, the expiry is the end of the window.
+            // Here `expires` is the end of the window for stale values.
             Some(value) if self.stale > 0 && now.saturating_add(self.stale) >= entry.expires => {
                 Lookup::Stale(value.clone())
             }
@@ -214,8 +218,8 @@ impl<K: Hash + Eq, V: Clone> Inner<K, V> {
         });
     }
 
-    /// Puts a value, or the word that there is none, if `condition` holds under the lock. False if
-    /// it does not hold, or if the entry is too heavy.
+    /// Inserts a value or a known absence if `condition` holds under the lock. False if it does
+    /// not, or if the entry is too heavy.
     pub(super) fn put(
         &self,
         hash: u64,
@@ -230,7 +234,7 @@ impl<K: Hash + Eq, V: Clone> Inner<K, V> {
         let has_own_time = options.ttl.is_some() || value.is_none();
         let now = if has_own_time { self.now() } else { self.now_if_timed() };
         let expires = self.expiry(hash, value.is_some(), options.ttl, now);
-        // What is not taken out of it is dropped after the lock.
+        // What stays in here is dropped after the lock is released.
         let mut offer = Some((key, Entry::new(value, expires, now), options.tags));
         let done = self.with_shard(self.shard_of(hash), |shard, removed| {
             let Some((key, ..)) = offer.as_ref().filter(|(key, ..)| condition(shard, key)) else {
@@ -255,7 +259,7 @@ impl<K: Hash + Eq, V: Clone> Inner<K, V> {
         done
     }
 
-    /// Gives a new entry its place, in the queue of the one it replaces if there was one.
+    /// Adds an entry to map and policy, in the queue of the entry that it replaces, if any.
     fn insert_entry(
         &self,
         shard: &mut ShardGuard<'_, K, V>,
@@ -310,7 +314,7 @@ impl<K: Hash + Eq, V: Clone> Inner<K, V> {
         }
     }
 
-    /// When an entry that is put now is gone for good.
+    /// When an entry inserted now expires, the window for stale values included.
     #[expect(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
@@ -323,7 +327,8 @@ impl<K: Hash + Eq, V: Clone> Inner<K, V> {
         let Some(ttl) = own.or(of_kind).or(settings.ttl).map(millis) else { return NEVER };
         let mut less = 0;
         if settings.jitter > 0.0 {
-            // The hash is random a process, and mixed with the time differs at each insertion.
+            // The hasher's seed is random in each process. Mixed with the time, the hash gives
+            // another number at each insertion, with no generator to share among threads.
             let mixed = (hash ^ now).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 11;
             let part = mixed as f64 / (1_u64 << 53) as f64 * settings.jitter;
             less = ((ttl as f64 * part) as u64).min(ttl);
@@ -332,7 +337,7 @@ impl<K: Hash + Eq, V: Clone> Inner<K, V> {
         now.saturating_add(ttl - less).saturating_add(window)
     }
 
-    /// Takes the entry under `key` out; false if there is none.
+    /// Removes the entry under `key`; false if there is none.
     pub(super) fn remove<Q>(&self, hash: u64, key: &Q) -> bool
     where
         K: Borrow<Q>,
@@ -363,8 +368,8 @@ impl<K: Hash + Eq, V: Clone> Inner<K, V> {
         });
     }
 
-    /// Takes out what has this tag. No load under way will be stored: what it will be tagged with is
-    /// not known.
+    /// Removes the entries with this tag. No load under way will be stored, since its tags are not
+    /// known yet.
     pub(super) fn remove_tag(&self, tag: &str) {
         for index in 0..self.shards.len() {
             self.with_shard(index, |shard, removed| {

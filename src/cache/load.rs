@@ -1,4 +1,4 @@
-//! Loading what is not there, once for all who ask.
+//! Single-flight loading: concurrent misses of a key cost one load.
 
 use std::borrow::Cow;
 use std::hash::Hash;
@@ -23,13 +23,13 @@ pub enum LoadError<E> {
     /// The loader of this call failed.
     #[error("the loader failed")]
     Loader(#[source] E),
-    /// Another caller's load did not end in time.
+    /// Another caller's load did not end within the timeout of this call.
     #[error("another thread's load did not end within {timeout:?}")]
     Timeout {
         /// How long this call waited.
         timeout: Duration,
     },
-    /// The loader asked for the key that it is loading.
+    /// The loader asked the cache for the key that it is loading. It would wait for itself.
     #[error("the loader asked for the key that it is loading")]
     Reentrant,
     /// The call was cancelled before it loaded, or while it waited.
@@ -37,7 +37,7 @@ pub enum LoadError<E> {
     Cancelled,
 }
 
-/// How long a call that may load has patience.
+/// How long a call that may load waits, and what cancels it.
 #[derive(Clone, Debug)]
 pub struct LoadOptions<'a> {
     timeout: Duration,
@@ -45,15 +45,15 @@ pub struct LoadOptions<'a> {
 }
 
 impl<'a> LoadOptions<'a> {
-    /// Waits at most `timeout` for another caller's load. A load of this call that takes longer than
-    /// that is not interrupted, but no longer holds the key: the next to ask loads in its place, and
-    /// what this one brings in the end is not stored.
+    /// Waits at most `timeout` for another caller's load. If this call loads itself and takes
+    /// longer, it is not interrupted, but it no longer holds the key: the next caller loads too,
+    /// and then this call's value is returned but not stored.
     pub fn within(timeout: Duration) -> Self {
         Self { timeout, cancel: None }
     }
 
-    /// Gives up when the token is cancelled: before the load, or in the wait for another's. The
-    /// loader itself has to look at the token if it is to stop early.
+    /// Gives up when the token is cancelled, before the load or while waiting for another caller's.
+    /// A loader that is to stop early has to check the token itself. Default: no token.
     #[must_use]
     pub fn cancel(mut self, token: &'a CancelToken) -> Self {
         self.cancel = Some(Cow::Borrowed(token));
@@ -71,7 +71,7 @@ impl From<Duration> for LoadOptions<'_> {
     }
 }
 
-/// What a loader brings: a value or the word that there is none, and how to keep it.
+/// What a loader found: a value or a known absence, and the options to store it with.
 #[derive(Clone, Debug)]
 pub struct Loaded<V> {
     value: Option<V>,
@@ -84,12 +84,12 @@ impl<V> Loaded<V> {
         Self { value: Some(value), options: InsertOptions::default() }
     }
 
-    /// The word that there is no value; kept for the cache's negative time to live.
+    /// A known absence, remembered for the cache's negative time to live.
     pub fn absent() -> Self {
         Self { value: None, options: InsertOptions::default() }
     }
 
-    /// Keeps it with options of its own.
+    /// Sets the expiry and tags to store it with.
     #[must_use]
     pub fn with(mut self, options: InsertOptions) -> Self {
         self.options = options;
@@ -103,7 +103,7 @@ impl<V> From<Option<V>> for Loaded<V> {
     }
 }
 
-/// What a caller is to do who found no fresh value.
+/// What a caller without a fresh value is to do.
 enum Role<V> {
     Found(Option<V>),
     Lead(Arc<Flight<V>>),
@@ -112,8 +112,7 @@ enum Role<V> {
 }
 
 impl<K: Hash + Eq + Clone, V: Clone> Inner<K, V> {
-    /// With `absence`, the word that there is no value is an answer; without, it is as good as
-    /// nothing.
+    /// A known absence is an answer if `absence` is set, and a miss otherwise.
     pub(super) fn get_or_load<E>(
         &self,
         key: &K,
@@ -165,19 +164,19 @@ impl<K: Hash + Eq + Clone, V: Clone> Inner<K, V> {
                 Err(WaitError::TimedOut) if Instant::now() >= deadline => {
                     return Err(LoadError::Timeout { timeout: options.timeout });
                 }
-                // The load failed, takes too long, or found nothing: this caller may try.
+                // The load failed, is overdue, or found no value: this caller may lead the next.
                 Ok(_) | Err(WaitError::TimedOut) => {}
             }
         }
     }
 
-    /// Joins the load under way, or begins one that is overdue at `deadline`.
+    /// Joins the load under way, or starts one that is overdue at `deadline`.
     fn role(&self, hash: u64, key: &K, absence: bool, deadline: Instant) -> Role<V> {
         let me = std::thread::current().id();
-        // What is found is dropped outside the lock.
+        // Set inside and dropped outside the lock.
         let mut found = Lookup::Missing;
         let role = self.with_shard(self.shard_of(hash), |shard, removed| {
-            // Who led the last flight may have stored a value since the miss.
+            // The last leader may have stored a value since the miss.
             found = self.peek(hash, key);
             match found {
                 Lookup::Fresh(_) => return None,
@@ -239,8 +238,8 @@ impl<K: Hash + Eq + Clone, V: Clone> Inner<K, V> {
     }
 }
 
-/// A load of the calling thread on its way. Dropping it ends the flight, as failed unless it has
-/// landed, even when the loader panics.
+/// The calling thread as the leader of a flight. Dropping it ends the flight, as failed unless it
+/// has finished, so a loader that panics leaves no waiters behind.
 struct Leader<'a, K: Hash + Eq + Clone, V: Clone> {
     inner: &'a Inner<K, V>,
     hash: u64,
@@ -250,13 +249,13 @@ struct Leader<'a, K: Hash + Eq + Clone, V: Clone> {
 }
 
 impl<K: Hash + Eq + Clone, V: Clone> Leader<'_, K, V> {
-    /// Whether what is loaded will be stored: nothing was put or invalidated under the key since the
-    /// load began, and it does not take too long.
+    /// Whether the load may be stored: nothing was inserted or invalidated under the key since it
+    /// started, and no other caller has taken over because it was overdue.
     fn is_current(&self, shard: &Shard<K, V>, key: &K) -> bool {
         shard.flights.get(key).is_some_and(|own| Arc::ptr_eq(own, self.flight))
     }
 
-    /// Stores what was loaded if that is current, and hands it to all who wait.
+    /// Stores what was loaded if the load is still current, and sets the result for the waiters.
     fn finish(&mut self, loaded: Loaded<V>) -> Option<V> {
         let Loaded { value, options } = loaded;
         let put = Put { value: value.clone(), options };

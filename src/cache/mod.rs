@@ -23,24 +23,25 @@
 //!
 //! - **Weight.** When `insert` has returned, all entries together weigh no more than the capacity.
 //!   An entry heavier than an eighth of it is refused, and counted.
-//! - **Time.** No read gives what has expired, by the clock's coarse reading: on Linux that is up to
-//!   10 ms late. Expired entries are swept by writes and by [`Cache::sweep`], a bounded number at a
-//!   time, and go before live ones when room is needed.
-//! - **Loads.** Of all who ask [`Cache::get_or_load`] for a key at once, one loads. What was put or
-//!   invalidated after a load began is not replaced by it.
-//! - **Locks.** A hit takes the read lock of one shard of the map. A write takes a lock of the policy
-//!   and then of the map. Values are dropped, and listeners, weighers and loaders run, outside of
-//!   both. `Hash`, `Eq` and `Clone` of keys and `Clone` of values run inside, so these must not use
-//!   the cache.
+//! - **Time.** No read returns an expired entry, by the clock's coarse reading, which on Linux is
+//!   up to 10 ms late. Writes and [`Cache::sweep`] remove expired entries, a bounded number at a
+//!   time, and when space is needed they go before live ones.
+//! - **Loads.** Of concurrent [`Cache::get_or_load`] calls for a key, one loads. A load never
+//!   replaces a value that was inserted, or undoes an invalidation that was made, after it began.
+//! - **Locks.** A hit takes the read lock of one map shard. A write takes the lock of a policy
+//!   shard, then of a map shard. Values are dropped, and listeners, weighers and loaders run,
+//!   outside of both. `Hash`, `Eq` and `Clone` of keys and `Clone` of values run inside, so these
+//!   must not use the cache.
 //!
 //! # How it is made
 //!
 //! - `table` is the map (`dashmap`), with the entries in it.
-//! - Each `shard` guards the entries of a part of the hashes with one lock. Behind it are the `policy`
-//!   (two queues, `ghosts`, adaptation) over a `slab` of nodes, the timer `wheel`, the tags, and the
-//!   loads under way. `guard` is a shard while it is locked, with the entries removed meanwhile.
-//! - `inner` keeps map and shards in step; `eviction` keeps the weight in bounds and sweeps what has
-//!   expired; `evictor` is the map as the policy sees it.
+//! - Each `shard` guards the entries of a part of the hashes with one lock. Behind it are the
+//!   `policy` (two queues, `ghosts`, adaptation) over a `slab` of nodes, the timer `wheel`, the
+//!   tags, and the loads under way. `guard` is a shard while it is locked, with the entries removed
+//!   meanwhile.
+//! - `inner` keeps map and shards in step; `eviction` keeps the weight in bounds and sweeps what
+//!   has expired; `evictor` is the map as the policy sees it.
 //! - `load` and `flight` make a load single-flight.
 //! - `tier` is the seam to a slower cache below; `upkeep` is what a program does with all of its
 //!   caches alike.
@@ -89,13 +90,13 @@ use inner::{Inner, Put};
 pub(crate) type Weigher<K, V> = dyn Fn(&K, &V) -> u64 + Send + Sync;
 pub(crate) type Listener<K, V> = dyn Fn(&K, &V, EvictionCause) + Send + Sync;
 
-/// A bounded, sharded cache. Clones share it. Values are cloned out, so keep large ones in an
+/// A bounded, sharded cache. Clones share it. Reads clone the value, so keep large ones in an
 /// `Arc`.
 pub struct Cache<K, V> {
     inner: Arc<Inner<K, V>>,
 }
 
-/// What a cache has under a key.
+/// The result of [`Cache::lookup`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Lookup<V> {
@@ -103,13 +104,13 @@ pub enum Lookup<V> {
     Fresh(V),
     /// A value past its time to live, within the window for stale values.
     Stale(V),
-    /// The word that there is no value.
+    /// A known absence: the cache remembers that there is no value.
     Absent,
-    /// Nothing.
+    /// Nothing is known about the key.
     Missing,
 }
 
-/// How often something was written under a key, for [`Cache::insert_if`].
+/// A count of the writes under a key, for [`Cache::insert_if`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Generation(u32);
 
@@ -126,12 +127,12 @@ impl<K, V> fmt::Debug for Cache<K, V> {
 }
 
 impl<K: Hash + Eq, V: Clone> Cache<K, V> {
-    /// Begins to set a cache up.
+    /// Starts the settings of a cache, all at their defaults.
     pub fn builder() -> CacheBuilder<K, V> {
         CacheBuilder::new()
     }
 
-    /// The value under `key`, if it is there and fresh.
+    /// The value under `key`, if it is present and fresh.
     #[inline]
     pub fn get<Q>(&self, key: &Q) -> Option<V>
     where
@@ -144,8 +145,8 @@ impl<K: Hash + Eq, V: Clone> Cache<K, V> {
         }
     }
 
-    /// What is under `key`, stale values and the word that there is none included. A stale value
-    /// counts as a miss: the caller is expected to bring a fresh one.
+    /// What is known about `key`, stale values and known absences included. A stale value counts as
+    /// a miss, since the caller is expected to load a fresh one.
     #[inline]
     pub fn lookup<Q>(&self, key: &Q) -> Lookup<V>
     where
@@ -157,27 +158,27 @@ impl<K: Hash + Eq, V: Clone> Cache<K, V> {
         found
     }
 
-    /// Puts a value with the cache's own expiry. Refused, and counted, if it is heavier than an
-    /// eighth of the capacity; an older value under the key goes in any case.
+    /// Inserts a value with the cache's own expiry. A value heavier than an eighth of the capacity
+    /// is refused, and counted. An older value under the key is removed in either case.
     pub fn insert(&self, key: K, value: V) {
         self.insert_with(key, value, InsertOptions::default());
     }
 
-    /// Puts a value with options of its own.
+    /// Inserts a value with its own expiry and tags.
     pub fn insert_with(&self, key: K, value: V, options: InsertOptions) {
         let hash = self.inner.table.hash(&key);
         self.inner.put(hash, key, Put { value: Some(value), options }, |_, _| true);
     }
 
-    /// Remembers that there is no value under `key`, for the negative time to live or that of the
-    /// options.
+    /// Remembers that there is no value under `key`, for the time to live in `options` or else the
+    /// negative time to live.
     pub fn insert_absent(&self, key: K, options: InsertOptions) {
         let hash = self.inner.table.hash(&key);
         self.inner.put(hash, key, Put { value: None, options }, |_, _| true);
     }
 
-    /// The generation of `key` now. A loader that asks before it begins, and puts what it brings
-    /// with [`insert_if`](Self::insert_if), loses against all who wrote since.
+    /// The current generation of `key`. Read it before a load and pass it to
+    /// [`insert_if`](Self::insert_if) afterwards: any write in between then wins over the load.
     pub fn generation<Q>(&self, key: &Q) -> Generation
     where
         K: Borrow<Q>,
@@ -188,17 +189,17 @@ impl<K: Hash + Eq, V: Clone> Cache<K, V> {
         Generation(shard.generation(hash))
     }
 
-    /// Puts a value if nothing was put or invalidated under `key` since `generation`; gives whether
-    /// it did. What leaves by itself does not count. Keys share 4,096 generations in each shard, so
-    /// now and then a value is refused for a write under another key.
+    /// Inserts a value if nothing was inserted or invalidated under `key` since `generation`, and
+    /// returns whether it did. Evictions and expiries do not count. Keys share 4,096 generations in
+    /// each shard, so occasionally a value is refused because of a write under another key.
     pub fn insert_if(&self, key: K, value: V, generation: Generation) -> bool {
         let hash = self.inner.table.hash(&key);
         let put = Put { value: Some(value), options: InsertOptions::default() };
         self.inner.put(hash, key, put, |shard, _| shard.generation(hash) == generation.0)
     }
 
-    /// Takes the value under `key` out, or the word that there is none. What is being loaded under it
-    /// is not stored, and who asks from now on does not get it.
+    /// Removes the value, or the known absence, under `key`. A load of the key under way is not
+    /// stored, and calls made after this one do not get its value.
     pub fn invalidate<Q>(&self, key: &Q)
     where
         K: Borrow<Q>,
@@ -207,24 +208,25 @@ impl<K: Hash + Eq, V: Clone> Cache<K, V> {
         self.inner.remove(self.inner.table.hash(key), key);
     }
 
-    /// Takes out every value that was put with this tag. Nothing that is being loaded is stored.
+    /// Removes every entry with this tag. No load under way is stored, since its tags are not known
+    /// yet.
     pub fn invalidate_tag(&self, tag: &str) {
         self.inner.remove_tag(tag);
     }
 
-    /// Takes everything out. Nothing that is being loaded is stored.
+    /// Removes everything. No load under way is stored.
     pub fn clear(&self) {
         self.inner.clear();
     }
 
-    /// Takes out up to `most` expired entries; how many it was. Writes do this by themselves, a few
-    /// each: this is for caches that nobody writes to.
+    /// Removes up to `most` expired entries and returns how many it removed. Each write removes a
+    /// few as well; this is for caches that see no writes.
     pub fn sweep(&self, most: usize) -> usize {
         self.inner.sweep(most)
     }
 
-    /// Evicts until at most `fraction` (0 to 1) of the capacity is in use, as memory pressure asks,
-    /// and gives back what the map needs no longer. The capacity stays.
+    /// Evicts until at most `fraction` (0 to 1) of the capacity is in use, and frees the memory
+    /// that the map no longer needs. For memory pressure; the capacity stays as it is.
     #[expect(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
@@ -237,39 +239,40 @@ impl<K: Hash + Eq, V: Clone> Cache<K, V> {
         self.inner.table.release();
     }
 
-    /// Number of entries, expired ones that were not swept yet included.
+    /// Number of entries, including expired ones that are not swept yet.
     pub fn len(&self) -> usize {
         self.inner.entries()
     }
 
-    /// Whether there is no entry.
+    /// Whether there are no entries.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Weight of all entries; never above the capacity.
+    /// Total weight of the entries; at most the capacity once every insertion has returned.
     pub fn weight(&self) -> u64 {
         self.inner.weight()
     }
 
-    /// What the cache has done so far. Takes the locks of the policy, one after the other.
+    /// Counters since the cache was made, and what it holds now. Locks the policy shards one by
+    /// one.
     pub fn stats(&self) -> CacheStats {
         self.inner.stats()
     }
 }
 
 impl<K: Hash + Eq + Clone, V: Clone> Cache<K, V> {
-    /// The value under `key`, or what `load` gives, which is then stored.
+    /// The value under `key`, or else what `load` returns, which is then stored.
     ///
-    /// Of all callers that miss at once, one loads, on its own thread; the others wait for it, each
-    /// as long as its [`LoadOptions`] say (a `Duration` will do). If the load fails or panics, its
-    /// caller gets the error or the panic and one of the others loads in its place.
+    /// Of concurrent callers that miss, one loads, on its own thread. The others wait for it, each
+    /// as long as its [`LoadOptions`] allow (a plain `Duration` works too). If the load fails or
+    /// panics, its caller gets the error or the panic, and one of the waiters loads in its place.
     ///
-    /// In the window for stale values, one caller loads and the others get the stale value at once.
-    /// That one gets it too if its load fails.
+    /// Within the window for stale values, one caller loads and the others get the stale value at
+    /// once. If the load fails, its caller gets the stale value too.
     ///
-    /// The word that there is no value ([`Lookup::Absent`]) is no value: the loader is asked again.
-    /// Use [`get_or_load_with`](Self::get_or_load_with) to have it respected.
+    /// A known absence ([`Lookup::Absent`]) counts as a miss here, and the loader runs. Use
+    /// [`get_or_load_with`](Self::get_or_load_with) to have it respected.
     pub fn get_or_load<'a, E>(
         &self,
         key: &K,
@@ -278,10 +281,11 @@ impl<K: Hash + Eq + Clone, V: Clone> Cache<K, V> {
     ) -> Result<V, LoadError<E>> {
         let load = || load().map(Loaded::value);
         let loaded = self.inner.get_or_load(key, &options.into(), false, load)?;
-        Ok(loaded.expect("invariant: absence is no answer unless asked for"))
+        Ok(loaded.expect("invariant: an absence is returned only where it is accepted"))
     }
 
-    /// The same for loaders that may find that there is no value, or that tell how to keep it.
+    /// Like [`get_or_load`](Self::get_or_load), for loaders that may find that there is no value,
+    /// or that set the expiry and tags of what they load. `Ok(None)` is a known absence.
     pub fn get_or_load_with<'a, E>(
         &self,
         key: &K,

@@ -1,24 +1,25 @@
-//! Which entry goes next.
+//! The eviction policy: which entry goes next.
 //!
-//! Two queues, as in S3-FIFO (Yang et al., "FIFO queues are all you need for cache eviction",
-//! SOSP '23): what is new waits in the small one, and moves to the main one if it was read there;
-//! the main one gives those that were read another round. Ghosts remember what left. Three things
-//! are different:
+//! Two queues, as in S3-FIFO (Yang et al., "FIFO queues are all you need for cache eviction", SOSP
+//! '23). New entries start in the small one and move to the main one if they were read there; the
+//! main one gives entries that were read another round. Ghost entries remember what was evicted.
+//! Three things differ from S3-FIFO:
 //!
-//! - **A ghost that comes back is weighed against the main queue's next victim**, by LIRS's rule
-//!   (Jiang and Zhang, SIGMETRICS '02): it takes the victim's place only if it came back sooner
-//!   than the victim has been silent. So a loop larger than the cache, in which all come back after
-//!   the same time, leaves the main queue as it is, and most of it keeps hitting.
+//! - **A ghost that comes back is compared with the main queue's next victim**, by the rule of LIRS
+//!   (Jiang and Zhang, SIGMETRICS '02): it is admitted to the main queue only if it came back after
+//!   a shorter time than the victim has gone unread. In a loop larger than the cache all keys come
+//!   back after the same time, so the main queue stays as it is and most of it keeps hitting.
 //! - **The small queue's size adapts**, as in ARC (Megiddo and Modha, FAST '03): a ghost that would
-//!   have been a hit if the queue it left had been a little longer lengthens that queue. Only those
-//!   that left within a narrow window count, the same for both queues; that makes the two counts
-//!   comparable.
-//! - **Reads at once after an insertion do not count** ([`Entry::note_read`]).
+//!   have been a hit in a slightly longer queue lengthens the queue it was evicted from. Only
+//!   evictions within a recent window count, of the same width for both queues, so that the two
+//!   compare.
+//! - **Reads right after an insertion do not count** ([`Entry::note_read`]).
 //!
-//! Time is the weight that was put so far: distances measured with it compare to queue lengths.
+//! The policy's clock is the total weight inserted so far, so distances in time compare directly
+//! with queue lengths.
 //!
-//! An entry that replaces another takes over its queue and its reads, and one that expires leaves a
-//! ghost: what is loaded anew each time its time is up is not new to the cache.
+//! An entry that replaces another takes over its queue and its reads, and an expired entry leaves a
+//! ghost. So an entry that is reloaded whenever it expires is not treated as new.
 //!
 //! [`Entry::note_read`]: super::entry::Entry::note_read
 
@@ -27,37 +28,39 @@ use super::millis::Millis;
 use super::slab::{InQueue, List, Node, QueueId, Slab};
 use super::wheel::Wheel;
 
-/// The small queue may take from one part in this many of the capacity ...
+/// The small queue's target is at least one part in this many of the capacity, where it starts.
 const MIN_SMALL: u64 = 1024;
-/// ... to one part in this many, and begins at the least.
+/// Its target is at most one part in this many of the capacity.
 const MAX_SMALL: u64 = 2;
-/// A ghost tells of its queue's length if it left within one part in this many of the capacity.
+/// A ghost adapts the queues if no more than one part in this many of the capacity was evicted from
+/// its queue since.
 const WINDOW: u64 = 32;
-/// Reads of a new entry within one part in this many of the small queue's length are one.
+/// Reads of a new entry within one part in this many of the small queue's target count as one.
 const CORRELATED: u64 = 4;
-/// ... if that part has so many steps of the clock; less is not worth telling apart.
+/// Below this many steps of the clock that period is too short to measure, and all reads count.
 const MIN_CORRELATED: u32 = 8;
-/// Where only silences are measured, readers may be late by one part in this many of the capacity.
+/// Where all reads count, readers may see a clock that is late by one part in this many of the
+/// capacity.
 const LATENESS: u64 = 256;
-/// How many times sooner than the victim's silence a ghost must be back that left the small queue.
-/// One that left the main queue has proven itself before, and need only be sooner.
+/// A ghost of the small queue must be back this many times sooner than the victim was last read.
+/// One of the main queue was read before, so being sooner is enough.
 const SMALL_GHOST_FACTOR: u64 = 2;
-/// Ghosts for each live entry, and some more: small caches need a longer memory than their size.
+/// Ghosts for each live entry, and a minimum: small caches need a longer memory than their size.
 const GHOSTS_PER_ENTRY: usize = 2;
 const MIN_GHOSTS: usize = 64;
-/// Entries that get another round in the main queue in one search for a victim.
+/// Most entries that get another round in the main queue in one search for a victim.
 const MAX_ROUNDS: usize = 64;
-/// The policy's clock has at least this many steps for the capacity, if that is not smaller.
+/// The capacity is about 2^this steps of the clock, or its own weight in steps if that is less.
 const CLOCK_BITS: u32 = 20;
 
-/// What the policy must know and change of the entries in the map.
+/// What the policy reads and changes of the entries in the map.
 pub(super) trait Entries {
-    /// The policy's time of the entry's last read or insertion; absent if reads of it count, one of
-    /// which is taken away then.
+    /// The policy's time of the entry's last read or insertion if it has no reads. Otherwise spends
+    /// one and returns `None`.
     fn last_access_if_unread(&self, hash: u64, slot: u32) -> Option<u32>;
-    /// The same, but what is unread is taken out of the map.
+    /// The same, but an entry without reads is removed from the map.
     fn evict_if_unread(&mut self, hash: u64, slot: u32) -> Option<u32>;
-    /// Takes the entry out of the map; the policy's time of its last read or insertion.
+    /// Removes the entry from the map. Returns the policy's time of its last read or insertion.
     fn evict(&mut self, hash: u64, slot: u32) -> u32;
     /// Marks the entry as one of the main queue, without reads.
     fn move_to_main(&self, hash: u64, slot: u32);
@@ -73,7 +76,7 @@ pub(super) struct Policy {
     /// This shard's part of the capacity.
     share: u64,
     small_target: u64,
-    /// Weight put so far.
+    /// Weight inserted so far.
     put: u64,
     /// The weight of one step of the clock, as a power of two.
     step: u32,
@@ -128,13 +131,14 @@ impl Policy {
         self.steps(self.put)
     }
 
-    /// Reads of a new entry that are not further apart than this are one; 0 means that all count.
+    /// Reads of a new entry that are no further apart than this count as one; 0 if all count.
     pub(super) fn correlated(&self) -> u32 {
         let correlated = self.steps(self.small_target / CORRELATED);
         if correlated < MIN_CORRELATED { 0 } else { correlated }
     }
 
-    /// How late readers may see the time: as much as makes no difference to its uses.
+    /// How late the clock that readers see may be: little enough to make no difference to the
+    /// policy.
     pub(super) fn lateness(&self) -> u32 {
         match self.correlated() {
             0 => self.steps(self.share / LATENESS),
@@ -148,7 +152,7 @@ impl Policy {
         (weight >> self.step) as u32
     }
 
-    /// Steps as ghosts keep them.
+    /// Steps in the 31 bits that ghosts keep.
     fn ghost_steps(steps: u32) -> u32 {
         steps & (u32::MAX >> 1)
     }
@@ -160,7 +164,7 @@ impl Policy {
         }
     }
 
-    /// The queue for an entry that is put now. `full` says that something has to leave for it.
+    /// The queue for an entry that is inserted now. `full` says that another has to go for it.
     pub(super) fn admit(
         &mut self,
         hash: u64,
@@ -194,7 +198,7 @@ impl Policy {
         return_distance * factor < u64::from(silence)
     }
 
-    /// Moves the border between the queues by about one entry.
+    /// Moves the boundary between the queues by about one entry.
     fn adapt(&mut self, ghost: Ghost) {
         let window = self.steps(self.share / WINDOW).max(1);
         let evicted = self.queue_mut(ghost.queue).evicted;
@@ -210,7 +214,7 @@ impl Policy {
         self.small_target = target.clamp(least, (self.share / MAX_SMALL).max(least));
     }
 
-    /// Takes up an entry in `line`; `None` if there are too many.
+    /// Adds an entry to a queue; `None` if all slots are taken.
     pub(super) fn add(
         &mut self,
         hash: u64,
@@ -223,7 +227,7 @@ impl Policy {
         Some(slot)
     }
 
-    /// Lets go of an entry; its node as it was.
+    /// Removes an entry and returns its node.
     pub(super) fn remove(&mut self, slot: u32) -> Node {
         self.dequeue(slot);
         let node = self.slab.get(slot).clone();
@@ -231,8 +235,9 @@ impl Policy {
         node
     }
 
-    /// Sees to it that `slot` comes up when it expires, or before. It is left where it stands in the
-    /// wheel if that comes up soon enough: then it is looked at, and moved if it must be.
+    /// Schedules `slot` to come due by `deadline`. If the wheel already has it at an earlier time
+    /// it is left there, since it will be checked and rescheduled when that comes due. This saves
+    /// most writes a change of the wheel.
     pub(super) fn expire_at(&mut self, slot: u32, deadline: Millis, now: Millis) {
         let node = self.slab.get(slot);
         if node.bucket.is_none() || node.deadline > deadline {
@@ -240,7 +245,7 @@ impl Policy {
         }
     }
 
-    /// An entry whose time may be up; what is gone through costs `moves`.
+    /// An entry that may have expired. The nodes visited are subtracted from `moves`.
     pub(super) fn take_due(&mut self, now: Millis, moves: &mut usize) -> Option<u32> {
         loop {
             let slot = self.wheel.take_due(&mut self.slab, now, moves)?;
@@ -250,29 +255,29 @@ impl Policy {
         }
     }
 
-    /// Remembers an entry that goes because it has expired: if it is put again, it is not new. No
-    /// queue's length had a part in that.
+    /// Leaves a ghost of an expired entry, so that it is not new when it is inserted again. The
+    /// ghost must not adapt the queues, since no queue was too short for it.
     pub(super) fn remember_expired(&mut self, slot: u32, last_access: u32) {
         let &Node { hash, queue, .. } = self.slab.get(slot);
         let evicted = self.queue_mut(queue).evicted;
-        // As if long ago.
+        // Far outside the window within which ghosts adapt the queues.
         let evicted_at = Self::ghost_steps(self.steps(evicted).wrapping_add(1 << 30));
         self.ghosts.add(hash, Ghost { last_access, queue, evicted_at }, ghosts_for(self.entries()));
     }
 
-    /// Puts an entry into the queue of the one it has replaced.
+    /// Moves an entry to the new end of a queue.
     pub(super) fn move_to(&mut self, slot: u32, queue: QueueId) {
         self.dequeue(slot);
         self.enqueue(slot, queue);
     }
 
-    /// The entry that stands longest in its queue, of either.
+    /// The oldest entry of the small queue, or else of the main one.
     pub(super) fn oldest(&self) -> Option<u32> {
         self.small.oldest().or_else(|| self.main.oldest())
     }
 
-    /// Takes an entry other than `newest` out of the map, and remembers its ghost; `None` if there
-    /// is none. It is still to be removed here.
+    /// Removes a victim other than `newest` from the map and leaves its ghost; `None` if there is
+    /// none. The caller still has to remove its slot from the policy.
     pub(super) fn evict(&mut self, newest: u32, entries: &mut impl Entries) -> Option<u32> {
         loop {
             let crowded = self.small.weight > self.small_target && self.small.entries > 1;
@@ -291,8 +296,8 @@ impl Policy {
         }
     }
 
-    /// Turns the main queue until its oldest entry has no reads, and takes that out of the map;
-    /// gives when it was last read, too.
+    /// Requeues entries of the main queue until the oldest has no reads, and removes that from the
+    /// map. Returns its slot and the time of its last access.
     fn evict_from_main(&mut self, newest: u32, entries: &mut impl Entries) -> Option<(u32, u32)> {
         for round in 0.. {
             let slot = self.main.oldest()?;
@@ -312,7 +317,8 @@ impl Policy {
         None
     }
 
-    /// Turns the main queue until its oldest entry has no reads; when that was last read.
+    /// Requeues entries of the main queue until the oldest has no reads. Returns the time of its
+    /// last access; `None` if the queue is empty.
     fn victim_last_access(&mut self, entries: &impl Entries) -> Option<u32> {
         for _ in 0..MAX_ROUNDS {
             let slot = self.main.oldest()?;

@@ -1,4 +1,4 @@
-//! What one lock of the policy guards: a part of the entries, by the hash of their keys.
+//! A policy shard: what one lock guards, for a part of the hashes.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -13,18 +13,18 @@ use super::policy::Policy;
 use super::slab::QueueId;
 use super::stats::Removals;
 
-/// Counters of writes in a shard: keys that share one also share their generation.
+/// Write counters in a shard. Keys with the same counter share their generation.
 const GENERATIONS: usize = 4096;
 
-/// A shard with what others see of it without its lock.
+/// A shard, and the figures of it that are readable without its lock.
 #[derive(Debug)]
 pub(super) struct ShardCell<K, V> {
     pub(super) state: Mutex<Shard<K, V>>,
     pub(super) published: Published,
 }
 
-/// Copies of the policy's figures, written under its lock. Readers take them as hints or as figures
-/// of the moment, so all accesses are relaxed.
+/// Copies of the policy's figures, written under the shard's lock. Readers take them as hints or as
+/// a snapshot, so all accesses are relaxed.
 #[derive(Debug, Default)]
 pub(super) struct Published {
     now: AtomicU32,
@@ -37,12 +37,12 @@ pub(super) struct Published {
 pub(super) struct Shard<K, V> {
     pub(super) policy: Policy,
     pub(super) tags: Tags,
-    /// The loads under way whose result will be stored. A write under their key takes them out.
+    /// The loads under way whose result will be stored. A write under their key removes them.
     pub(super) flights: HashMap<K, Arc<Flight<V>>, RandomState>,
     pub(super) removals: Removals,
     pub(super) inserts: u64,
     pub(super) refused: u64,
-    /// None until a generation is asked for the first time.
+    /// Empty until a generation is first asked for: most caches never do.
     generations: Vec<u32>,
 }
 
@@ -64,8 +64,8 @@ impl<K, V> ShardCell<K, V> {
 }
 
 impl Published {
-    /// Shows what has changed. Each write takes the line from all readers, and most of them read it
-    /// at every hit, so the time is shown only now and then.
+    /// Publishes what has changed. Each store takes the cache line from every reader, and all hits
+    /// read it, so the clock is published only once it has moved enough to matter.
     pub(super) fn publish(&self, policy: &Policy) {
         let (now, shown) = (policy.now(), self.now.load(Ordering::Relaxed));
         if now.wrapping_sub(shown) > policy.lateness() {
@@ -90,7 +90,7 @@ impl Published {
     }
 }
 
-/// Writes only what is new: the line is shared with readers.
+/// Stores only a changed value, since the cache line is shared with readers.
 fn set<T: PartialEq + Copy>(new: T, old: T, store: impl FnOnce(T)) {
     if new != old {
         store(new);
@@ -98,8 +98,8 @@ fn set<T: PartialEq + Copy>(new: T, old: T, store: impl FnOnce(T)) {
 }
 
 impl<K, V> Shard<K, V> {
-    /// The number of writes under this key since the first such question, and under those that share
-    /// its counter.
+    /// The number of writes under this key since the first such question, and under those that
+    /// share its counter.
     pub(super) fn generation(&mut self, hash: u64) -> u32 {
         if self.generations.is_empty() {
             self.generations = vec![0; GENERATIONS];
@@ -117,13 +117,14 @@ impl<K, V> Shard<K, V> {
         self.generations.iter_mut().for_each(|count| *count = count.wrapping_add(1));
     }
 
-    /// Bits that the choice of the shard does not use.
+    /// Uses low bits of the hash; high ones choose the shard.
     #[expect(clippy::cast_possible_truncation, reason = "fewer bits are meant")]
     fn counter(hash: u64) -> usize {
         hash as usize % GENERATIONS
     }
 
-    /// Takes an entry that has left the map out of the policy, and counts it. Gives its queue.
+    /// Removes an entry that is no longer in the map from the policy, and counts it. Returns its
+    /// queue.
     pub(super) fn forget(&mut self, slot: u32, cause: EvictionCause) -> QueueId {
         let node = self.policy.remove(slot);
         if node.tagged {
@@ -172,7 +173,7 @@ impl Tags {
         self.tags.contains_key(&slot)
     }
 
-    /// Both directions say the same; how many entries have tags.
+    /// Both directions agree; returns how many entries have tags.
     pub(super) fn check(&self) -> usize {
         let of_tag = |(tag, slots): (&Arc<str>, &HashSet<u32, FixedState>)| {
             assert!(slots.iter().all(|slot| self.tags[slot].contains(tag)));

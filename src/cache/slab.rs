@@ -1,14 +1,14 @@
 //! The nodes of a policy shard: one for each entry, in a queue and in a bucket of the wheel.
 //!
-//! Nodes are known by index, and links are indices: what is free is on a list of its own, so an
-//! index never leads to memory that is gone.
+//! Links are indices into the slab, and free nodes are on a list of their own. So a stale index
+//! never points to freed memory, and the lists need no unsafe code.
 
 use super::millis::{Millis, NEVER};
 
 /// No node.
 pub(super) const NIL: u32 = u32::MAX;
 
-/// The queue a node stands in.
+/// The queue that a node is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum QueueId {
     Small,
@@ -34,15 +34,15 @@ pub(super) struct Node {
     pub(super) tagged: bool,
     /// Whether there is an entry.
     pub(super) live: bool,
-    /// The wheel's bucket, if it is in one, and when it comes up. They outlive the entry: a node
-    /// that is used again before that still stands in the wheel, and is looked at then.
+    /// The wheel's bucket, if it is in one, and when it comes due. They outlive the entry: a reused
+    /// node stays in the wheel and is checked when it comes due.
     pub(super) bucket: Option<u16>,
     pub(super) deadline: Millis,
     pub(super) in_queue: Links,
     pub(super) in_bucket: Links,
 }
 
-/// Which list: the node's links in its queue or in the wheel.
+/// Selects the links of a node: those of its queue or those of the wheel.
 pub(super) trait LinkField {
     fn links(node: &mut Node) -> &mut Links;
 }
@@ -140,13 +140,13 @@ impl Slab {
         self.nodes.len() - free.count()
     }
 
-    /// How many nodes say that they are in a bucket of the wheel.
+    /// How many nodes are marked as in a bucket of the wheel.
     pub(super) fn in_buckets(&self) -> usize {
         self.nodes.iter().filter(|node| node.bucket.is_some()).count()
     }
 }
 
-/// Both ends of a doubly linked list.
+/// A doubly linked list of nodes, by its two ends.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct List {
     pub(super) oldest: u32,

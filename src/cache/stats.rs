@@ -1,4 +1,4 @@
-//! What a cache has done.
+//! Counters of a cache.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -8,54 +8,54 @@ use serde::{Deserialize, Serialize};
 use super::EvictionCause;
 use crate::thread_slot;
 
-/// Threads that count their reads in a place of their own.
+/// Threads that count their reads in a cell of their own.
 const COUNTER_CELLS: usize = 64;
 
-/// What a cache has done since it was made, and what it holds now.
+/// Counters of a cache since it was made, and what it holds now.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
 pub struct CacheStats {
-    /// Entries, expired ones that were not swept yet included.
+    /// Entries, including expired ones that are not swept yet.
     pub entries: u64,
-    /// Their weight.
+    /// Total weight of the entries, in the weigher's unit.
     pub weight: u64,
-    /// Largest weight.
+    /// Largest total weight.
     pub capacity: u64,
-    /// Keys remembered for having been evicted not long ago.
+    /// Ghost entries: keys evicted or expired not long ago that are remembered.
     pub ghosts: u64,
-    /// Reads that found a fresh value, or the word that there is none.
+    /// Reads that found a fresh value or a known absence.
     pub hits: u64,
-    /// Those of them that found the word that there is no value.
+    /// Those of `hits` that found a known absence.
     pub negative_hits: u64,
-    /// Reads that were given a stale value while it was loaded anew.
+    /// Reads that got a stale value, while it was reloaded or because that failed.
     pub stale_hits: u64,
-    /// Reads that found nothing.
+    /// Reads that found nothing, or only a stale value that they had to reload.
     pub misses: u64,
-    /// Share of the reads that found something, stale or fresh; 0 without any.
+    /// `hits` and `stale_hits` as a fraction of all reads, from 0 to 1; 0 without reads.
     pub hit_ratio: f64,
-    /// Values put.
+    /// Entries inserted.
     pub inserts: u64,
-    /// Values refused for their weight.
+    /// Entries refused, nearly always for their weight.
     pub refused: u64,
-    /// Loads that gave a value or the word that there is none.
+    /// Loads that returned a value or a known absence.
     pub loads: u64,
     /// Loads that failed or panicked.
     pub load_failures: u64,
-    /// Entries that another value replaced.
+    /// Entries replaced by another under the same key.
     pub replaced: u64,
-    /// Entries taken out.
+    /// Entries invalidated by key or tag, or cleared.
     pub invalidated: u64,
     /// Entries that expired.
     pub expired: u64,
     /// Entries evicted to make room.
     pub evicted: u64,
-    /// Entries evicted to shrink.
+    /// Entries evicted by [`shrink_to`](super::Cache::shrink_to).
     pub shrunk: u64,
 }
 
-/// Counters of reads, apart for each thread as far as possible, and of loads. None of them orders
-/// anything, so all accesses are relaxed.
+/// Counters of reads, in cells of one thread each as far as they go, and of loads. None of them
+/// orders anything, so all accesses are relaxed.
 #[derive(Debug)]
 pub(super) struct Counters {
     reads: Box<[CachePadded<Reads>]>,
@@ -63,7 +63,7 @@ pub(super) struct Counters {
     pub(super) load_failures: AtomicU64,
 }
 
-/// Reads by one thread, or by all those without a place of their own.
+/// Reads by one thread, or by all threads without a cell of their own.
 #[derive(Debug, Default)]
 struct Reads {
     hits: AtomicU64,
@@ -72,7 +72,7 @@ struct Reads {
     misses: AtomicU64,
 }
 
-/// What a read came to.
+/// The outcome of a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     Hit,
@@ -81,7 +81,7 @@ pub(super) enum Outcome {
     Miss,
 }
 
-/// The place of the threads that have none of their own.
+/// The cell of the threads that have none of their own.
 const SHARED: usize = COUNTER_CELLS;
 
 impl Default for Counters {
@@ -105,13 +105,13 @@ impl Counters {
         if cell == SHARED {
             counter.fetch_add(1, Ordering::Relaxed);
         } else {
-            // Nobody else writes here, so nothing is lost between the two, and no lock of the bus
-            // keeps the next read's memory accesses waiting.
+            // Only this thread writes here, so no count is lost between load and store. A locked
+            // instruction would stall the memory accesses of the next read.
             counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         }
     }
 
-    /// The reads and loads; what is held and what has left is for others to fill in.
+    /// The reads and loads; the caller fills in the rest.
     pub(super) fn snapshot(&self) -> CacheStats {
         let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let sum = |field: fn(&Reads) -> &AtomicU64| self.reads.iter().map(|r| of(field(r))).sum();
@@ -131,7 +131,7 @@ impl Counters {
     }
 }
 
-/// Entries that left, by cause.
+/// Entries removed, by cause.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Removals {
     replaced: u64,

@@ -1,8 +1,8 @@
-//! The map: `dashmap`'s shards, asked by a hash that is computed once.
+//! The map: `dashmap`'s shards, accessed by a hash that is computed once.
 //!
-//! The policy knows entries by hash and slot, so it needs no copy of their keys. Entries stand in
-//! the map itself, not behind an `Arc`: a hit touches one cache line less and costs no reference
-//! count. In return `V::clone`, `Hash` and `Eq` run under a shard's read lock.
+//! The policy knows entries by hash and slot, so it needs no copy of their keys. Entries are in the
+//! map itself, not behind an `Arc`, so a hit touches one cache line less and changes no reference
+//! count. The price is that `V::clone`, `Hash` and `Eq` run under a shard's lock.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -13,9 +13,9 @@ use foldhash::quality::RandomState;
 
 use super::entry::Entry;
 
-/// The hash chooses shards, places of ghosts and their tags, so all its bits must be good. The
-/// hasher's faster variant has processes, one in fifty, in which keys that follow each other differ
-/// in too few of them: some keys were forgotten at once, time and again.
+/// Different bits of the hash choose the shard, the set of a ghost and its tag, so all of them must
+/// be good. With the hasher's faster variant, in one process of fifty, consecutive keys differed in
+/// too few bits, and the ghosts of some keys were pushed out at once, every time.
 pub(super) struct Table<K, V> {
     map: DashMap<K, Entry<V>, RandomState>,
     hasher: RandomState,
@@ -43,7 +43,7 @@ impl<K: Hash + Eq, V> Table<K, V> {
         self.hasher.hash_one(key)
     }
 
-    /// Shows the entry under `key` to `see`, under the read lock of its shard.
+    /// Calls `see` with the entry under `key`, under the read lock of its shard.
     #[inline]
     pub(super) fn read<Q, R>(
         &self,
@@ -59,7 +59,7 @@ impl<K: Hash + Eq, V> Table<K, V> {
         shard.get(hash, |(found, _)| found.borrow() == key).map(|(_, entry)| see(entry.get()))
     }
 
-    /// Shows the entry of the policy's `slot` to `see`.
+    /// Calls `see` with the entry of the policy's `slot`, under the read lock of its shard.
     pub(super) fn read_slot<R>(
         &self,
         hash: u64,
@@ -70,7 +70,7 @@ impl<K: Hash + Eq, V> Table<K, V> {
         shard.get(hash, |(_, entry)| entry.get().slot == slot).map(|(_, entry)| see(entry.get()))
     }
 
-    /// Puts an entry; gives what it replaces, and the key that was not needed then.
+    /// Inserts an entry. Returns what it replaces, with the new key, which is not needed then.
     pub(super) fn put(&self, hash: u64, key: K, entry: Entry<V>) -> Option<(K, Entry<V>)> {
         let mut shard = self.map.shards()[self.shard(hash)].write();
         if let Some((_, old)) = shard.get_mut(hash, |(found, _)| *found == key) {
@@ -80,7 +80,7 @@ impl<K: Hash + Eq, V> Table<K, V> {
         None
     }
 
-    /// Takes the entry under `key` out.
+    /// Removes the entry under `key`.
     pub(super) fn remove<Q>(&self, hash: u64, key: &Q) -> Option<(K, Entry<V>)>
     where
         K: Borrow<Q>,
@@ -91,7 +91,7 @@ impl<K: Hash + Eq, V> Table<K, V> {
         Some((key, entry.into_inner()))
     }
 
-    /// Takes the entry of the policy's `slot` out if `condition` holds of it.
+    /// Removes the entry of the policy's `slot` if it meets `condition`.
     pub(super) fn remove_slot(
         &self,
         hash: u64,
@@ -104,7 +104,7 @@ impl<K: Hash + Eq, V> Table<K, V> {
         Some((key, entry.into_inner()))
     }
 
-    /// Gives memory back that the entries no longer need.
+    /// Frees the memory that the entries no longer need.
     pub(super) fn release(&self) {
         for shard in self.map.shards() {
             shard.write().shrink_to(0, |(key, _)| self.hasher.hash_one(key));
@@ -117,7 +117,7 @@ impl<K: Hash + Eq, V> Table<K, V> {
         self.map.determine_shard(hash as usize)
     }
 
-    /// Entries that it has room for without growing.
+    /// Number of entries that fit without growing.
     #[cfg(test)]
     pub(super) fn capacity(&self) -> usize {
         self.map.shards().iter().map(|shard| shard.read().capacity()).sum()

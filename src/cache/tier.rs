@@ -1,8 +1,8 @@
-//! The seam to a tier below the memory: slower, larger, and kept over a restart.
+//! The seam to a second tier below memory: slower, larger, and kept across restarts.
 
 use std::error::Error;
 
-/// A tier refused or failed.
+/// An operation of a tier failed.
 #[derive(Debug, thiserror::Error)]
 #[error("the second tier cannot {operation}")]
 pub struct TierError {
@@ -13,11 +13,11 @@ pub struct TierError {
     pub source: Box<dyn Error + Send + Sync>,
 }
 
-/// Keeps values under keys, typically on disk. Expiry is the tier's own concern.
+/// A second tier: stores values under keys, typically on disk, with an expiry of its own.
 pub trait Tier<K, V>: Send + Sync {
-    /// The value under `key`, if it has one.
+    /// The value under `key`, if there is one.
     fn get(&self, key: &K) -> Result<Option<V>, TierError>;
 
-    /// Keeps `value` under `key`.
+    /// Stores `value` under `key`.
     fn put(&self, key: &K, value: &V) -> Result<(), TierError>;
 }

@@ -5,10 +5,10 @@ use std::hash::Hash;
 
 use super::{Cache, CacheStats};
 
-/// A cache of whatever keys and values: its figures and its memory.
+/// A cache with its key and value types hidden: its counters and its memory.
 ///
-/// A part of a program that has a cache inside gives it out as this. The program goes through all of
-/// them now and then, and asks for room when memory runs short.
+/// A component with a cache inside can expose it as this. The program then visits all of its caches
+/// periodically, and shrinks them when memory runs short.
 ///
 /// ```
 /// use gristmill::cache::{Cache, Upkeep};
@@ -25,13 +25,14 @@ use super::{Cache, CacheStats};
 /// # Ok::<(), gristmill::cache::CacheError>(())
 /// ```
 pub trait Upkeep: Send + Sync + fmt::Debug {
-    /// What the cache has done so far.
+    /// Counters since the cache was made, and what it holds now.
     fn stats(&self) -> CacheStats;
 
-    /// Takes out up to `most` expired entries; how many it was. See [`Cache::sweep`].
+    /// Removes up to `most` expired entries and returns how many. See [`Cache::sweep`].
     fn sweep(&self, most: usize) -> usize;
 
-    /// Evicts until at most `fraction` (0 to 1) of the capacity is in use. See [`Cache::shrink_to`].
+    /// Evicts until at most `fraction` (0 to 1) of the capacity is in use. See
+    /// [`Cache::shrink_to`].
     fn shrink_to(&self, fraction: f64);
 }
 

@@ -1,13 +1,14 @@
 //! When entries expire: a hierarchical timer wheel (Varghese and Lauck, SOSP '87).
 //!
-//! Time goes in ticks of 256 ms. An entry waits at the level of the highest digit, in base 64, in
-//! which its tick differs from the current one, in the bucket of that digit. When the current tick
-//! reaches a bucket of a higher level, its entries move to lower ones, a few at each step. An entry
-//! comes up when its tick has passed, so up to 256 ms after it expired; reads look at the exact
-//! time themselves.
+//! A tick is 256 ms. An entry is at the level of the highest base-64 digit in which its tick
+//! differs from the current one, in the bucket of that digit. When the current tick reaches a
+//! bucket of a higher level, its entries cascade to lower levels, a few at each step. An entry
+//! comes due once its tick has passed, up to 256 ms after it expired; reads compare the exact time
+//! themselves.
 //!
-//! A node stays in the wheel when its entry leaves and when the next one moves in, since it is looked
-//! at anyway when it comes up. So with one time to live for all, most puts do not touch the wheel.
+//! A node stays in the wheel when its entry is removed and when another reuses it, since it is
+//! checked anyway when it comes due. So with one time to live for all, most insertions do not touch
+//! the wheel.
 
 use super::millis::{Millis, NEVER};
 use super::slab::{InBucket, List, NIL, Slab};
@@ -24,7 +25,7 @@ const LEVELS: usize = (Millis::BITS - TICK_BITS).div_ceil(DIGIT_BITS) as usize;
 pub(super) struct Wheel {
     /// The buckets of all levels; none until something is scheduled.
     buckets: Vec<List>,
-    /// For each level, which of its buckets hold something.
+    /// For each level, a bit set of its non-empty buckets.
     occupied: [u64; LEVELS],
     /// All ticks before this one are done.
     tick: u64,
@@ -42,14 +43,14 @@ fn digit(tick: u64, level: usize) -> u64 {
 }
 
 impl Wheel {
-    /// Sees to it that `slot` comes up once `deadline` has passed, and not before.
+    /// Schedules `slot` to come due once `deadline` has passed, and not before.
     pub(super) fn schedule(&mut self, slab: &mut Slab, slot: u32, deadline: Millis, now: Millis) {
         self.cancel(slab, slot);
         if deadline == NEVER {
             return;
         }
         if self.occupied == [0; LEVELS] {
-            // Nothing waits in between, so the time need not be gone through.
+            // The wheel is empty, so it can skip ahead.
             self.tick = self.tick.max(now >> TICK_BITS);
             self.buckets.resize(LEVELS << DIGIT_BITS, List::EMPTY);
         }
@@ -57,7 +58,7 @@ impl Wheel {
         self.place(slab, slot);
     }
 
-    /// Takes `slot` out, if it is in.
+    /// Removes `slot`, if it is scheduled.
     pub(super) fn cancel(&mut self, slab: &mut Slab, slot: u32) {
         let Some(bucket) = slab.get_mut(slot).bucket.take() else { return };
         let bucket = usize::from(bucket);
@@ -67,8 +68,8 @@ impl Wheel {
         }
     }
 
-    /// Takes out an entry whose tick has passed by `now`. `None` if there is none, or if the `moves`
-    /// are used up before: each to a lower level is one, and each out of the wheel.
+    /// Removes and returns an entry whose tick has passed by `now`. `None` if there is none, or if
+    /// the `moves` run out first: one is spent for each step to a lower level or out of the wheel.
     pub(super) fn take_due(
         &mut self,
         slab: &mut Slab,
@@ -111,12 +112,12 @@ impl Wheel {
         self.buckets.get(index).copied().unwrap_or(List::EMPTY)
     }
 
-    /// A level above the lowest whose bucket for the current tick still holds something.
+    /// The highest level above the lowest whose bucket for the current tick is not empty.
     fn level_to_empty(&self) -> Option<usize> {
         (1..LEVELS).rev().find(|level| self.occupied[*level] >> digit(self.tick, *level) & 1 == 1)
     }
 
-    /// The tick at which the next bucket begins that holds something.
+    /// The tick at which the next non-empty bucket begins.
     fn next_occupied(&self) -> Option<u64> {
         (0..LEVELS).find_map(|level| {
             let later = self.occupied[level] & (u64::MAX << digit(self.tick, level) << 1);
@@ -129,7 +130,7 @@ impl Wheel {
 
 #[cfg(test)]
 impl Wheel {
-    /// Each node is where its deadline belongs, seen from the current tick, and where it says.
+    /// Each node is in the bucket that its deadline and the current tick demand, and that it names.
     pub(super) fn check(&self, slab: &Slab) {
         let mut count = 0;
         for (index, list) in self.buckets.iter().enumerate() {

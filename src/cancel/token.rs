@@ -1,4 +1,4 @@
-//! The tree of tokens.
+//! The tree of cancel tokens.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,12 +6,13 @@ use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 
-/// Dead children are swept out when a node's list reaches this length, and then at each doubling.
+/// Dropped children are removed from a node's list when it reaches this length, and then at each
+/// doubling, so that a long-lived token does not collect them.
 const FIRST_SWEEP: usize = 32;
 
 type Callback = Box<dyn FnOnce() + Send>;
 
-/// A flag that says "stop", shared by all clones, that also runs callbacks when it is set.
+/// A cancellation flag that clones share. Setting it also runs callbacks and cancels child tokens.
 ///
 /// ```
 /// use gristmill::cancel::CancelToken;
@@ -41,12 +42,12 @@ struct Links {
 }
 
 impl CancelToken {
-    /// A token of its own, not cancelled.
+    /// A new token without a parent, not cancelled.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A token that is cancelled when this one is; cancelling it leaves this one alone.
+    /// A token that is cancelled with this one. Cancelling it does not cancel this one.
     #[must_use]
     pub fn child(&self) -> Self {
         let child = Self::new();
@@ -65,13 +66,13 @@ impl CancelToken {
         child
     }
 
-    /// Sets the flag here and below, then runs the callbacks on this thread. Later calls do
+    /// Cancels this token and all below it, and runs their callbacks on this thread. Later calls do
     /// nothing.
     pub fn cancel(&self) {
         let mut nodes = vec![Arc::clone(&self.node)];
         while let Some(node) = nodes.pop() {
-            // Release pairs with the Acquire in `is_cancelled`: who sees the flag sees what led
-            // to it.
+            // Release pairs with the Acquire in `is_cancelled`: a thread that sees the flag also
+            // sees everything before the cancellation.
             if node.cancelled.swap(true, Ordering::AcqRel) {
                 continue;
             }
@@ -91,9 +92,9 @@ impl CancelToken {
         self.node.cancelled.load(Ordering::Acquire)
     }
 
-    /// Runs `callback` once when the token is cancelled, at once if it already is. Dropping the
-    /// guard takes the callback back.
-    #[must_use = "dropping the guard takes the callback back"]
+    /// Runs `callback` once when the token is cancelled, or at once if it already is. Dropping the
+    /// guard unregisters the callback.
+    #[must_use = "dropping the guard unregisters the callback"]
     pub fn on_cancel(&self, callback: impl FnOnce() + Send + 'static) -> CancelGuard {
         let id = {
             let mut links = self.node.links.lock();

@@ -1,6 +1,6 @@
-//! State that threads wait for: a mutex and a condition variable that a cancel token wakes too.
+//! State that threads wait for: a mutex and a condition variable that a cancel token also wakes.
 //!
-//! No wake-up is lost. A change is made under the lock that a waiter holds from its look at the
+//! No wake-up is lost. A change is made under the lock that a waiter holds from its check of the
 //! state until it sleeps, and the notification follows the change. A cancellation sets the token's
 //! flag first; the callback that the wait has registered then takes the lock before it notifies. So
 //! a waiter either sees the flag, or is asleep by the time of the notification.
@@ -9,8 +9,8 @@
 //!
 //! The state's lock and the token's are never held together. The callback is registered before the
 //! state is locked and withdrawn after it is released, and the token runs it with none of its own
-//! locks held. Two rules follow for the closures, which do run under the state's lock: they must not
-//! wait, and they must not cancel a token that somebody waits here with.
+//! locks held. Two rules follow for the closures, which do run under the state's lock: they must
+//! not wait, and they must not cancel a token that a waiter on the same state was given.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use std::time::Instant;
 use super::CancelToken;
 use crate::sync::{Condvar, Mutex};
 
-/// Why a wait ended without what was waited for.
+/// Why a wait ended before its condition held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WaitError {
     /// The deadline passed.
@@ -50,8 +50,8 @@ impl<T> Waitable<T> {
         result
     }
 
-    /// Waits until `ready` returns something. It is called at once and again after each change, and
-    /// what it returns counts even if the token is cancelled or the deadline has passed by then.
+    /// Waits until `ready` returns `Some`. It is called at once and after each change. Its result
+    /// counts even if the token is cancelled or the deadline has passed by then.
     ///
     /// The wait is in real time: a waiter depends on another thread, whatever clock its caller
     /// counts by.
@@ -65,7 +65,7 @@ impl<T> Waitable<T> {
         T: Send + 'static,
     {
         let cancel = cancel.into();
-        // Most waits are over before they begin and need no callback.
+        // Most waits are over before they begin; these need not register a callback.
         if let Some(result) = ready(&mut self.inner.state.lock()) {
             return Ok(result);
         }
@@ -126,8 +126,8 @@ mod tests {
         result
     }
 
-    /// Tells of each look at the state. After the second look, which follows the registration of the
-    /// callback, the lock is free only once the waiter sleeps.
+    /// Tells of each look at the state. After the second look, which follows the registration of
+    /// the callback, the lock is free only once the waiter sleeps.
     fn looks(sender: Sender<()>) -> impl FnMut(&mut bool) -> Option<()> {
         move |set| {
             sender.send(()).unwrap();
@@ -223,8 +223,8 @@ mod tests {
         });
     }
 
-    /// Runs `end` on another thread in each round, at any moment of that round's `wait`. A round that
-    /// fails drops the channel, so that the other thread ends with this one.
+    /// Runs `end` on another thread in each round, at any moment of that round's `wait`. A round
+    /// that fails drops the channel, so that the other thread ends with this one.
     fn race<T: Send + Sync>(start: impl Fn() -> T, end: impl Fn(&T) + Sync, wait: impl Fn(&T)) {
         let (sender, rounds) = mpsc::sync_channel::<Arc<T>>(0);
         thread::scope(|scope| {

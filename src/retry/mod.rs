@@ -1,8 +1,8 @@
-//! When a failed request is made again.
+//! When a failed request is retried.
 //!
-//! One [`RetryPolicy`] serves all that ask servers. It is pure: the caller passes in what it knows
+//! One [`RetryPolicy`] serves every client. It is pure: the caller passes in what it knows
 //! (attempts made, the wait that the server asked for, the time left, a random number), gets a
-//! decision, and does the waiting. What differs between protocols are the values:
+//! decision, and does the waiting. Only the values differ between protocols:
 //!
 //! | | [`page`](RetryPolicy::page) | [`robots`](RetryPolicy::robots) | [`model`](RetryPolicy::model) |
 //! | --- | --- | --- | --- |
@@ -13,11 +13,11 @@
 //! | total deadline | none | none | 3 min |
 //! | statuses | 408, 429, 500, 502 to 504, 522, 524 | 429, 500 and above | 408, 409, 429, 500 and above |
 //!
-//! The frontier holds a page that waits, so nothing is blocked meanwhile and a wait may be long. A
-//! caller waits for a model, so there a wait that is too long is a failure, and is reported at
+//! A page that waits is kept in the frontier and blocks nothing, so its wait may be long. A call of
+//! a model has a caller waiting for it, so a wait that is too long is reported as a failure at
 //! once.
 //!
-//! Which failures without a status are worth a retry is known where they happen; see
+//! Failures without a status are classified where they happen; see
 //! [`HttpError::is_retryable`](crate::http::HttpError::is_retryable).
 
 mod retry_after;
@@ -28,14 +28,14 @@ use std::time::Duration;
 #[doc(hidden)]
 pub use retry_after::parse_retry_after;
 
-/// When, and how often, a failed request is made again.
+/// When, and how often, a failed request is retried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
-    /// Attempts in all, the first included.
+    /// Attempts in total, including the first.
     pub max_attempts: u32,
     /// The waits between attempts.
     pub backoff: Backoff,
-    /// What a wait that the server asks for does to the backoff.
+    /// How a wait that the server asks for changes the backoff.
     pub retry_after: RetryAfter,
     /// The longest wait that a server may ask for, unless the backoff's own cap is longer.
     pub max_retry_after: Duration,
@@ -52,15 +52,14 @@ pub struct Backoff {
     pub base: Duration,
     /// Upper bound of every wait.
     pub cap: Duration,
-    /// How much of a wait is left to chance.
+    /// How much of each wait is random.
     pub jitter: Jitter,
 }
 
-/// How much of a wait is left to chance, so that requests that failed together do not return
-/// together.
+/// How much of a wait is random, so that requests that failed together are not retried together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Jitter {
-    /// Nothing: the wait is its upper bound.
+    /// None: the wait is its upper bound.
     None,
     /// The upper half ("equal jitter").
     Half,
@@ -69,16 +68,16 @@ pub enum Jitter {
     Full,
 }
 
-/// What a wait that the server asks for does to the backoff.
+/// How a wait that the server asks for changes the backoff.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RetryAfter {
-    /// It takes the backoff's place. Longer than the policy accepts, it ends the attempts.
+    /// It replaces the backoff. If it is longer than the policy accepts, the attempts end.
     Replaces,
-    /// The wait is at least as long, cut to what the policy accepts.
+    /// The wait is at least this long, but at most what the policy accepts.
     Raises,
 }
 
-/// What a policy decided.
+/// The decision of a policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retry {
     /// Try again after this time.
@@ -98,7 +97,7 @@ pub enum GiveUp {
         /// The wait.
         wait: Duration,
     },
-    /// The next attempt would begin at the total deadline or later.
+    /// The next attempt would start at the total deadline or later.
     Deadline,
 }
 
@@ -153,7 +152,7 @@ impl RetryPolicy {
         self.statuses.iter().any(|range| range.contains(&status))
     }
 
-    /// The longest wait between two attempts, whoever chose it.
+    /// The longest wait between two attempts, whether it is the backoff's or the server's.
     pub fn longest_wait(&self) -> Duration {
         self.max_retry_after.max(self.backoff.cap)
     }
@@ -161,7 +160,8 @@ impl RetryPolicy {
     /// What to do after attempt number `attempt` (from 1) failed in a way that may pass.
     ///
     /// `asked` is the wait that the server asked for, `left` the time until the total deadline.
-    /// `unit` gives a number in `0.0..=1.0` for the jitter; it is called only where it counts.
+    /// `unit` returns a number in `0.0..=1.0` for the jitter. It is called only if the wait is
+    /// random.
     ///
     /// ```
     /// use std::time::Duration;
@@ -194,7 +194,7 @@ impl RetryPolicy {
         self.accept(wait, left)
     }
 
-    /// Whether `wait` may be waited where `left` is the time until the total deadline.
+    /// Whether a wait is short enough, given the time `left` until the total deadline.
     pub fn accept(&self, wait: Duration, left: Duration) -> Retry {
         if wait > self.longest_wait() {
             Retry::GiveUp(GiveUp::TooLong { wait })

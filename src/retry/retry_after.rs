@@ -1,4 +1,4 @@
-//! Reading how long a server asks to wait.
+//! Reads how long a server asks a client to wait.
 
 use std::time::Duration;
 
@@ -7,11 +7,11 @@ use crate::time::Timestamp;
 
 /// How long the server asks to wait.
 ///
-/// `retry-after-ms` counts first: it is not standard, but several model servers send it. Then
-/// comes `Retry-After`, in seconds or as an HTTP date relative to `now` (RFC 9110, section
-/// 10.2.3). Servers send fractions of seconds too, so these are read. A date that has passed asks
-/// for no wait. Anything else counts as absent: text, negative numbers, and numbers that exceed
-/// what a [`Duration`] holds.
+/// `retry-after-ms` takes precedence: it is not standard, but several model servers send it. Then
+/// comes `Retry-After`, in seconds or as an HTTP date relative to `now` (RFC 9110, section 10.2.3).
+/// Fractions of seconds are accepted, since servers send them. A date in the past asks for no wait.
+/// Anything else counts as absent: text, negative numbers, and numbers too large for a
+/// [`Duration`].
 ///
 /// ```
 /// use std::time::Duration;
@@ -35,8 +35,8 @@ pub fn parse_retry_after(headers: &Headers, now: Timestamp) -> Option<Duration> 
     })
 }
 
-/// A number of units of `unit` seconds. Negative numbers, NaN, infinities and what overflows are
-/// refused by the conversion.
+/// A number of units of `unit` seconds. The conversion refuses negative numbers, NaN, infinities
+/// and overflow.
 fn number(text: &str, unit: f64) -> Option<Duration> {
     let number: f64 = text.trim().parse().ok()?;
     Duration::try_from_secs_f64(number * unit).ok()

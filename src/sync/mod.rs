@@ -1,9 +1,9 @@
-//! The primitives of whatever is model checked: the pool's protocols, and the waits of
-//! [`cancel::wait`](crate::cancel::wait) that its semaphore is made of.
+//! Synchronization primitives of the code that is model checked: the pool's protocols, and
+//! [`cancel::wait`](crate::cancel::wait), on which its semaphore is built.
 //!
-//! Usually they are those of `parking_lot` and the standard library. In the model checks
-//! (`gristmill_model`, see the README of `pool`) the same names are those of a checker, which
-//! tries the orders in which threads can take their steps.
+//! Normally these are the primitives of `parking_lot` and the standard library. In the model checks
+//! (`gristmill_model`, see the README of `pool`) the same names stand for those of a checker, which
+//! explores the orders in which threads can take their steps.
 
 #[cfg(all(test, gristmill_model))]
 pub(crate) mod model;

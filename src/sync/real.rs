@@ -5,9 +5,8 @@ pub(crate) use std::{thread, thread_local as thread_state};
 
 pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
 
-/// Parks the thread that created it, with the token that the standard library keeps for each
-/// thread: one system call to sleep and one to wake. A task may use the same token, so wake-ups may
-/// be spurious.
+/// Parks the thread that created it, by the standard library's token of that thread: one system
+/// call to sleep and one to wake. Tasks may use the same token, so wake-ups can be spurious.
 pub(crate) struct Parker(Unparker);
 
 #[derive(Clone)]

@@ -1,4 +1,4 @@
-//! Nothing is given past its time, and what has expired goes before what lives.
+//! No expired value is returned, and expired entries go before live ones.
 
 use std::time::Duration;
 
@@ -47,7 +47,7 @@ fn idle_entries_go_and_reads_keep_them() {
     let cache = builder.idle(4 * SECOND).build().unwrap();
     (0..3).for_each(|key| cache.insert(key, key));
     clock.advance(3 * SECOND);
-    // Asking whether there is something to load is a read, too.
+    // `get_or_load` reads too.
     assert_eq!(cache.get(&0), Some(0));
     assert_eq!(cache.get_or_load(&1, LONG, || Ok::<_, ()>(9)), Ok(1));
     clock.advance(3 * SECOND);
@@ -129,7 +129,7 @@ fn sweeps_come_to_an_end_however_much_has_expired() {
     let cache = builder.capacity(20_000).ttl(3600 * SECOND).build().unwrap();
     (0..20_000).for_each(|key| cache.insert(key, key));
     clock.advance(3600 * SECOND + TICK);
-    // A step also moves entries in the wheel, so it may come back with nothing.
+    // A sweep also moves entries in the wheel, so it may remove none.
     let mut sweeps = 0;
     while !cache.is_empty() {
         cache.sweep(1000);

@@ -1,4 +1,4 @@
-//! Time that passes while something is loaded.
+//! Entries that expire while a load is under way.
 
 use crate::harness::*;
 

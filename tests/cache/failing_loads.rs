@@ -1,4 +1,4 @@
-//! A load that fails or panics is its caller's affair: one of those who wait loads in its place.
+//! A failure or panic of a load reaches only its caller; one of the waiters loads in its place.
 
 use gristmill::cache::LoadError;
 

@@ -1,4 +1,4 @@
-//! What the scenarios share: loads that are held until told how to end, and callers that wait for
+//! Shared by the scenarios: loads that are held until told how to end, and callers that wait for
 //! them.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -55,7 +55,7 @@ pub(crate) struct HeldLoad {
 }
 
 impl HeldLoad {
-    /// Begins a load of `key`, and returns once its loader runs.
+    /// Starts a load of `key`, and returns once its loader runs.
     pub(crate) fn begin(cache: &Cache<u32, u32>, key: u32, timeout: Duration) -> Self {
         let (end, ends) = mpsc::channel();
         let (started, has_started) = mpsc::channel();
@@ -70,17 +70,17 @@ impl HeldLoad {
         };
         let ask = move || cache.get_or_load(&key, timeout, load);
         let thread = thread::spawn(|| catch_unwind(AssertUnwindSafe(ask)));
-        has_started.recv_timeout(LONG).expect("the load did not begin");
+        has_started.recv_timeout(LONG).expect("the load did not start");
         Self { end, thread }
     }
 
-    /// Lets the load end; what its caller got.
+    /// Ends the load and returns what its caller got.
     pub(crate) fn end(self, end: End) -> thread::Result<LoadResult> {
         self.end.send(end).unwrap();
         join(self.thread)
     }
 
-    /// Lets the load end with a value; what its caller got.
+    /// Ends the load with a value and returns what its caller got.
     pub(crate) fn bring(self, value: u32) -> LoadResult {
         self.end(End::Value(value)).expect("nothing panicked")
     }

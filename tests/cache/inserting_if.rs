@@ -1,10 +1,10 @@
-//! Putting a value only if nobody has written since.
+//! `insert_if` inserts a value only if nothing was written since.
 
 use gristmill::cache::{Cache, InsertOptions};
 
 use crate::harness::*;
 
-/// Whether a value is put after `meanwhile`.
+/// Whether a value is inserted after `meanwhile`.
 fn is_put_after(meanwhile: impl FnOnce(&Cache<u32, u32>)) -> bool {
     let cache = counted(100);
     cache.insert(1, 1);

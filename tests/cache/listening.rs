@@ -1,4 +1,4 @@
-//! The listener hears of each departure once, and may use the cache.
+//! The listener is called once for each removal, and may use the cache.
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,10 +11,10 @@ use parking_lot::Mutex;
 
 use crate::harness::*;
 
-/// Values that no other insertion has.
+/// A value unique to each insertion.
 type Values = Cache<u32, u64>;
 
-/// A cache whose listener uses it, and what it has told.
+/// A cache whose listener uses it, and what the listener was told.
 struct Scene {
     cache: Values,
     put: Arc<AtomicU64>,
@@ -52,7 +52,7 @@ impl Scene {
         self.cache.insert(key, self.put.fetch_add(1, Ordering::Relaxed));
     }
 
-    /// Each value that was put was told of once, or is there.
+    /// Each inserted value was reported once, or is still there.
     fn check(&self) {
         let mut seen = self.told.lock().clone();
         let mut alive = 0;
@@ -126,7 +126,7 @@ fn it_is_told_the_cause() {
     let shrunk = heard();
     assert_eq!(shrunk.len(), 9);
     assert!(shrunk.iter().all(|(.., cause)| *cause == EvictionCause::Shrunk));
-    // Nothing has left where nothing was.
+    // Removing nothing reports nothing.
     cache.insert_absent(5, InsertOptions::default());
     cache.invalidate(&5);
     cache.invalidate(&6);
@@ -184,7 +184,7 @@ fn values_are_dropped_outside_the_locks() {
         assert!(!cache.insert_if(1, value(), generation));
         cache.insert_with(2, value(), InsertOptions::default().ttl(SECOND).tag("t"));
         clock.advance(SECOND);
-        // Stale, loaded anew, and gone.
+        // Stale, reloaded, and removed.
         assert!(cache.get_or_load(&2, LONG, || Err::<Loud, _>("no")).is_ok());
         clock.advance(20 * SECOND);
         assert!(cache.get(&2).is_none());

@@ -1,4 +1,4 @@
-//! The word that there is no value.
+//! Known absences.
 
 use gristmill::cache::{Cache, InsertOptions, Loaded, Lookup};
 
@@ -111,7 +111,7 @@ fn plain_loaders_are_asked_again() {
 }
 
 #[test]
-fn who_needs_a_value_does_not_take_anothers_word_for_absence() {
+fn a_waiter_that_needs_a_value_does_not_accept_an_absence() {
     watched(|| {
         let cache = counted(100);
         let mut waiter = None;

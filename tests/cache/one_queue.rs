@@ -1,8 +1,8 @@
 //! A small cache is one queue, in which the order is exact.
 //!
-//! With nothing read: the first entries fill the main queue, all but the least that the small one
-//! is entitled to (one part in 1,024 of the capacity, at least 1). What comes then enters the small
-//! queue, and the oldest of the small queue goes for it.
+//! If nothing is read, the first entries fill the main queue, all but the least share of the small
+//! one (one part in 1,024 of the capacity, at least 1). Later entries enter the small queue, and
+//! each evicts its oldest.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Writers of the same keys leave nothing behind that only the map or only the policy knows.
+//! Concurrent writers of the same keys leave no entry in only one of map and policy.
 
 use std::thread;
 
@@ -8,7 +8,7 @@ use crate::harness::*;
 
 const KEYS: u32 = 8;
 
-/// Two threads put and one takes out, round after round.
+/// Two threads insert and one invalidates, round after round.
 fn insert_insert_invalidate(cache: &Cache<u32, u32>) {
     let work = |turn: u32| {
         let cache = cache.clone();

@@ -1,4 +1,4 @@
-//! Nobody waits longer than they said, and a load that takes too long does not hold its key.
+//! No caller waits longer than its timeout, and an overdue load does not hold its key.
 
 use std::time::Duration;
 
@@ -22,13 +22,13 @@ fn a_waiter_gives_up_at_its_own_deadline() {
 }
 
 #[test]
-fn who_waits_loads_in_place_of_an_overdue_load() {
+fn a_waiter_loads_in_place_of_an_overdue_load() {
     watched(|| {
         let cache = counted(10);
         let overdue = HeldLoad::begin(&cache, 1, SHORT);
         // Waits for the first load's time to pass, no longer.
         assert_eq!(cache.get_or_load(&1, LONG, || Ok::<_, ()>(2)), Ok(2));
-        assert_eq!(overdue.bring(1), Ok(1), "its own caller gets what it brings");
+        assert_eq!(overdue.bring(1), Ok(1), "its own caller gets its value");
         assert_eq!((cache.get(&1), cache.stats().loads), (Some(2), 2));
     });
 }

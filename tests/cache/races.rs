@@ -1,5 +1,5 @@
-//! Everything at once on few keys. No reader gets a value older than one that was put before it
-//! asked, and in the end the accounts agree.
+//! All operations at once on few keys. No reader gets a value older than one inserted before it
+//! asked, and in the end all counts agree.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,7 +16,7 @@ const CAPACITY: u64 = 200;
 
 type Versions = Vec<AtomicU64>;
 
-/// A cache of versions, with what its writers know. Each key has one thread that puts it.
+/// A cache of versions, with what its writers know. Each key has one writer.
 struct Race {
     cache: Cache<u32, u64>,
     /// The version of each key that is being put or was put last.

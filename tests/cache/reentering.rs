@@ -16,7 +16,7 @@ fn a_loader_that_asks_for_its_own_key_gets_an_error() {
         let outer: LoadResult = cache.get_or_load(&1, LONG, || {
             let inner: LoadResult = cache.get_or_load(&1, LONG, || Ok(1));
             assert_eq!(inner, Err(LoadError::Reentrant));
-            // Its place is kept, so it is no other way the second time.
+            // The load keeps its place, so a second call fails the same way.
             let again: LoadResult = cache.get_or_load(&1, Duration::ZERO, || Ok(1));
             assert_eq!(again, Err(LoadError::Reentrant));
             assert_eq!(cache.get(&1), None);
@@ -67,7 +67,7 @@ fn keys_loaded_crosswise_end_at_the_timeout() {
         let (first, second) = (cross(1, 2), cross(2, 1));
         let ((first, second_seen), (second, first_seen)) = (join(first), join(second));
         assert_eq!((first, second), (Ok(1), Ok(2)));
-        // Whoever gives up first ends its load, which the other may live to see.
+        // The first to time out ends its load, and the other may still get its value.
         let timeout = Err(LoadError::Timeout { timeout: SHORT });
         assert!(second_seen == timeout || first_seen == timeout);
         assert!(second_seen == timeout || second_seen == Ok(2));

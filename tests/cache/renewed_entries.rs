@@ -1,4 +1,4 @@
-//! What an entry has earned outlives its value: replaced or expired, it is not a newcomer.
+//! An entry keeps its place in the policy when it is replaced, or reloaded after it expired.
 
 use gristmill::cache::{Cache, InsertOptions};
 
@@ -21,7 +21,7 @@ fn a_replaced_entry_keeps_its_queue() {
 fn a_replacement_is_a_read() {
     let cache = counted(100);
     insert(&cache, 0..101);
-    assert_eq!(cache.get(&99), None, "an unread newcomer goes for the next");
+    assert_eq!(cache.get(&99), None, "the next insertion evicts a new unread entry");
     cache.insert(100, 7);
     insert(&cache, 101..200);
     assert_eq!((cache.get(&100), cache.get(&0)), (Some(7), None));
@@ -33,7 +33,7 @@ fn a_replaced_entry_keeps_its_reads() {
     insert(&cache, 0..100);
     cache.get(&0);
     cache.insert(0, 1);
-    // Those that are read move over to the main queue, and its oldest go, for one round.
+    // Entries that were read move to the main queue, and evict its oldest, for one round.
     for key in 100..190 {
         cache.get(&(key - 1));
         cache.insert(key, key);
@@ -53,7 +53,7 @@ fn an_entry_that_expired_and_is_loaded_again_is_not_new() {
             assert_eq!(cache.sweep(10), 1);
         }
         assert_eq!(cache.get(&50), None);
-        // Takes the room, so that it is full when the key comes back.
+        // Fills the cache before the key comes back.
         insert(&cache, 200..202);
         cache.insert(50, 51);
         insert(&cache, 1000..1100);

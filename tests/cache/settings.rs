@@ -1,4 +1,4 @@
-//! What can be set, and what cannot.
+//! Which settings are accepted, and which are refused.
 
 use gristmill::cache::{Cache, CacheBuilder, CacheError};
 

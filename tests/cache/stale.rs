@@ -1,4 +1,4 @@
-//! The window in which a value past its time is given while it is loaded anew.
+//! The window in which a value past its time to live still serves while it is reloaded.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,7 +34,7 @@ fn one_loads_and_the_others_get_it_at_once() {
 }
 
 #[test]
-fn it_is_no_value_for_who_cannot_load() {
+fn a_plain_get_misses() {
     let (_, cache) = with_a_stale_value();
     assert_eq!((cache.get(&1), cache.lookup(&1)), (None, Lookup::Stale(1)));
     assert_eq!((cache.stats().hits, cache.stats().misses), (0, 2));
@@ -100,7 +100,7 @@ fn every_read_is_counted_once() {
     assert_eq!(reads(), (0, 0, 0));
     let failed: LoadResult = cache.get_or_load(&1, LONG, || Err("no"));
     assert_eq!((failed, reads()), (Ok(1), (0, 1, 0)));
-    // A load that brings a value in the window is what a miss costs.
+    // A successful reload within the window counts as a miss.
     assert_eq!(cache.get_or_load(&1, LONG, || Ok::<_, ()>(2)), Ok(2));
     assert_eq!(reads(), (0, 1, 1));
     clock.advance(10 * SECOND);

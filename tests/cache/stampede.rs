@@ -1,4 +1,4 @@
-//! Many who miss at once cost one load.
+//! Concurrent misses of a key cost one load.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,4 +1,4 @@
-//! Each figure counts what it says.
+//! Each counter counts what it says.
 
 use gristmill::cache::{Cache, CacheStats, InsertOptions, Loaded};
 
@@ -25,7 +25,7 @@ fn reads_are_told_apart() {
     cache.insert_absent(2, InsertOptions::default());
     cache.lookup(&2);
     cache.get_or_load_with(&2, LONG, || Ok::<_, ()>(Loaded::value(9))).unwrap();
-    // No value is no answer here.
+    // A known absence is a miss here.
     cache.get_or_load(&2, LONG, || Ok::<_, ()>(2)).unwrap();
     let failed: LoadResult = cache.get_or_load(&3, LONG, || Err("no"));
     failed.unwrap_err();

@@ -1,11 +1,12 @@
-//! What was put or taken out after a load began is not replaced by it.
+//! A load does not replace a value, or undo an invalidation, from after its start.
 
 use gristmill::cache::{Cache, InsertOptions, Loaded};
 
 use crate::harness::*;
 
-/// A load of key 1 brings 1 after `meanwhile`; what is there then. A caller who has waited since
-/// before gets what the load brings, one who asks after gets what the cache has, or loads 3.
+/// Runs a load of key 1 that returns 1 after `change`, and checks what is there then. A caller that
+/// has waited since before the change gets the load's value; one that asks after it gets what the
+/// cache has, or loads 3.
 fn meanwhile(change: impl FnOnce(&Cache<u32, u32>) + Send + 'static, expected: Option<u32>) {
     watched(move || {
         let cache = counted(100);
@@ -13,7 +14,7 @@ fn meanwhile(change: impl FnOnce(&Cache<u32, u32>) + Send + 'static, expected: O
         let before = ask(&cache, 1, LONG, 2);
         change(&cache);
         let after = cache.get_or_load(&1, LONG, || Ok::<_, ()>(3)).unwrap();
-        // Who has missed before the change may come to its wait only after it, and load then.
+        // A caller that missed before the change may start to wait only after it, and then loads.
         assert!(expected.map_or(after == 3 || after == 2, |value| after == value), "{after}");
         assert_eq!(load.bring(1), Ok(1));
         let waited = join(before).unwrap();
@@ -43,7 +44,7 @@ fn by_the_invalidation_of_any_tag() {
 }
 
 #[test]
-fn by_the_word_that_there_is_no_value() {
+fn by_a_known_absence() {
     meanwhile(|cache| cache.insert_absent(1, InsertOptions::default()), None);
 }
 

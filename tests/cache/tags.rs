@@ -1,4 +1,4 @@
-//! Groups of entries that go together.
+//! Invalidation by tag.
 
 use gristmill::cache::{Cache, InsertOptions, Loaded};
 
@@ -50,7 +50,7 @@ fn a_replacement_has_its_own_tags_alone() {
 #[test]
 fn what_has_left_takes_its_tags_along() {
     let cache = counted(10);
-    // The slots of those that were evicted are used again by those without tags.
+    // Entries without tags reuse the slots of evicted ones.
     (0..10).for_each(|key| cache.insert_with(key, key, host(1)));
     cache.shrink_to(0.0);
     (0..10).for_each(|key| cache.insert_with(key, key, host(1)));
@@ -61,7 +61,7 @@ fn what_has_left_takes_its_tags_along() {
 }
 
 #[test]
-fn the_word_that_there_is_no_value_may_have_tags() {
+fn a_known_absence_may_have_tags() {
     let cache = counted(10);
     cache.insert_absent(1, host(1));
     let absent = Loaded::absent().with(host(1));

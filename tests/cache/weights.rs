@@ -1,4 +1,4 @@
-//! The weight is what the entries weigh, and in bounds, after any number of operations.
+//! The weight is the sum of the entries', and within the capacity, after any number of operations.
 
 use gristmill::cache::Cache;
 
@@ -9,7 +9,7 @@ const KEYS: u32 = 2000;
 const OPERATIONS: u32 = 500_000;
 const CHECKPOINTS: u32 = 25;
 
-/// Puts and reads at random; `put` holds the weight of what was put last under each key.
+/// Inserts and reads at random. `put` holds the weight of the last insertion under each key.
 fn operate(cache: &Cache<u32, u32>, random: &mut Random, put: &mut [u64]) {
     let key = random.below(KEYS);
     let index = key as usize;
