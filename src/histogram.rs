@@ -1,25 +1,26 @@
 //! A histogram of durations that threads share, and its percentiles.
 //!
-//! The buckets are those of HdrHistogram: each power of two of nanoseconds is cut into equal parts,
-//! so that the error is relative and the whole range of 64 bits takes a few kilobytes.
+//! The buckets are those of HdrHistogram: each power of two of nanoseconds is divided into equal
+//! parts. So the error is relative to the value, and the whole range of 64 bits takes four
+//! kilobytes.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-/// Each power of two is cut into 2^this parts, so a percentile is at most an eighth too high.
+/// Each power of two is divided into 2^this parts, so a percentile is at most an eighth too high.
 const SUB_BITS: u32 = 3;
 const SUBS: usize = 1 << SUB_BITS;
 /// The first `SUBS` values have a bucket each, then each power of two has `SUBS`.
 const BUCKETS: usize = (64 - SUB_BITS as usize + 1) * SUBS;
 
-/// Percentiles of durations; each is at most an eighth above the true value, `max` is exact. All
+/// Percentiles of durations. Each is at most an eighth above the true value; `max` is exact. All
 /// are zero if nothing was measured. Serialized in seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Percentiles {
-    /// Measurements taken.
+    /// Number of measurements.
     pub count: u64,
     /// Half of the measurements are at most this.
     #[serde(serialize_with = "as_seconds")]
@@ -30,7 +31,7 @@ pub struct Percentiles {
     /// 99 % of the measurements are at most this.
     #[serde(serialize_with = "as_seconds")]
     pub p99: Duration,
-    /// The longest.
+    /// The longest measurement.
     #[serde(serialize_with = "as_seconds")]
     pub max: Duration,
 }
@@ -51,7 +52,7 @@ impl Histogram {
         Self { buckets: (0..BUCKETS).map(|_| AtomicU64::new(0)).collect(), max: AtomicU64::new(0) }
     }
 
-    /// Durations of more than 584 years count as that.
+    /// Counts a duration. More than 2^64 nanoseconds, 584 years, count as that.
     pub(crate) fn record(&self, duration: Duration) {
         let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         self.buckets[bucket_of(nanos)].fetch_add(1, Ordering::Relaxed);
@@ -98,6 +99,8 @@ fn top_of(bucket: usize) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Barrier;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -144,10 +147,48 @@ mod tests {
         assert_eq!(histogram.percentiles(), Percentiles::default());
         histogram.record(Duration::MAX);
         let found = histogram.percentiles();
-        assert_eq!(
-            (found.count, found.p50, found.p50),
-            (1, found.max, Duration::from_nanos(u64::MAX))
-        );
+        let longest = Duration::from_nanos(u64::MAX);
+        assert_eq!((found.count, found.p50, found.max), (1, longest, longest));
         assert_eq!(bucket_of(u64::MAX), BUCKETS - 1);
+    }
+
+    #[test]
+    fn buckets_follow_each_other_without_a_gap() {
+        assert_eq!(bucket_of(0), 0);
+        for bucket in 0..BUCKETS - 1 {
+            let top = top_of(bucket);
+            assert_eq!((bucket_of(top), bucket_of(top + 1)), (bucket, bucket + 1), "{top} ns");
+        }
+        assert_eq!(top_of(BUCKETS - 1), u64::MAX);
+    }
+
+    #[test]
+    fn percentiles_are_those_ranks() {
+        let histogram = Histogram::new();
+        // The buckets of 1 to 15 ns hold one value each, so the percentiles are exact.
+        for (nanos, times) in [(1, 49), (2, 1), (3, 39), (4, 1), (5, 8), (6, 1), (7, 1)] {
+            (0..times).for_each(|_| histogram.record(Duration::from_nanos(nanos)));
+        }
+        let found = histogram.percentiles();
+        let nanos = [found.p50, found.p90, found.p99, found.max].map(|found| found.as_nanos());
+        assert_eq!((found.count, nanos), (100, [2, 4, 6, 7]));
+    }
+
+    #[test]
+    fn measurements_of_all_threads_count() {
+        let (histogram, start) = (Histogram::new(), Barrier::new(4));
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    start.wait();
+                    // The same buckets in all threads.
+                    for nanos in 0..100_000 {
+                        histogram.record(Duration::from_nanos(nanos % 8));
+                    }
+                });
+            }
+        });
+        let found = histogram.percentiles();
+        assert_eq!((found.count, found.p50.as_nanos(), found.max.as_nanos()), (400_000, 3, 7));
     }
 }

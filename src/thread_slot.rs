@@ -1,8 +1,8 @@
-//! A small number for each thread, to keep what threads count apart.
+//! A small number for each thread, so that threads can count apart.
 //!
-//! The numbers are dense: a thread takes the smallest one that is free when it first asks, and gives
-//! it back when it ends. No two threads that live have the same one, so a counter that is indexed by
-//! it has one writer at a time. The lock of the list hands what the last owner wrote to the next.
+//! The numbers are dense: a thread takes the smallest free one when it first asks, and returns it
+//! when it ends. No two live threads share one, so a counter indexed by it has one writer at a
+//! time. The lock of the list passes what the last owner wrote on to the next.
 
 use std::cell::Cell;
 use std::cmp::Reverse;
@@ -10,45 +10,52 @@ use std::collections::BinaryHeap;
 
 use parking_lot::Mutex;
 
-/// The number of a thread that is ending and has given its own back. Several threads may have it at
-/// a time.
+/// The number of a thread that is ending and has returned its own. Several threads may have it at a
+/// time.
 pub(crate) const NONE: usize = usize::MAX;
 /// This thread has not asked yet.
 const UNKNOWN: usize = usize::MAX - 1;
 
 thread_local! {
-    /// Apart from the lease: without a destructor and with a constant initializer it is read
-    /// without a check.
+    /// Separate from the slot: a constant initializer and no destructor let it be read without a
+    /// check.
     static NUMBER: Cell<usize> = const { Cell::new(UNKNOWN) };
-    static LEASE: Lease = Lease::take();
+    static SLOT: Slot = Slot(FREE.lock().take());
 }
 
-static FREE: Mutex<Free> = Mutex::new(Free { returned: BinaryHeap::new(), next: 0 });
+static FREE: Mutex<FreeList> = Mutex::new(FreeList { returned: BinaryHeap::new(), next: 0 });
 
-/// Numbers that no thread has: those given back, and `next` and all above it.
-struct Free {
+/// The numbers that no thread has: those returned, and `next` and all above it.
+struct FreeList {
     returned: BinaryHeap<Reverse<usize>>,
     next: usize,
 }
 
-struct Lease(usize);
-
-impl Lease {
-    fn take() -> Self {
-        let mut free = FREE.lock();
-        if let Some(Reverse(number)) = free.returned.pop() {
-            return Self(number);
+impl FreeList {
+    /// Takes the smallest.
+    fn take(&mut self) -> usize {
+        if let Some(Reverse(number)) = self.returned.pop() {
+            return number;
         }
-        let number = free.next;
-        free.next += 1;
-        Self(number)
+        let number = self.next;
+        self.next += 1;
+        number
+    }
+
+    fn give_back(&mut self, number: usize) {
+        self.returned.push(Reverse(number));
     }
 }
 
-impl Drop for Lease {
+/// The number of a live thread. Dropped when the thread ends.
+struct Slot(usize);
+
+impl Drop for Slot {
     fn drop(&mut self) {
+        // Destructors of other thread-local values may still count, and must not use a number that
+        // the next thread may have by then.
         NUMBER.set(NONE);
-        FREE.lock().returned.push(Reverse(self.0));
+        FREE.lock().give_back(self.0);
     }
 }
 
@@ -63,8 +70,8 @@ pub(crate) fn number() -> usize {
 
 #[cold]
 fn take() -> usize {
-    // A thread that is ending has no lease any more.
-    let number = LEASE.try_with(|lease| lease.0).unwrap_or(NONE);
+    // Fails only once the slot has been dropped, on a thread that is ending.
+    let number = SLOT.try_with(|slot| slot.0).unwrap_or(NONE);
     NUMBER.set(number);
     number
 }
@@ -105,7 +112,15 @@ mod tests {
     }
 
     #[test]
-    fn an_ending_thread_has_none() {
+    fn the_smallest_free_number_is_taken() {
+        let mut free = FreeList { returned: BinaryHeap::new(), next: 0 };
+        assert_eq!([(); 4].map(|()| free.take()), [0, 1, 2, 3]);
+        [1, 3, 0].into_iter().for_each(|number| free.give_back(number));
+        assert_eq!([(); 4].map(|()| free.take()), [0, 1, 3, 4]);
+    }
+
+    #[test]
+    fn a_thread_has_none_once_it_has_returned_its_own() {
         struct Late(mpsc::Sender<usize>);
         impl Drop for Late {
             fn drop(&mut self) {
@@ -113,16 +128,21 @@ mod tests {
             }
         }
         thread_local! {
-            static LATE: Cell<Option<Late>> = const { Cell::new(None) };
+            static BEFORE: Cell<Option<Late>> = const { Cell::new(None) };
+            static AFTER: Cell<Option<Late>> = const { Cell::new(None) };
         }
         let (sender, late) = mpsc::channel();
         let own = thread::spawn(move || {
-            // Registered before the lease, so dropped after it.
-            LATE.set(Some(Late(sender)));
-            number()
+            // One is registered before the slot and one after it, so that one of them is dropped
+            // after the slot, in whichever order the platform drops thread-local values.
+            BEFORE.set(Some(Late(sender.clone())));
+            let own = number();
+            AFTER.set(Some(Late(sender)));
+            own
         });
         let own = own.join().unwrap();
-        let last = late.recv().unwrap();
-        assert!(last == NONE || last == own, "{last} after {own}");
+        let mut seen: Vec<usize> = late.iter().collect();
+        seen.sort_unstable();
+        assert_eq!(seen, [own, NONE]);
     }
 }
