@@ -1,6 +1,8 @@
 //! The tree of cancel tokens.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -30,6 +32,8 @@ pub struct CancelToken {
 #[derive(Default)]
 struct Node {
     cancelled: AtomicBool,
+    /// Keeps the way down from the tokens above: they hold their children weakly.
+    parent: Option<Arc<Node>>,
     links: Mutex<Links>,
 }
 
@@ -37,7 +41,8 @@ struct Node {
 struct Links {
     children: Vec<Weak<Node>>,
     sweep_at: usize,
-    callbacks: Vec<(u64, Callback)>,
+    /// By when they were registered.
+    callbacks: BTreeMap<u64, Callback>,
     next_callback: u64,
 }
 
@@ -50,7 +55,7 @@ impl CancelToken {
     /// A token that is cancelled with this one. Cancelling it does not cancel this one.
     #[must_use]
     pub fn child(&self) -> Self {
-        let child = Self::new();
+        let child = Self { node: Arc::new(Node::below(Arc::clone(&self.node))) };
         let mut links = self.node.links.lock();
         // Checked under the lock that `cancel` takes after it sets the flag: either the flag is
         // seen here, or `cancel` sees the child.
@@ -68,22 +73,28 @@ impl CancelToken {
 
     /// Cancels this token and all below it, and runs their callbacks on this thread. Later calls do
     /// nothing.
+    ///
+    /// If a callback panics, the others still run before this panics too.
     pub fn cancel(&self) {
-        let mut nodes = vec![Arc::clone(&self.node)];
+        let (mut nodes, mut callbacks) = (vec![Arc::clone(&self.node)], Vec::new());
         while let Some(node) = nodes.pop() {
             // Release pairs with the Acquire in `is_cancelled`: a thread that sees the flag also
             // sees everything before the cancellation.
             if node.cancelled.swap(true, Ordering::AcqRel) {
                 continue;
             }
-            let (children, callbacks) = {
-                let mut links = node.links.lock();
-                (std::mem::take(&mut links.children), std::mem::take(&mut links.callbacks))
-            };
-            for (_, callback) in callbacks {
-                callback();
+            let mut links = node.links.lock();
+            callbacks.extend(std::mem::take(&mut links.callbacks).into_values());
+            nodes.extend(std::mem::take(&mut links.children).iter().filter_map(Weak::upgrade));
+        }
+        let mut panicked = None;
+        for callback in callbacks {
+            if let Err(payload) = catch_unwind(AssertUnwindSafe(callback)) {
+                panicked.get_or_insert(payload);
             }
-            nodes.extend(children.iter().filter_map(Weak::upgrade));
+        }
+        if let Some(payload) = panicked {
+            resume_unwind(payload);
         }
     }
 
@@ -103,7 +114,7 @@ impl CancelToken {
             } else {
                 let id = links.next_callback;
                 links.next_callback += 1;
-                links.callbacks.push((id, Box::new(callback)));
+                links.callbacks.insert(id, Box::new(callback));
                 return CancelGuard { node: Arc::downgrade(&self.node), id: Some(id) };
             }
         };
@@ -115,6 +126,22 @@ impl CancelToken {
 impl fmt::Debug for CancelToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CancelToken").field("cancelled", &self.is_cancelled()).finish()
+    }
+}
+
+impl Node {
+    fn below(parent: Arc<Self>) -> Self {
+        Self { cancelled: AtomicBool::new(false), parent: Some(parent), links: Mutex::default() }
+    }
+}
+
+/// A chain of tokens may be long. Dropping it must not recurse.
+impl Drop for Node {
+    fn drop(&mut self) {
+        let mut next = self.parent.take();
+        while let Some(mut node) = next.and_then(Arc::into_inner) {
+            next = node.parent.take();
+        }
     }
 }
 
@@ -134,11 +161,7 @@ impl fmt::Debug for Node {
 impl Drop for CancelGuard {
     fn drop(&mut self) {
         let (Some(node), Some(id)) = (self.node.upgrade(), self.id) else { return };
-        let callback = {
-            let mut links = node.links.lock();
-            let at = links.callbacks.iter().position(|(known, _)| *known == id);
-            at.map(|at| links.callbacks.swap_remove(at))
-        };
+        let callback = node.links.lock().callbacks.remove(&id);
         // Dropped outside the lock: a callback may own anything.
         drop(callback);
     }
@@ -188,5 +211,75 @@ mod tests {
             let _child = root.child();
         }
         assert!(root.node.links.lock().children.len() <= 2 * FIRST_SWEEP);
+    }
+
+    #[test]
+    fn a_cancellation_passes_through_tokens_that_were_dropped() {
+        let root = CancelToken::new();
+        let leaf = root.child().child().child();
+        // Sweeps the children of the root.
+        drop((0..2 * FIRST_SWEEP).map(|_| root.child()).collect::<Vec<_>>());
+        drop(root.child());
+        root.cancel();
+        assert!(leaf.is_cancelled());
+    }
+
+    #[test]
+    fn a_long_chain_is_cancelled_and_dropped_without_recursion() {
+        let root = CancelToken::new();
+        let leaf = (0..200_000).fold(root.clone(), |token, _| token.child());
+        root.cancel();
+        assert!(leaf.is_cancelled());
+        drop((root, leaf));
+    }
+
+    #[test]
+    fn callbacks_find_the_whole_tree_cancelled() {
+        let root = CancelToken::new();
+        let (child, seen) = (root.child(), Arc::new(AtomicBool::new(false)));
+        let _guard = root.on_cancel({
+            let (child, seen) = (child.clone(), Arc::clone(&seen));
+            move || seen.store(child.is_cancelled(), Ordering::Relaxed)
+        });
+        root.cancel();
+        assert!(seen.load(Ordering::Relaxed));
+    }
+
+    #[test]
+    fn a_callback_that_panics_keeps_no_other_from_running() {
+        let (root, count) = (CancelToken::new(), Arc::new(AtomicUsize::new(0)));
+        let child = root.child();
+        let bump = || {
+            let count = Arc::clone(&count);
+            move || {
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+        };
+        let _guards = [
+            root.on_cancel(bump()),
+            root.on_cancel(|| panic!("on purpose")),
+            root.on_cancel(bump()),
+            child.on_cancel(bump()),
+        ];
+        assert!(catch_unwind(AssertUnwindSafe(|| root.cancel())).is_err());
+        assert_eq!(count.load(Ordering::Relaxed), 3);
+        assert!(child.is_cancelled());
+    }
+
+    #[test]
+    fn callbacks_may_use_their_own_token() {
+        let (token, count) = (CancelToken::new(), Arc::new(AtomicUsize::new(0)));
+        let _guard = token.on_cancel({
+            let (token, count) = (token.clone(), Arc::clone(&count));
+            move || {
+                token.cancel();
+                assert!(token.child().is_cancelled());
+                drop(token.on_cancel(move || {
+                    count.fetch_add(1, Ordering::Relaxed);
+                }));
+            }
+        });
+        token.cancel();
+        assert_eq!(count.load(Ordering::Relaxed), 1);
     }
 }
