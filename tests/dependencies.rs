@@ -79,6 +79,20 @@ fn no_async_runtime_is_linked_whatever_the_features() {
     assert_eq!(listed(&tree, FORBIDDEN), Vec::<&str>::new());
 }
 
+/// Whatever the platform, and the tests and benches too.
+#[test]
+fn no_async_runtime_is_locked() {
+    let lock = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.lock"));
+    let lock = lock.expect("the lock file can be read");
+    let locked: BTreeSet<String> = lock
+        .lines()
+        .filter_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'))
+        .map(str::to_owned)
+        .collect();
+    assert!(!listed(&locked, &["ureq"]).is_empty(), "this is not the lock file: {lock}");
+    assert_eq!(listed(&locked, FORBIDDEN), Vec::<&str>::new());
+}
+
 #[test]
 fn an_async_runtime_would_be_found() {
     let tree = BTreeSet::from(["redb 4.5.0".to_owned(), "tokio 1.54.1".to_owned()]);

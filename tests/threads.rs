@@ -51,8 +51,8 @@ fn store() {
 #[cfg(feature = "crawl")]
 #[test]
 fn crawl() {
-    use gristmill::crawl::{Robots, ScopeError};
-    use gristmill::extract::{ExtractError, Extractor};
+    use gristmill::crawl::{DocumentError, Robots, ScopeError};
+    use gristmill::extract::{ExtractError, Extractor, Selector, SelectorError};
     use gristmill::fetch::{FetchError, Fetcher, RedirectError};
     use gristmill::http::{Client, HttpError};
     use gristmill::url::UrlError;
@@ -60,20 +60,24 @@ fn crawl() {
     shared::<Extractor>();
     shared::<Fetcher>();
     shared::<Robots>();
+    shared::<Selector>();
+    error::<DocumentError>();
     error::<ExtractError>();
     error::<FetchError>();
     error::<HttpError>();
     error::<RedirectError>();
     error::<ScopeError>();
+    error::<SelectorError>();
     error::<UrlError>();
 }
 
 #[cfg(feature = "llm")]
 #[test]
 fn llm() {
-    use gristmill::llm::{Client, LlmError, OpenAiChat, TransportError};
+    use gristmill::llm::{Cancelled, Client, LlmError, OpenAiChat, TransportError};
     shared::<Client>();
     shared::<OpenAiChat>();
+    error::<Cancelled>();
     error::<LlmError>();
     error::<TransportError>();
 }

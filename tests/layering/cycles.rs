@@ -8,14 +8,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::assert_none;
-use super::source::{Import, Named, Token, from_root, imports, modules_of, paths, sources, tokens};
-use super::test_code::{tested_apart, without_tests};
+use super::source::{Import, Named, Token, from_root, imports, modules_of, paths, sources};
+use super::test_code::untested;
 
 /// The largest cycle of files that a part may have.
 const LARGEST: usize = 4;
 
 /// How many re-exports are followed to where a name is defined.
 const REEXPORTS: usize = 8;
+
+/// How many imports a path may lead through in one file.
+const IMPORTS: usize = 4;
 
 type Module = Vec<String>;
 
@@ -31,22 +34,11 @@ struct Library(BTreeMap<Module, File>);
 impl Library {
     /// Takes paths below `src` and texts.
     fn new(sources: &[(String, String)]) -> Self {
-        let all: Vec<(Module, Vec<Token>)> =
-            sources.iter().map(|(file, text)| (modules_of(file), tokens(text))).collect();
-        let only_tested: Vec<Module> = all
-            .iter()
-            .flat_map(|(module, tokens)| {
-                tested_apart(tokens).into_iter().map(|name| inside(module, &name))
-            })
-            .collect();
-        let kept = all
-            .into_iter()
-            .filter(|(module, _)| !only_tested.iter().any(|tested| module.starts_with(tested)));
+        let kept = untested(sources).into_iter();
         Self(
-            kept.map(|(module, tokens)| {
-                let tokens = without_tests(&tokens);
+            kept.map(|(file, tokens)| {
                 let imports = imports(&tokens);
-                (module, File { tokens, imports })
+                (modules_of(&file), File { tokens, imports })
             })
             .collect(),
         )
@@ -54,14 +46,29 @@ impl Library {
 
     /// Where a path that is written in `module` leads from the root of the library, if it stays in it.
     fn absolute(&self, module: &Module, named: &Named) -> Option<Module> {
+        self.through_imports(module, named, IMPORTS)
+    }
+
+    /// The same for a path that may begin with a name that the file imports.
+    fn through_imports(&self, module: &Module, named: &Named, imports: usize) -> Option<Module> {
         if let Some(path) = from_root(module, named) {
             return Some(path);
         }
         let own = named.segments.strip_prefix(&["self".to_owned()]).unwrap_or(&named.segments);
-        let child = inside(module, own.first()?);
+        let (first, rest) = own.split_first()?;
+        let child = inside(module, first);
         let explicit = own.len() < named.segments.len();
-        (explicit || named.inside.is_empty() && self.0.contains_key(&child))
-            .then(|| module.iter().chain(own).cloned().collect())
+        if explicit || named.inside.is_empty() && self.0.contains_key(&child) {
+            return Some(module.iter().chain(own).cloned().collect());
+        }
+        let imports = imports.checked_sub(1)?;
+        let mut found = self.0.get(module)?.imports.iter().filter(|import| import.name == *first);
+        found.find_map(|import| {
+            let path = self.through_imports(module, &import.named, imports)?;
+            // `{self as name}` is the module itself.
+            let path = path.into_iter().filter(|word| word != "self");
+            Some(path.chain(rest.iter().cloned()).collect())
+        })
     }
 
     /// The file that defines what a path from the root names.
@@ -223,6 +230,10 @@ fn a_cycle_is_found_however_it_is_written() {
             ("c/d", "use crate::p::a;"),
             ("a", "use super::C;"),
         ],
+        // Through a name that the file imports.
+        &[("a", "use crate::p; fn f() { p::b::f() }"), ("b", "use super::a::A;")],
+        &[("a", "use super::super::p as q; use q::b::B;"), ("b", "use super::a::A;")],
+        &[("a", "use crate::p::{self as q}; type T = q::b::B;"), ("b", "use super::a::A;")],
         // A folder's own face is a file like any other.
         &[("a/mod", "mod b; use b::B; struct A;"), ("a/b", "use super::A;")],
         &[("a/mod", "fn f() { b::f() } struct A;"), ("a/b", "mod deep { use super::super::A; }")],

@@ -13,9 +13,20 @@ const MAY_NAME: &[&str] = &["lib.rs"];
 fn feature_violations(file: &str, source: &str) -> Vec<String> {
     let code = source.lines().filter(|line| !line.trim_start().starts_with("//"));
     let code: String = code.flat_map(str::chars).filter(|c| !c.is_whitespace()).collect();
-    let named = |feature: &&&str| code.contains(&format!("feature=\"{feature}\""));
-    let wrong = ABOVE.iter().filter(named);
-    wrong.map(|feature| format!("{file}: depends on the feature `{feature}`")).collect()
+    let mut wrong = Vec::new();
+    for condition in code.split("feature=").skip(1) {
+        // A raw string is a string.
+        let text = condition.trim_start_matches(['r', '#']);
+        let name = text.strip_prefix('"').and_then(|text| text.split('"').next());
+        match name {
+            Some(name) if ABOVE.contains(&name) => {
+                wrong.push(format!("{file}: depends on the feature `{name}`"));
+            }
+            Some(name) if !name.contains('\\') => {}
+            _ => wrong.push(format!("{file}: a feature is not named plainly")),
+        }
+    }
+    wrong
 }
 
 #[test]
@@ -34,6 +45,9 @@ fn a_condition_on_a_feature_above_is_found_however_it_is_written() {
         "#[cfg(all(\n    unix,\n    feature =\n        \"engine\"\n))]\nfn f() {}",
         "#![cfg_attr(feature = \"engine\", doc = \"x\")]",
         "fn f() -> bool { cfg!(feature = \"cli\") }",
+        "#[cfg(feature = r#\"engine\"#)]\nfn f() {}",
+        "#[cfg(feature = \"eng\\x69ne\")]\nfn f() {}",
+        "#[cfg(feature = /* the */ \"engine\")]\nfn f() {}",
     ];
     for source in bad {
         assert_eq!(feature_violations("crawl/mod.rs", source).len(), 1, "{source}");

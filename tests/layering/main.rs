@@ -4,10 +4,10 @@
 //! Comments and strings are skipped. A file is known by its module: `store/log/mod.rs` and
 //! `store/log.rs` are both `store::log`.
 
-mod binary;
 mod conduct;
 mod cycles;
 mod design;
+mod detours;
 mod errors;
 mod features;
 mod layers;

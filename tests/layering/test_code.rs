@@ -1,9 +1,27 @@
 //! What of a source text only tests have.
 
-use super::source::Token;
+use super::source::{Token, modules_of, tokens};
+
+/// The files that are built without tests, and their texts without what only tests have. Takes paths
+/// below `src` and texts.
+pub(crate) fn untested(sources: &[(String, String)]) -> Vec<(String, Vec<Token>)> {
+    let all: Vec<(&String, Vec<Token>)> =
+        sources.iter().map(|(file, text)| (file, tokens(text))).collect();
+    let only_tested: Vec<Vec<String>> = all
+        .iter()
+        .flat_map(|(file, tokens)| {
+            let inside = |name| modules_of(file).into_iter().chain([name]).collect();
+            tested_apart(tokens).into_iter().map(inside)
+        })
+        .collect();
+    let is_kept =
+        |file: &str| !only_tested.iter().any(|tested| modules_of(file).starts_with(tested));
+    let kept = all.into_iter().filter(|(file, _)| is_kept(file));
+    kept.map(|(file, tokens)| (file.clone(), without_tests(&tokens))).collect()
+}
 
 /// A source text without the items, fields and statements that only tests have.
-pub(crate) fn without_tests(tokens: &[Token]) -> Vec<Token> {
+fn without_tests(tokens: &[Token]) -> Vec<Token> {
     let mut kept = Vec::new();
     let mut at = 0;
     while let Some(token) = tokens.get(at) {
@@ -18,7 +36,7 @@ pub(crate) fn without_tests(tokens: &[Token]) -> Vec<Token> {
 }
 
 /// The modules of their own files that only tests have: `#[cfg(test)] mod tests;`.
-pub(crate) fn tested_apart(tokens: &[Token]) -> Vec<String> {
+fn tested_apart(tokens: &[Token]) -> Vec<String> {
     let mut found = Vec::new();
     let mut at = 0;
     while at < tokens.len() {
@@ -89,7 +107,7 @@ fn without_test(condition: &[Token]) -> Option<bool> {
 }
 
 /// The bracket that closes the one at `open`, or the end of the text.
-fn closing(tokens: &[Token], open: usize) -> usize {
+pub(crate) fn closing(tokens: &[Token], open: usize) -> usize {
     let mut depth = 0_usize;
     for (at, token) in tokens.iter().enumerate().skip(open) {
         match token {
