@@ -42,3 +42,17 @@ fn a_mark_wins_over_a_wrong_header() {
         ("Mühle".into(), "UTF-16LE".into())
     );
 }
+
+#[test]
+fn words_about_an_encoding_declare_none() {
+    let page = "<meta name=description content='charset=koi8-r'><meta charset=utf-8><p>Mühle";
+    assert_eq!(read(page.as_bytes(), None), ("Mühle".into(), "UTF-8".into()));
+}
+
+#[test]
+fn what_the_bytes_say_beats_a_wrong_declaration() {
+    let page = "<meta charset=iso-8859-1><p>Mühle für alle";
+    assert_eq!(read(page.as_bytes(), None), ("Mühle für alle".into(), "UTF-8".into()));
+    let page = b"<meta charset=utf-8><p>M\xFChle f\xFCr alle";
+    assert_eq!(read(page, None), ("Mühle für alle".into(), "windows-1252".into()));
+}
