@@ -271,6 +271,7 @@ impl EngineBuilder {
             token: CancelToken::new(),
             closed: AtomicBool::new(false),
             runs: Mutex::new(Vec::new()),
+            publishing: Mutex::new(()),
         };
         Ok(Engine { handle: Arc::new(CloseOnDrop { parts: Arc::new(parts) }) })
     }

@@ -42,6 +42,9 @@ pub(super) struct Parts {
     pub(super) token: CancelToken,
     pub(super) closed: AtomicBool,
     pub(super) runs: Mutex<Vec<Arc<RunState>>>,
+    /// Held while the figures are collected and written, so that older ones never replace newer
+    /// ones, and the file has one writer.
+    pub(super) publishing: Mutex<()>,
 }
 
 impl Parts {

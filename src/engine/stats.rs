@@ -188,6 +188,7 @@ impl Parts {
 
     /// Replaces the published file atomically.
     pub(super) fn publish_stats(&self) -> Result<(), Error> {
+        let _one_at_a_time = self.publishing.lock();
         let stats = self.stats();
         let path = self.dir.join(FILE);
         let fresh = self.dir.join("stats.json.new");
@@ -221,6 +222,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::engine::Engine;
 
     #[test]
     fn figures_become_gauges_with_labels() {
@@ -247,5 +249,22 @@ mod tests {
         }
         assert_eq!(text.matches("# TYPE gristmill_store_keys gauge").count(), 1);
         assert!(stats.to_string().contains("store.keys [pages]"));
+    }
+
+    #[test]
+    fn figures_published_by_several_threads_at_once_are_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let engine = Engine::open(dir.path()).unwrap();
+        let parts = engine.parts().unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..100 {
+                        parts.publish_stats().unwrap();
+                        assert!(published_stats(dir.path()).unwrap().is_some());
+                    }
+                });
+            }
+        });
     }
 }
