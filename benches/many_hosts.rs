@@ -16,7 +16,7 @@
 //!   neither the start, when every name is looked up and every connection opened, nor the end, when
 //!   hosts run dry, counts. Hosts that answer together make this uncertain by up to one latency in
 //!   all; the mean time from one request to the next of the same host (its cycle) in the same part
-//!   of the run is exact, so hosts / cycle is told too.
+//!   of the run is exact, so hosts / cycle is printed too.
 //! - With `--log` the server writes down each exchange: host, path, connection, and start and end
 //!   in microseconds.
 

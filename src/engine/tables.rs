@@ -122,7 +122,7 @@ impl Tables {
             }
         }
         drop(batch.commit_buffered()?);
-        // A commit of an empty batch would not wait for the buffered ones.
+        // A commit would not report that one of the others was refused.
         Ok(self.store.flush()?)
     }
 

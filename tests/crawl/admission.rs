@@ -1,4 +1,4 @@
-//! Who gets in, who does not, and what is remembered of both.
+//! Which URLs are admitted, which are refused, and what is remembered of both.
 
 use gristmill::crawl::{
     Candidate, DocumentKind, Frontier, FrontierOptions, FrontierStore, LeaseKind,

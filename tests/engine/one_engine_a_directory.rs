@@ -1,4 +1,4 @@
-//! A directory has one engine; who comes second is told who has it.
+//! A directory has one engine; a second one is refused and told which process has the first.
 
 use std::io::{BufRead, BufReader, Read};
 use std::sync::mpsc;

@@ -1,4 +1,4 @@
-//! What a store does by itself, on its pool; who writes faster than that is slowed down.
+//! What a store does by itself, on its pool, and how it slows down writers that are faster.
 
 use std::path::Path;
 use std::sync::mpsc;

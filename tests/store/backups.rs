@@ -1,4 +1,4 @@
-//! A backup is made while the store goes on, shows the state at its begin, and is not mixed with
+//! A backup is made while the store is in use, shows the state at its start, and is not mixed with
 //! another store.
 
 use gristmill::store::{KeyspaceOptions, Store, StoreError};

@@ -1,4 +1,4 @@
-//! An iterator gives each row once, whichever end it is asked at.
+//! An iterator returns each row once, from whichever ends its rows are taken.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;

@@ -85,7 +85,7 @@ fn a_full_queue_blocks_and_then_goes_on() {
     store.close(MINUTE).unwrap();
 }
 
-/// Rows in memory are bounded: who writes more waits until a checkpoint has them, and no longer.
+/// Rows in memory are bounded: a writer of more waits until a checkpoint has them, and no longer.
 #[test]
 fn after_more_rows_than_memory_is_given_for_writers_wait_for_a_checkpoint_and_then_go_on() {
     /// Of a kilobyte each: more than the 32 MiB at which writers wait.

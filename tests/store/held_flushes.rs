@@ -1,4 +1,4 @@
-//! While a flush is held up: who waits, with whom the next group is shared, and for how long.
+//! While a flush is held up: which calls wait, for how long, and which share the next group.
 
 use std::io::ErrorKind;
 use std::thread;

@@ -53,7 +53,7 @@ pub(crate) enum Error {
         engine: &'static str,
         /// Pages it claims.
         claimed: u64,
-        /// Who contradicts, as the words before the number.
+        /// The source of the contradicting number, as the words before it.
         witness: &'static str,
         /// Pages that are confirmed.
         confirmed: u64,

@@ -33,8 +33,7 @@ const SWEEP_ROWS: usize = 1000;
 const MAX_ROBOTS_ATTEMPTS: u32 = 3;
 /// How often a run publishes its figures.
 const PUBLISH_EVERY: Duration = Duration::from_secs(1);
-
-/// What the pool calls the task that does.
+/// The name of the task that publishes them.
 const PUBLISH_TASK: &str = "publish figures";
 
 /// The URLs of a job's sources, read and checked.
@@ -50,7 +49,8 @@ pub(in crate::engine) fn start(engine: &Engine, job: Job) -> Result<Run, Error> 
     let parts = engine.parts()?;
     let seeds = read_sources(&job)?;
     let mut runs = parts.runs.lock();
-    // Checked again under the lock: `close` sets the flag before it takes the runs, so it will end any run that is added from here on.
+    // Checked again under the lock: `close` sets the flag before it takes the runs, so it will end
+    // any run that is added from here on.
     engine.parts()?;
     if runs.iter().any(|run| run.job.name == job.name && !run.progress().done) {
         return Err(Error::AlreadyRunning { job: job.name });

@@ -97,7 +97,7 @@ impl Scheduler {
         }
     }
 
-    /// Notifies again when starting is no longer paused, in case that nothing else does until then.
+    /// Notifies again when starting is no longer paused, in case nothing else does until then.
     fn look_again_after_refusal(&self) {
         self.look_again_at(self.workers.paused_until());
     }

@@ -11,7 +11,7 @@ use crate::arguments::{Arguments, engine_called};
 use crate::error::{AnyError, Error};
 use crate::process::{self, Usage};
 
-/// Who crawls.
+/// A crawler that is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Engine {
     /// gristmill without extraction: links, and the raw page stored durably.
