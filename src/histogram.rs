@@ -1,6 +1,6 @@
 //! A histogram of durations that threads share, and its percentiles.
 //!
-//! The buckets are those of HdrHistogram: each power of two of nanoseconds is divided into equal
+//! The buckets are those of `HdrHistogram`: each power of two of nanoseconds is divided into equal
 //! parts. So the error is relative to the value, and the whole range of 64 bits takes four
 //! kilobytes.
 

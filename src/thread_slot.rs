@@ -115,7 +115,9 @@ mod tests {
     fn the_smallest_free_number_is_taken() {
         let mut free = FreeList { returned: BinaryHeap::new(), next: 0 };
         assert_eq!([(); 4].map(|()| free.take()), [0, 1, 2, 3]);
-        [1, 3, 0].into_iter().for_each(|number| free.give_back(number));
+        for number in [1, 3, 0] {
+            free.give_back(number);
+        }
         assert_eq!([(); 4].map(|()| free.take()), [0, 1, 3, 4]);
     }
 

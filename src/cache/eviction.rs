@@ -105,12 +105,12 @@ impl<K: Hash + Eq, V: Clone> Inner<K, V> {
         now: Millis,
         removed: &mut Removed<K, V>,
     ) {
-        let share = self.settings.capacity >> self.shard_bits;
+        let allowed = self.settings.capacity >> self.shard_bits;
         while shard.total_weight() > self.settings.capacity {
             if self.take_expired(shard, now, &mut { MOVES_PER_WRITE }, removed) {
                 continue;
             }
-            if self.shard_bits > 0 && shard.policy.weight() <= share {
+            if self.shard_bits > 0 && shard.policy.weight() <= allowed {
                 return;
             }
             if !self.evict(shard, newest, EvictionCause::Capacity, removed) {

@@ -105,7 +105,8 @@ impl<T> fmt::Debug for Waitable<T> {
     }
 }
 
-#[cfg(all(test, not(gristmill_model)))]
+#[cfg(test)]
+#[cfg(not(gristmill_model))]
 mod tests {
     use std::sync::Barrier;
     use std::sync::mpsc::{self, Sender};
@@ -255,7 +256,7 @@ mod tests {
             || Waitable::new(false),
             set,
             |waitable| {
-                assert_eq!(wait(&waitable, &token, |set| set.then_some(())), Ok(()));
+                assert_eq!(wait(waitable, &token, |set| set.then_some(())), Ok(()));
             },
         );
     }

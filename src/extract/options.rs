@@ -5,7 +5,6 @@ use crate::model::{Comments, Favour};
 
 /// Limits on the input, and wishes on what comes out.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub struct ExtractOptions {
     /// Longest body, in bytes; longer ones are refused. Default: 16 MiB.
     pub max_bytes: usize,

@@ -134,7 +134,7 @@ impl Reader<'_> {
 
     fn compound(&mut self) -> Result<Compound, SelectorError> {
         let mut compound = Compound::default();
-        if self.peek().is_some_and(|c| c.is_alphanumeric()) {
+        if self.peek().is_some_and(char::is_alphanumeric) {
             let start = self.at;
             let tag = Tag::of(&self.name()?);
             if tag == Tag::Other {

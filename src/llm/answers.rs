@@ -17,7 +17,7 @@ pub(super) struct StoredAnswer {
 
 impl Inner {
     /// The answer in the memory tier.
-    pub(super) fn from_memory(&self, key: &[u8; 32]) -> Option<Completion> {
+    pub(super) fn remembered(&self, key: &[u8; 32]) -> Option<Completion> {
         let answer = self.memory.get(key)?;
         self.stats.count(|stats| stats.memory_hits += 1);
         Some(as_cached(&answer, CacheTier::Memory))
@@ -25,7 +25,7 @@ impl Inner {
 
     /// The answer in the durable tier, unless it has expired. Where answers expire, one without a
     /// time has. One that cannot be read counts as absent, and as a failure.
-    pub(super) fn from_durable(&self, key: &[u8; 32]) -> Option<StoredAnswer> {
+    pub(super) fn stored(&self, key: &[u8; 32]) -> Option<StoredAnswer> {
         let failed = |error: &dyn std::error::Error| {
             tracing::warn!(%error, "cannot read the durable response cache");
             self.stats.count(|stats| stats.cache_failures += 1);

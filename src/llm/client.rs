@@ -311,14 +311,14 @@ impl Inner {
         // Each round ends the call, leads a flight, or waits for one under the deadline.
         loop {
             let ended = self.flights.ended();
-            if let Some(answer) = self.from_memory(key) {
+            if let Some(answer) = self.remembered(key) {
                 return Ok(answer);
             }
             match self.flights.join(*key) {
                 Participant::Leader(leader) => {
                     // The flight before this one may have ended between the lookup and the join.
                     if self.flights.ended() != ended
-                        && let Some(answer) = self.from_memory(key)
+                        && let Some(answer) = self.remembered(key)
                     {
                         drop(leader.finish(Ok(Arc::new(answer.clone()))));
                         return Ok(answer);
@@ -378,7 +378,7 @@ impl Inner {
         request: &ChatRequest,
         call: &mut Call<'_>,
     ) -> Result<Completion, LlmError> {
-        if let Some(StoredAnswer { answer, bytes, ttl }) = self.from_durable(key) {
+        if let Some(StoredAnswer { answer, bytes, ttl }) = self.stored(key) {
             let answer = Arc::new(answer);
             self.memory.put(*key, Arc::clone(&answer), bytes, ttl);
             self.stats.count(|stats| stats.disk_hits += 1);

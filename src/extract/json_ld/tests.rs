@@ -46,7 +46,7 @@ fn works_are_found_where_pages_put_them() {
         assert_eq!((data.works.len(), one(data.site_name).as_str()), (1, "Valley"));
     });
     read("<script type=module>{\"@type\":\"Article\"}</script>", |data| {
-        assert!(data.works.is_empty())
+        assert!(data.works.is_empty());
     });
 }
 
