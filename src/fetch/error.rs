@@ -46,7 +46,7 @@ pub enum FetchError {
     #[error(transparent)]
     Http(#[from] HttpError),
     /// A redirect cannot be followed.
-    #[error("{url}: {source}")]
+    #[error("{url}: cannot follow the redirect")]
     Redirect {
         /// The URL that redirects.
         url: String,
@@ -137,5 +137,14 @@ mod tests {
         assert!(refused.is_retryable());
         let cause = "http://a.test/: cannot connect: refused".to_owned();
         assert_eq!(refused.to_reason(), Reason::Failed { cause });
+    }
+
+    #[test]
+    fn a_redirect_names_its_cause_once() {
+        let url = "http://a.test/".to_owned();
+        let redirect = FetchError::Redirect { url, source: RedirectError::Missing };
+        let cause = redirect.source().unwrap().to_string();
+        assert_eq!(cause, "redirect without a location");
+        assert_eq!(redirect.to_string(), "http://a.test/: cannot follow the redirect");
     }
 }
