@@ -27,12 +27,12 @@ impl Proxy {
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let spelled = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
         let url = Url::parse(&spelled).map_err(|error| format!("proxy: {error}"))?;
-        let (Some(host), Some(port)) = (url.host(), url.port_or_known_default()) else {
-            return Err("proxy: the URL names no host".into());
-        };
         if url.scheme() != "http" {
             return Err(format!("proxy: scheme {} is not supported, only http", url.scheme()));
         }
+        let (Some(host), Some(port)) = (url.host(), url.port_or_known_default()) else {
+            return Err("proxy: the URL names no host".into());
+        };
         let has_login = !url.username().is_empty() || url.password().is_some();
         let authorization = has_login.then(|| {
             let mut login = percent_decoded(url.username());
@@ -161,8 +161,10 @@ mod tests {
     fn only_http_proxies_are_taken() {
         assert_eq!(Proxy::parse("localhost:8080").unwrap().port, 8080);
         assert_eq!(Proxy::parse("http://[::1]").unwrap().host.to_string(), "[::1]");
-        for bad in ["socks5://a:1", "https://a:1", "http://", "file:///x"] {
-            assert!(Proxy::parse(bad).is_err(), "{bad}");
+        for bad in ["socks5://a", "socks5://a:1", "https://a:1", "file:///x"] {
+            let error = Proxy::parse(bad).unwrap_err();
+            assert!(error.ends_with("is not supported, only http"), "{bad}: {error}");
         }
+        assert!(Proxy::parse("http://").is_err());
     }
 }
