@@ -19,6 +19,7 @@ mod bundled_site;
 mod caches_can_be_off;
 mod closing_in_mid_crawl;
 mod distillers_of_others;
+mod distillers_that_fail;
 mod distillers_that_wait;
 mod documentation_is_walked_whole;
 mod facts_of_a_model;

@@ -102,7 +102,7 @@ pub(crate) fn toll_site(price: Arc<Mutex<&'static str>>, asked: Tally, next: Tal
 }
 
 /// A count that can be waited for; clones share it.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Tally(Arc<(Mutex<u64>, Condvar)>);
 
 impl Tally {

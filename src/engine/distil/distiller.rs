@@ -80,8 +80,9 @@ pub struct DistilRequest<'a> {
 }
 
 impl DistilRequest<'_> {
-    /// The fingerprint of the content's text in hexadecimal, as infos carry it.
-    pub(super) fn content_hash(&self) -> String {
+    /// The fingerprint of the content's text in hexadecimal, as infos carry it in
+    /// [`content_hash`](crate::model::Info::content_hash).
+    pub fn content_hash(&self) -> String {
         blake3::Hash::from_bytes(self.content.fingerprint.text).to_hex().to_string()
     }
 }

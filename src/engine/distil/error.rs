@@ -74,15 +74,28 @@ pub enum DistilError {
         #[source]
         source: minijinja::Error,
     },
+    /// For a distiller of your own: a failure that a short wait would not cure. The page counts as
+    /// failed. Later runs try it again, up to `distil.max_attempts` times in all.
+    #[error("cannot distil {url}")]
+    Failed {
+        /// The page.
+        url: Box<Url>,
+        /// The cost so far.
+        usage: DistilUsage,
+        /// The cause.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
 }
 
 impl DistilError {
     /// The cost before the failure.
     pub fn usage(&self) -> DistilUsage {
         match self {
-            Self::Cancelled { usage, .. } | Self::Later { usage, .. } | Self::Llm { usage, .. } => {
-                *usage
-            }
+            Self::Cancelled { usage, .. }
+            | Self::Later { usage, .. }
+            | Self::Llm { usage, .. }
+            | Self::Failed { usage, .. } => *usage,
             Self::PromptFull { .. } | Self::Template { .. } => DistilUsage::default(),
         }
     }
@@ -92,7 +105,7 @@ impl DistilError {
         match self {
             Self::Cancelled { .. } | Self::Later { .. } => true,
             Self::Llm { source, .. } => source.is_transient(),
-            Self::PromptFull { .. } | Self::Template { .. } => false,
+            Self::PromptFull { .. } | Self::Template { .. } | Self::Failed { .. } => false,
         }
     }
 }
