@@ -30,7 +30,7 @@ use super::Error;
 use super::distil::InfoKey;
 use crate::config::StoreConfig;
 use crate::crawl::UrlRecord;
-use crate::model::{Focus, Headers, Hop, Info};
+use crate::model::{Focus, Headers, Hop, Info, Truncated};
 use crate::store::{Batch, Compression, Keyspace, KeyspaceOptions, Store};
 use crate::time::Timestamp;
 use crate::url::{Host, UrlKey};
@@ -320,10 +320,31 @@ pub(super) struct PageRow {
     /// Why there is no content although there should be.
     #[serde(default)]
     pub(super) extract_failure: Option<String>,
+    /// What its content leaves out.
+    #[serde(default, skip_serializing_if = "Truncated::is_none")]
+    pub(super) truncated: Truncated,
+    /// Version of the extractor that read its body; 0 if none did, and before there were versions.
+    #[serde(default)]
+    pub(super) extractor: u32,
     #[serde(default)]
     pub(super) hops: Vec<Hop>,
     #[serde(default)]
     pub(super) headers: Headers,
+}
+
+impl PageRow {
+    /// Removes what extraction has found out.
+    pub(super) fn forget_content(&mut self) {
+        self.title = None;
+        self.language = None;
+        self.charset = None;
+        self.published_at = None;
+        self.content_hash = None;
+        self.duplicate_of = None;
+        self.extract_failure = None;
+        self.truncated = Truncated::default();
+        self.extractor = 0;
+    }
 }
 
 /// Key of a row in `by_time`, `infos` or `quarantine`.

@@ -18,6 +18,8 @@ use crate::model::Link;
 
 /// Longest `href` that is read, in bytes.
 const MAX_URL_BYTES: usize = 8 * 1024;
+/// Most bytes of all URLs and anchor texts of a document.
+const MAX_LINK_BYTES: usize = 8 << 20;
 /// Longest anchor text that is kept, in bytes.
 const MAX_ANCHOR_BYTES: usize = 200;
 
@@ -41,6 +43,8 @@ pub(super) struct LinkCollector<'a> {
     /// The link whose text is being read.
     open: Option<usize>,
     max_links: usize,
+    /// There were more.
+    truncated: bool,
 }
 
 /// The links of a document, resolved.
@@ -50,6 +54,8 @@ pub(super) struct ResolvedLinks {
     pub(super) links: Vec<Link>,
     /// What relative references are resolved against.
     pub(super) base: Option<Url>,
+    /// Links were left out, by their number or their bytes.
+    pub(super) truncated: bool,
     by_href: HashIndex,
 }
 
@@ -64,7 +70,14 @@ impl ResolvedLinks {
 impl<'a> LinkCollector<'a> {
     /// Collects at most `max_links` different references; what comes after is not read.
     pub(super) fn new(max_links: usize) -> Self {
-        Self { base: None, written: Vec::new(), known: HashIndex::default(), open: None, max_links }
+        Self {
+            base: None,
+            written: Vec::new(),
+            known: HashIndex::default(),
+            open: None,
+            max_links,
+            truncated: false,
+        }
     }
 
     /// Reads one token.
@@ -147,6 +160,7 @@ impl<'a> LinkCollector<'a> {
             return Some(index);
         }
         if self.written.len() >= self.max_links {
+            self.truncated = true;
             return None;
         }
         self.known.insert(hash, self.written.len());
@@ -166,16 +180,19 @@ impl<'a> LinkCollector<'a> {
     pub(super) fn finish(self, url: &Url) -> ResolvedLinks {
         let base = self
             .base
+            .filter(|href| href.len() <= MAX_URL_BYTES)
             .and_then(|href| url.join(href.trim_ascii()).ok())
             .filter(|base| matches!(base.scheme(), "http" | "https"))
             .unwrap_or_else(|| url.clone());
-        let mut resolved = ResolvedLinks::default();
-        let mut by_url: HashMap<Url, usize, foldhash::fast::FixedState> = HashMap::default();
+        let mut resolved = ResolvedLinks { truncated: self.truncated, ..ResolvedLinks::default() };
+        let mut by_url = HashIndex::default();
+        let mut bytes = 0;
         for written in self.written {
             let Some(url) = resolve(&base, &written.href) else { continue };
             let href = xxh3_64(written.href.as_bytes());
             let text = anchor(written.text);
-            if let Some(&index) = by_url.get(&url) {
+            let hash = xxh3_64(url.as_str().as_bytes());
+            if let Some(&index) = by_url.get(&hash) {
                 resolved.by_href.insert(href, index);
                 let link = &mut resolved.links[index];
                 link.nofollow &= written.nofollow;
@@ -184,7 +201,12 @@ impl<'a> LinkCollector<'a> {
                 }
                 continue;
             }
-            by_url.insert(url.clone(), resolved.links.len());
+            bytes += url.as_str().len() + text.len();
+            if bytes > MAX_LINK_BYTES {
+                resolved.truncated = true;
+                break;
+            }
+            by_url.insert(hash, resolved.links.len());
             resolved.by_href.insert(href, resolved.links.len());
             resolved.links.push(Link { url, text, nofollow: written.nofollow });
         }

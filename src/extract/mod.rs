@@ -56,7 +56,11 @@ use token::{Token, Tokens};
 use tree::{Tree, TreeBuilder};
 
 pub use crate::model::{Comments, Favour};
-use crate::model::{Content, Link};
+use crate::model::{Content, Link, Truncated};
+
+/// Version of what extraction gives: it rises with every change of the text, Markdown or metadata of
+/// any page. [`Content::extractor`] has the version that a content was made by.
+pub const VERSION: u32 = 1;
 
 /// Longest body that can be read at all: offsets into the decoded document have 32 bits, and
 /// decoding makes at most three bytes of one.
@@ -127,6 +131,7 @@ impl Extractor {
         };
         charset.clone_into(&mut content.charset);
         content.fingerprint = fingerprint::of(&content.text);
+        content.extractor = VERSION;
         Ok(content)
     }
 
@@ -192,6 +197,7 @@ impl Extractor {
             text: rendered.text,
             markdown: rendered.markdown,
             blocks: rendered.blocks,
+            truncated: Truncated { links: resolved.truncated, ..Truncated::default() },
             links: resolved.links,
             ..Content::default()
         })

@@ -1,5 +1,7 @@
 //! Contents: the results of extraction.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -37,6 +39,46 @@ pub struct Content {
     pub charset: String,
     /// Fingerprints for duplicate detection.
     pub fingerprint: Fingerprint,
+    /// What was left out because it exceeded a bound.
+    #[serde(default)]
+    pub truncated: Truncated,
+    /// Version of the extractor that made this; 0 for contents stored before there were versions.
+    #[serde(default)]
+    pub extractor: u32,
+}
+
+/// What a content leaves out because it exceeded a bound. Each part is cut at the end of a block or
+/// before a link.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Truncated {
+    /// The text and its blocks, and with them the Markdown.
+    pub text: bool,
+    /// The Markdown.
+    pub markdown: bool,
+    /// The links.
+    pub links: bool,
+}
+
+impl Truncated {
+    /// Whether anything was left out.
+    pub const fn any(self) -> bool {
+        self.text || self.markdown || self.links
+    }
+
+    /// Whether nothing was left out.
+    pub const fn is_none(&self) -> bool {
+        !self.any()
+    }
+}
+
+impl fmt::Display for Truncated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = [("text", self.text), ("Markdown", self.markdown), ("links", self.links)];
+        let mut cut = parts.iter().filter(|(_, cut)| *cut).map(|(name, _)| *name);
+        f.write_str(cut.next().unwrap_or("nothing"))?;
+        cut.try_for_each(|name| write!(f, ", {name}"))
+    }
 }
 
 impl Content {
@@ -58,6 +100,8 @@ impl Content {
             nofollow: self.nofollow,
             charset: self.charset.clone(),
             fingerprint: self.fingerprint,
+            truncated: self.truncated,
+            extractor: self.extractor,
         }
     }
 }

@@ -66,6 +66,9 @@ pub struct Job {
     pub budget: Budget,
     /// Whether to forget the frontier of earlier runs.
     pub fresh: bool,
+    /// Whether to extract the stored pages of the job again instead of requesting any.
+    #[serde(default)]
+    pub reextract: bool,
 }
 
 impl Job {
@@ -78,6 +81,7 @@ impl Job {
             scope: Scope::default(),
             budget: Budget::default(),
             fresh: false,
+            reextract: false,
         }
     }
 
@@ -119,6 +123,15 @@ impl Job {
     #[must_use]
     pub const fn fresh(mut self, fresh: bool) -> Self {
         self.fresh = fresh;
+        self
+    }
+
+    /// Extracts every stored page of the job again, from its stored body and with the extractor and
+    /// the settings of now; nothing is requested. Infos of a text that changed are withdrawn, and
+    /// the new text is distilled.
+    #[must_use]
+    pub const fn reextract(mut self, reextract: bool) -> Self {
+        self.reextract = reextract;
         self
     }
 }

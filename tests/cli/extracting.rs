@@ -51,3 +51,37 @@ fn what_cannot_be_read_is_told_and_the_rest_is_done() {
     assert!(finished.stdout.contains("It is here."), "{finished:?}");
     assert!(finished.stderr.contains("none.html"), "{finished:?}");
 }
+
+#[test]
+fn a_document_can_be_had_in_every_form() {
+    let dir = Data::new();
+    let html = "<title>Mill</title><main><h1>Mill</h1><p>Rye &amp; <b>oats</b>.<ul><li>one</ul>\
+                <table><tr><th>a<th>b<tr><td>c<td>d</table><img src=i.png alt=wheel></main>";
+    fs::write(dir.file("a.html"), html).unwrap();
+    let path = dir.file("a.html");
+    let path = path.to_str().unwrap();
+    let extract = |flags: &[&str]| {
+        let arguments = [&["extract", path][..], flags].concat();
+        run(arguments).output()
+    };
+    let text = "Mill\n\nRye & oats.\n\none\n\na\tb\n\nc\td";
+    assert_eq!(extract(&["--text"]), format!("{text}\n"));
+    assert!(extract(&["--markdown"]).starts_with("# Mill\n\nRye & **oats**."));
+    assert_eq!(extract(&[]), extract(&["--markdown"]));
+    let line: serde_json::Value = serde_json::from_str(&extract(&["--json"])).unwrap();
+    let kinds: Vec<_> = line["blocks"].as_array().unwrap().iter().map(|b| &b["kind"]).collect();
+    assert_eq!(kinds[0]["heading"], 1);
+    assert_eq!(kinds[1..4], ["paragraph", "list_item", "table_row"]);
+    let span = &line["blocks"][1]["span"];
+    let (start, end) = (span[0].as_u64().unwrap(), span[1].as_u64().unwrap());
+    let block = &line["text"].as_str().unwrap()[start as usize..end as usize];
+    assert_eq!(block, "Rye & oats.");
+    assert_eq!(line["truncated"]["text"], false);
+    let plain = extract(&["--no-tables", "--no-images", "--remove", "h1", "--text"]);
+    assert_eq!(plain, "Rye & oats.\n\none\n");
+    assert_eq!(extract(&["--keep", "ul", "--text"]), "one\n");
+    let wrong = run(["extract", path, "--keep", "ul > li"]);
+    assert_ne!(wrong.status, Some(0));
+    assert!(wrong.stderr.contains("ul > li"), "{wrong:?}");
+    assert_eq!(run(["extract", path, "--text", "--json"]).status, Some(2));
+}

@@ -81,6 +81,18 @@ fn a_page_can_be_had_in_every_form() {
 }
 
 #[test]
+fn stored_pages_are_extracted_again_without_their_server() {
+    let (server, data, url) = crawled();
+    drop(server);
+    let report = data.crawl(&url, &["--reextract", "--json"]).json().pop().unwrap();
+    assert_eq!((&report["pages"], &report["unchanged"]), (&2.into(), &2.into()), "{report}");
+    assert_eq!(report["requests"], 0);
+    let meta = data.run(&["get", &url, "--as", "meta"]).json().pop().unwrap();
+    assert_eq!(meta["extractor"], gristmill::extract::VERSION);
+    assert_eq!(meta["truncated"]["links"], false);
+}
+
+#[test]
 fn stats_can_be_read_beside_a_running_crawl() {
     let script = Scripted::new()
         .on("/", Response::html(&page("Start", "One", &["/slow".to_owned()])))

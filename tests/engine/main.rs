@@ -29,6 +29,7 @@ mod looking_after_the_store;
 mod many_hosts_at_once;
 #[cfg(target_os = "linux")]
 mod many_hosts_keep_their_plan;
+mod older_extractions;
 mod one_engine_a_directory;
 mod politeness_is_measured;
 mod reruns_revalidate;

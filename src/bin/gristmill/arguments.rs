@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use gristmill::model::{Comments, Favour};
 use gristmill::url::Url;
 
 /// The default of `--data`.
@@ -92,6 +93,10 @@ pub(crate) struct Crawl {
     /// Forget which URLs earlier runs knew; stored pages and facts stay
     #[arg(long)]
     pub(crate) fresh: bool,
+    /// Extract the pages of these sources' earlier runs again, from their stored bodies; nothing is
+    /// requested
+    #[arg(long, conflicts_with = "fresh")]
+    pub(crate) reextract: bool,
     /// Fetch only URLs that match (`*`: any characters, `?`: one character); may be repeated
     #[arg(long, value_name = "PATTERN")]
     pub(crate) include: Vec<String>,
@@ -263,9 +268,44 @@ pub(crate) struct Extract {
     /// URL that relative links are resolved against
     #[arg(long, value_name = "URL", value_parser = parse_url)]
     pub(crate) url: Option<Url>,
-    /// One JSON object per document
-    #[arg(long)]
+    /// One JSON object per document, with its blocks
+    #[arg(long, group = "form")]
     pub(crate) json: bool,
+    /// The content as Markdown; the default
+    #[arg(long, group = "form")]
+    pub(crate) markdown: bool,
+    /// The content as plain text
+    #[arg(long, group = "form")]
+    pub(crate) text: bool,
+    #[command(flatten)]
+    pub(crate) wishes: Wishes,
+}
+
+/// What is taken for content; the settings `[extract]` hold otherwise.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Content")]
+pub(crate) struct Wishes {
+    /// Leave out parts in doubt (precision) or keep them (recall)
+    #[arg(long, value_name = "WHICH", value_parser = parse_favour)]
+    pub(crate) favour: Option<Favour>,
+    /// What becomes of readers' comments: keep, drop, or by_page
+    #[arg(long, value_name = "WHAT", value_parser = parse_comments)]
+    pub(crate) comments: Option<Comments>,
+    /// Leave out tables of data
+    #[arg(long)]
+    pub(crate) no_tables: bool,
+    /// Leave images out of the Markdown
+    #[arg(long)]
+    pub(crate) no_images: bool,
+    /// Leave the targets of links out of the Markdown
+    #[arg(long)]
+    pub(crate) no_links: bool,
+    /// Content is what this matches: tag, #id, .class, [attr=value]; may be repeated
+    #[arg(long, value_name = "SELECTOR")]
+    pub(crate) keep: Vec<String>,
+    /// What this matches is not content; may be repeated
+    #[arg(long, value_name = "SELECTOR")]
+    pub(crate) remove: Vec<String>,
 }
 
 /// Arguments of the maintenance commands.
@@ -294,6 +334,24 @@ pub(crate) struct Stats {
     /// In the text format of Prometheus
     #[arg(long)]
     pub(crate) prometheus: bool,
+}
+
+fn parse_favour(text: &str) -> Result<Favour, String> {
+    match text {
+        "balance" => Ok(Favour::Balance),
+        "precision" => Ok(Favour::Precision),
+        "recall" => Ok(Favour::Recall),
+        _ => Err("not balance, precision or recall".to_owned()),
+    }
+}
+
+fn parse_comments(text: &str) -> Result<Comments, String> {
+    match text {
+        "by_page" => Ok(Comments::ByPage),
+        "keep" => Ok(Comments::Keep),
+        "drop" => Ok(Comments::Drop),
+        _ => Err("not by_page, keep or drop".to_owned()),
+    }
 }
 
 fn parse_url(text: &str) -> Result<Url, String> {

@@ -56,6 +56,15 @@ pub(crate) fn close<T>(engine: &Engine, result: Result<T, Error>) -> Result<T, E
     Ok(result)
 }
 
+/// A bar that counts documents, on standard error. It is hidden if that is no terminal, or if the
+/// results go to a terminal too.
+pub(crate) fn documents(count: usize) -> ProgressBar {
+    let visible = count > 1 && std::io::stderr().is_terminal() && !std::io::stdout().is_terminal();
+    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} documents, {eta} left")
+        .expect("invariant: the template is written right");
+    ProgressBar::with_draw_target(Some(count as u64), target(visible)).with_style(style)
+}
+
 fn wait(run: &Run, line: &ProgressBar) -> Result<Report, Error> {
     loop {
         if let Some(outcome) = run.wait_timeout(DRAW_EVERY) {
@@ -67,10 +76,13 @@ fn wait(run: &Run, line: &ProgressBar) -> Result<Report, Error> {
 }
 
 fn line(visible: bool) -> ProgressBar {
-    let target = if visible { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
     let style = ProgressStyle::with_template("{spinner} {wide_msg}")
         .expect("invariant: the template is written right");
-    ProgressBar::with_draw_target(None, target).with_style(style)
+    ProgressBar::with_draw_target(None, target(visible)).with_style(style)
+}
+
+fn target(visible: bool) -> ProgressDrawTarget {
+    if visible { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() }
 }
 
 fn message(progress: &Progress) -> String {

@@ -2,7 +2,7 @@
 
 use gristmill::Config;
 
-use crate::arguments::{DataOptions, Model, Politeness};
+use crate::arguments::{DataOptions, Model, Politeness, Wishes};
 use crate::failure::Failure;
 
 /// The settings without flags.
@@ -49,6 +49,19 @@ pub(crate) fn with_flags(
     }
     config.validate().map_err(Failure::Flag)?;
     Ok(config)
+}
+
+/// The settings, overlaid by what an extraction is asked to take for content.
+pub(crate) fn with_wishes(mut config: Config, wishes: &Wishes) -> Config {
+    let extract = &mut config.extract;
+    set(&mut extract.favour, wishes.favour);
+    set(&mut extract.comments, wishes.comments);
+    extract.tables &= !wishes.no_tables;
+    extract.images &= !wishes.no_images;
+    extract.links &= !wishes.no_links;
+    extract.keep.extend(wishes.keep.iter().cloned());
+    extract.remove.extend(wishes.remove.iter().cloned());
+    config
 }
 
 fn set<T>(setting: &mut T, flag: Option<T>) {

@@ -19,7 +19,7 @@ use url::Url;
 use super::distil::RejectedWhy;
 use super::tables::{JobId, JobRow, PageRow, Tables, UrlRow, decode_row, time_key};
 use super::{Engine, Error};
-use crate::model::{Hop, Info, Reason};
+use crate::model::{Hop, Info, Reason, Truncated};
 use crate::store::{Keyspace, Snapshot, Value};
 use crate::time::Timestamp;
 use crate::url::UrlKey;
@@ -110,6 +110,9 @@ pub struct Explanation {
     pub failed_attempts: u32,
     /// Redirects that led to it.
     pub hops: Vec<Hop>,
+    /// What the stored page leaves out because it exceeded a bound.
+    #[serde(default, skip_serializing_if = "Truncated::is_none")]
+    pub truncated: Truncated,
 }
 
 impl fmt::Display for Explanation {
@@ -120,6 +123,9 @@ impl fmt::Display for Explanation {
         write!(f, "  depth {}, failed requests {}", self.depth, self.failed_attempts)?;
         for hop in &self.hops {
             write!(f, "\n  {} {} -> {} at {}", hop.status, hop.url, hop.location, hop.at)?;
+        }
+        if self.truncated.any() {
+            write!(f, "\n  cut at a bound: {}", self.truncated)?;
         }
         Ok(())
     }
@@ -172,10 +178,13 @@ impl Engine {
     pub fn why(&self, url: &str) -> Result<Vec<Explanation>, Error> {
         let tables = &self.parts()?.tables;
         let key = UrlKey::from_url(&parse_url(url)?);
-        let reading = self.reading(QueryKind::Why(key), &[&tables.jobs, &tables.urls])?;
+        let keyspaces = [&tables.jobs, &tables.urls, &tables.pages];
+        let reading = self.reading(QueryKind::Why(key), &keyspaces)?;
         if let Some(kept) = reading.kept::<Explanation>() {
             return Ok((*kept).clone());
         }
+        let page = page_row(tables, &reading.snapshot, key)?;
+        let truncated = page.map(|(page, _)| page.truncated).unwrap_or_default();
         let (mut explanations, mut weight) = (Vec::new(), 0);
         for row in url_rows(tables, &reading.snapshot, key) {
             let (job, row, bytes) = row?;
@@ -188,6 +197,7 @@ impl Engine {
                 depth: row.record.depth,
                 failed_attempts: row.record.attempts,
                 hops: row.record.hops,
+                truncated,
             });
         }
         let explanations = Arc::new(explanations);

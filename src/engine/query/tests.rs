@@ -6,7 +6,7 @@ use super::*;
 use crate::config::Config;
 use crate::crawl::{DocumentKind, UrlRecord, Via};
 use crate::engine::tables::encode_row;
-use crate::model::{Grounding, Headers};
+use crate::model::{Grounding, Headers, Truncated};
 
 const PAGE: &str = "http://a.example/page";
 const MOVED: &str = "http://a.example/moved";
@@ -107,6 +107,8 @@ impl Bench {
             content_hash: None,
             duplicate_of: None,
             extract_failure: None,
+            truncated: Truncated::default(),
+            extractor: 0,
             hops: Vec::new(),
             headers: Headers::default(),
         };

@@ -219,7 +219,7 @@ impl RunState {
 
     fn store_end(&self, stop: Option<StopReason>) -> Result<(), Error> {
         self.commits.flush(&self.parts.tables.store)?;
-        if stop.is_some() {
+        if stop.is_some() || self.job.reextract {
             return Ok(());
         }
         let mut row = self.row.lock();

@@ -30,6 +30,7 @@ mod page;
 mod pending;
 mod progress;
 mod recent;
+mod reextract;
 mod start;
 mod state;
 

@@ -10,14 +10,26 @@ use super::state::RunState;
 use crate::crawl::{Candidate, UrlRecord};
 use crate::engine::Error;
 use crate::engine::tables::{PageRow, encode_row, hash_key, read_row, trailing_url_key};
-use crate::extract::Input;
+use crate::extract::{self, Input};
 use crate::fetch::Exchange;
-use crate::model::{Content, Link};
+use crate::model::{Content, Link, Truncated};
 use crate::store::Batch;
 use crate::url::UrlKey;
 
 /// Longest that one of two pages with the same text waits for the other.
 const CLAIM_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A document to extract from, and where it comes from.
+struct Document<'a> {
+    key: UrlKey,
+    body: &'a [u8],
+    /// The page's row; what it says of the content is replaced.
+    row: PageRow,
+    /// The row that is stored.
+    stored: Option<&'a PageRow>,
+    /// What the frontier knows of it, if it was requested.
+    record: Option<&'a UrlRecord>,
+}
 
 /// What extraction made of a page.
 struct Extraction {
@@ -35,45 +47,86 @@ impl RunState {
         exchange: &Exchange,
         stored: Option<&PageRow>,
     ) -> Result<(), Error> {
+        let mut batch = self.parts.tables.store.batch();
+        batch.put(&self.parts.tables.raw, record.key().0, &exchange.body);
+        let document = Document {
+            key: record.key(),
+            body: &exchange.body,
+            row: page_row(record, exchange),
+            stored,
+            record: Some(record),
+        };
+        self.store_document(batch, document)
+    }
+
+    /// Extracts a page again from its stored body, without a request.
+    pub(super) fn reextract_page(
+        self: &Arc<Self>,
+        key: UrlKey,
+        body: &[u8],
+        stored: &PageRow,
+    ) -> Result<(), Error> {
+        let batch = self.parts.tables.store.batch();
+        let row = stored.clone();
+        let document = Document { key, body, row, stored: Some(stored), record: None };
+        self.store_document(batch, document)
+    }
+
+    /// Extracts a document and stores what follows from it.
+    fn store_document(
+        self: &Arc<Self>,
+        mut batch: Batch,
+        document: Document<'_>,
+    ) -> Result<(), Error> {
         let tables = &self.parts.tables;
-        let key = record.key();
-        let Extraction { content, links, failure } = self.read(exchange);
-        let mut batch = tables.store.batch();
-        batch.put(&tables.raw, key.0, &exchange.body);
-        let mut row = page_row(record, exchange, links.len());
+        let Document { key, body, mut row, stored, record } = document;
+        let Extraction { content, links, failure } = self.read(&row, body);
+        row.forget_content();
+        row.links = links.len() as u64;
         row.extract_failure = failure;
+        if self.parts.config.crawl.extract {
+            row.extractor = extract::VERSION;
+        }
+        let old = stored.filter(|stored| stored.content_hash.is_some());
         let fresh = if let Some(content) = &content {
             self.put_content(&mut batch, key, content, &mut row, stored)?
         } else {
             self.drop_content(&mut batch, key, stored);
-            false
+            old.is_some()
         };
         put_links(&mut batch, self, key, &links);
         tables.put_page(&mut batch, key, &row, stored);
-        self.put_final(&mut batch, record);
-        let follow = self.follows(content.as_ref());
-        let depth = record.depth + 1;
-        let candidates = links.iter().filter(|_| follow);
-        let admissions =
-            self.admit(&mut batch, candidates.map(|link| Candidate::link(&link.url, key, depth)))?;
+        let admissions = match record {
+            Some(record) => {
+                self.put_final(&mut batch, record);
+                let follow = self.follows(content.as_ref());
+                let candidates = links.iter().filter(|_| follow);
+                let depth = record.depth + 1;
+                self.admit(
+                    &mut batch,
+                    candidates.map(|link| Candidate::link(&link.url, key, depth)),
+                )?
+            }
+            None => Vec::new(),
+        };
         // The text is to be distilled for this page once no other page holds it.
         let alone = stored.is_some_and(|stored| stored.duplicate_of.is_some());
-        let distil = (fresh || alone) && row.duplicate_of.is_none();
+        let distil = content.is_some() && (fresh || alone) && row.duplicate_of.is_none();
         if distil {
             self.put_pending_distil(&mut batch, key);
         }
         let text = content.as_ref().map(|content| content.fingerprint.text);
-        let replaced = stored.filter(|stored| {
-            stored.content_hash.is_some() && stored.content_hash != row.content_hash
-        });
-        let withdrawn = match replaced {
-            Some(stored) => Some(self.withdraw_infos(&mut batch, key, &stored.url, text)?),
+        let withdrawn = match old.filter(|_| fresh) {
+            Some(old) => Some(self.withdraw_infos(&mut batch, key, &old.url, text)?),
             None => None,
         };
         self.commits.submit(batch)?;
         drop(withdrawn);
         self.publish(admissions);
         self.count_page(&row, links.len());
+        if stored.is_some() && !fresh && record.is_none() {
+            self.counters.unchanged.add(1);
+        }
         if distil {
             if let Some(content) = content {
                 self.parts.caches.contents.insert(key, Arc::new(content));
@@ -93,10 +146,9 @@ impl RunState {
         self.pending.add_pending(self.focuses.len() as u64);
     }
 
-    fn read(&self, exchange: &Exchange) -> Extraction {
-        let url = &exchange.url;
-        let content_type = exchange.headers.get("content-type");
-        let input = Input { body: &exchange.body, url, content_type };
+    fn read(&self, row: &PageRow, body: &[u8]) -> Extraction {
+        let url = &row.url;
+        let input = Input { body, url, content_type: row.headers.get("content-type") };
         let mut failure = None;
         if self.parts.config.crawl.extract {
             // A page that makes the extractor panic is stored without text, like one that it refuses.
@@ -133,10 +185,13 @@ impl RunState {
         let tables = &self.parts.tables;
         let hash = content.fingerprint.text;
         let hash_text = blake3::Hash::from_bytes(hash).to_hex().to_string();
-        let fresh = stored.and_then(|page| page.content_hash.as_ref()) != Some(&hash_text);
+        // Texts of one hash may differ in white space and case, and infos cite bytes.
+        let fresh = stored.and_then(|page| page.content_hash.as_ref()) != Some(&hash_text)
+            || tables.text.get(key.0)?.as_deref() != Some(content.text.as_bytes());
         if fresh {
             self.forget_content(batch, key, stored);
         }
+        row.truncated = content.truncated;
         row.title.clone_from(&content.title);
         row.language.clone_from(&content.language);
         row.charset = Some(content.charset.clone());
@@ -235,6 +290,14 @@ impl RunState {
         let key = record.key();
         let mut row = PageRow { fetched_at: exchange.fetched_at, ..stored.clone() };
         let mut batch = tables.store.batch();
+        if self.parts.config.crawl.extract
+            && row.extractor < extract::VERSION
+            && let Some(body) = tables.raw.get(key.0)?
+        {
+            let (body, record, stored) = (&body[..], Some(record), Some(stored));
+            self.counters.unchanged.add(1);
+            return self.store_document(batch, Document { key, body, row, stored, record });
+        }
         let hash = row.content_hash.as_deref().and_then(|hex| blake3::Hash::from_hex(hex).ok());
         if let (Some(hash), true) = (hash, row.duplicate_of.is_some()) {
             row.duplicate_of = self.holder_of(*hash.as_bytes(), &row.url)?;
@@ -296,7 +359,7 @@ fn put_links(batch: &mut Batch, run: &RunState, key: UrlKey, links: &[Link]) {
     batch.put(&run.parts.tables.links, key.0, text);
 }
 
-fn page_row(record: &UrlRecord, exchange: &Exchange, links: usize) -> PageRow {
+fn page_row(record: &UrlRecord, exchange: &Exchange) -> PageRow {
     PageRow {
         url: record.url.clone(),
         status: exchange.status,
@@ -306,11 +369,13 @@ fn page_row(record: &UrlRecord, exchange: &Exchange, links: usize) -> PageRow {
         charset: None,
         published_at: None,
         bytes: exchange.body.len() as u64,
-        links: links as u64,
+        links: 0,
         fetched_at: exchange.fetched_at,
         content_hash: None,
         duplicate_of: None,
         extract_failure: None,
+        truncated: Truncated::default(),
+        extractor: 0,
         hops: record.hops.clone(),
         headers: exchange.headers.clone(),
     }

@@ -66,6 +66,9 @@ pub(in crate::engine) fn start(engine: &Engine, job: Job) -> Result<Run, Error> 
     }
     state.schedule();
     state.wake_workers();
+    if state.job.reextract {
+        state.start_reextraction();
+    }
     state.advance();
     Ok(Run { state })
 }
@@ -86,6 +89,10 @@ fn job_row(engine: &Engine, job: &Job) -> Result<(JobRow, bool), Error> {
         };
         return Ok((row, false));
     };
+    // Extracting again neither finishes a run nor begins one.
+    if job.reextract {
+        return Ok((row, false));
+    }
     if row.finished_at.is_none() && !job.fresh {
         return Ok((row, true));
     }
@@ -184,6 +191,10 @@ fn parse(url: &str) -> Result<Url, Error> {
 impl RunState {
     /// Brings the stored rows to the state in which the run begins.
     fn prepare(&self, seeds: &Seeds) -> Result<(), Error> {
+        if self.job.reextract {
+            self.enqueue_new_focuses()?;
+            return self.count_stored();
+        }
         if !self.resumed {
             self.forget_queue()?;
         }

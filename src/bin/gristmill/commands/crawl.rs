@@ -53,7 +53,7 @@ pub(crate) fn run(data: &DataOptions, arguments: &Crawl, verbose: u8) -> Result<
 fn job(arguments: &Crawl) -> Result<Job, Failure> {
     let sources = sources(arguments);
     let schema = arguments.schema.as_deref().map(read_schema).transpose()?;
-    let mut job = Job::new(name(&sources)).fresh(arguments.fresh);
+    let mut job = Job::new(name(&sources)).fresh(arguments.fresh).reextract(arguments.reextract);
     job.sources = sources;
     job.focuses = arguments.focus.iter().map(|text| focus(text, schema.clone())).collect();
     job.scope = Scope {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use gristmill::engine::extract_options;
 use gristmill::extract::{Extractor, Input};
-use gristmill::model::{Content, Link};
+use gristmill::model::{Block, Content, Link, Truncated};
 use gristmill::url::Url;
 use rayon::prelude::*;
 use serde::Serialize;
@@ -14,7 +14,7 @@ use serde::Serialize;
 use crate::arguments::{DataOptions, Extract};
 use crate::failure::{Failure, Outcome, line_of};
 use crate::output::{Output, notice};
-use crate::settings;
+use crate::{progress, settings};
 
 /// Extensions of the files that are read in a directory. Files named on the command line are read
 /// whatever their extension.
@@ -48,15 +48,18 @@ struct Line<'a> {
     text: &'a str,
     markdown: &'a str,
     links: &'a [Link],
+    blocks: &'a [Block],
+    truncated: Truncated,
 }
 
 pub(crate) fn run(data: &DataOptions, arguments: &Extract) -> Result<Outcome, Failure> {
-    let config = settings::load(data)?;
+    let config = settings::with_wishes(settings::load(data)?, &arguments.wishes);
     let limit = config.crawl.max_body_bytes;
     let extractor = Extractor::new(extract_options(&config)?);
     let (documents, mut failed) = documents(arguments);
     let mut output = Output::stdout();
     let titled = documents.len() > 1 && !arguments.json;
+    let progress = progress::documents(documents.len());
     for batch in documents.chunks(BATCH) {
         let contents: Vec<_> =
             batch.par_iter().map(|document| content(&extractor, document, limit)).collect();
@@ -65,23 +68,42 @@ pub(crate) fn run(data: &DataOptions, arguments: &Extract) -> Result<Outcome, Fa
                 Ok(content) if arguments.json => output.json(&line(document, &content))?,
                 Ok(content) => {
                     if titled {
-                        output.line(&format!("<!-- {} -->", document.path.display()))?;
+                        output.line(&title(&document.path, arguments))?;
                     }
-                    output.bytes(content.markdown.as_bytes())?;
+                    print(&mut output, &content, arguments)?;
                 }
                 Err(failure) => {
                     failed += 1;
-                    notice(&format!("gristmill: {}", line_of(&failure)));
+                    let line = format!("gristmill: {}", line_of(&failure));
+                    progress.suspend(|| notice(&line));
                 }
             }
         }
+        progress.inc(batch.len() as u64);
     }
+    progress.finish_and_clear();
     output.finish()?;
     match failed {
         0 => Ok(Outcome::Done),
         1 => Err(Failure::Failed("one path could not be extracted".to_owned())),
         _ => Err(Failure::Failed(format!("{failed} paths could not be extracted"))),
     }
+}
+
+/// The line above a document, if there are several.
+fn title(path: &Path, arguments: &Extract) -> String {
+    if arguments.text {
+        format!("==> {} <==", path.display())
+    } else {
+        format!("<!-- {} -->", path.display())
+    }
+}
+
+fn print(output: &mut Output, content: &Content, arguments: &Extract) -> Result<(), Failure> {
+    if !arguments.text {
+        return output.bytes(content.markdown.as_bytes());
+    }
+    if content.text.is_empty() { Ok(()) } else { output.line(&content.text) }
 }
 
 fn content(extractor: &Extractor, document: &Document, limit: u64) -> Result<Content, Failure> {
@@ -117,6 +139,8 @@ fn line<'a>(document: &'a Document, content: &'a Content) -> Line<'a> {
         text: &content.text,
         markdown: &content.markdown,
         links: &content.links,
+        blocks: &content.blocks,
+        truncated: content.truncated,
     }
 }
 

@@ -19,7 +19,7 @@ use crate::engine::tables::{
     PageRow, Tables, hash_key, host_key, host_prefix, time_key, trailing_url_key,
 };
 use crate::engine::{Engine, Error};
-use crate::model::Hop;
+use crate::model::{Hop, Truncated};
 use crate::store::{Keyspace, Snapshot};
 use crate::time::Timestamp;
 use crate::url::{Host, UrlKey};
@@ -88,6 +88,10 @@ pub struct PageEntry {
     pub duplicate_of: Option<Url>,
     /// Why it has no text, where extraction failed.
     pub extract_failure: Option<String>,
+    /// What its text, Markdown and links leave out because it exceeded a bound.
+    pub truncated: Truncated,
+    /// Version of the extractor that read it; 0 if none did.
+    pub extractor: u32,
     /// Redirects that led to it, the first time it was found.
     pub hops: Vec<Hop>,
 }
@@ -108,6 +112,8 @@ impl From<PageRow> for PageEntry {
             content_hash: row.content_hash,
             duplicate_of: row.duplicate_of,
             extract_failure: row.extract_failure,
+            truncated: row.truncated,
+            extractor: row.extractor,
             hops: row.hops,
         }
     }

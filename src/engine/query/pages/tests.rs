@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::config::Config;
-use crate::model::Headers;
+use crate::model::{Headers, Truncated};
 
 /// Pages with the same text.
 const EQUAL: u64 = 4;
@@ -46,6 +46,8 @@ fn row(page: u64) -> PageRow {
         content_hash: Some(hash(page).to_hex().to_string()),
         duplicate_of: None,
         extract_failure: None,
+        truncated: Truncated::default(),
+        extractor: 0,
         hops: Vec::new(),
         headers: Headers::default(),
     }
