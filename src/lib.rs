@@ -43,7 +43,7 @@
 //! | [`retry`] | when a failed request is made again | `crawl` or `llm` |
 //! | [`fetch`] | the page of one URL | `crawl` |
 //! | [`extract`] | from bytes to text, Markdown, links and metadata | `crawl` |
-//! | [`crawl`] | what to fetch next, and when: frontier, robots.txt, scope, sitemaps, feeds | `crawl` |
+//! | [`crawl`] | the decisions of a crawl: robots.txt, and the seam where a frontier keeps its rows; the frontier itself is the engine's, and no stable interface yet | `crawl` |
 //! | [`llm`] | asking language models: cached, validated, retried, accounted for | `llm` |
 //! | [`model`], [`url`](mod@url) | the nouns that the parts share; canonical URLs | `crawl` or `llm` |
 //! | [`engine`], [`config`] | everything wired together | `engine` (default) |
