@@ -54,7 +54,11 @@ pub(super) fn of(tag: Tag, attributes: Attributes<'_>) -> Hints {
             4 if name.eq_ignore_ascii_case("role") => role(value, &mut hints),
             5 if name.eq_ignore_ascii_case("class") => names(tag, value, &mut hints),
             5 if name.eq_ignore_ascii_case("style") => hiding(value, &mut hints),
-            6 if name.eq_ignore_ascii_case("hidden") && !is_streamed(attributes) => {
+            // The browser shows `until-found` to a reader that searches or follows a link into it.
+            6 if name.eq_ignore_ascii_case("hidden")
+                && !value.trim().eq_ignore_ascii_case("until-found")
+                && !is_streamed(attributes) =>
+            {
                 hints.add(Hints::HIDDEN);
             }
             _ => {}
@@ -247,7 +251,7 @@ impl Word {
 }
 
 /// Calls `each` for every word of `name`.
-fn words(name: &str, mut each: impl FnMut(&str)) {
+pub(super) fn words(name: &str, mut each: impl FnMut(&str)) {
     let bytes = name.as_bytes();
     let mut start = 0;
     for at in 0..=bytes.len() {

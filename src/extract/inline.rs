@@ -1,81 +1,130 @@
-//! One block while it is read: its text and its Markdown, with the markers that are open in it.
+//! One block while it is read: its text, and the runs of which its Markdown is made.
+//!
+//! Struck-out text stands between `~~` in the text as in Markdown: without the mark a withdrawn
+//! price or word would be stated. A line break is a space in the text and a hard break in
+//! Markdown.
 
-use super::text::visible;
-use super::text::{is_space, push_collapsed};
+use super::text::{is_invisible, is_space, push_collapsed, visible};
 
-/// An inline element that Markdown can show.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Marker {
+/// A link that is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Target<'l> {
+    /// Its element; two links to one address stay two.
+    pub(super) element: usize,
+    /// Where it leads.
+    pub(super) url: &'l str,
+}
+
+/// The markup of a run of text, as Markdown can show it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Style<'l> {
     /// `**strong**`
-    Strong,
+    pub(super) strong: bool,
     /// `*emphasis*`
-    Emphasis,
-    /// `` `code` ``
-    Code,
+    pub(super) emphasis: bool,
     /// `~~deleted~~`
-    Deleted,
+    pub(super) deleted: bool,
+    /// `` `code` ``, by the element that makes it code.
+    pub(super) code: Option<usize>,
     /// `[text](url)`
-    Link(String),
+    pub(super) link: Option<Target<'l>>,
 }
 
-impl Marker {
-    const fn opening(&self) -> &'static str {
-        match self {
-            Self::Strong => "**",
-            Self::Emphasis => "*",
-            Self::Code => "`",
-            Self::Deleted => "~~",
-            Self::Link(_) => "[",
-        }
-    }
-
-    fn close(&self, out: &mut String) {
-        if let Self::Link(url) = self {
-            out.push_str("](");
-            push_url(out, url);
-            out.push(')');
-        } else {
-            out.push_str(self.opening());
-        }
-    }
+/// What stands before a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Gap {
+    /// Nothing.
+    #[default]
+    None,
+    /// White space.
+    Space,
+    /// A line break.
+    Break,
 }
 
-/// A block being read. Markers are written only around text: an element without any leaves none.
+/// What a run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Text.
+    Text,
+    /// An image, by its index; it has no text.
+    Image(usize),
+}
+
+/// A piece of a block with one style.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Run<'l> {
+    /// Text or image.
+    pub(super) kind: Kind,
+    /// Where its text starts in the block's.
+    pub(super) start: usize,
+    /// Where its text ends.
+    pub(super) end: usize,
+    /// Its markup.
+    pub(super) style: Style<'l>,
+    /// What stands before it.
+    pub(super) gap: Gap,
+}
+
+/// An image in a block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Image {
+    /// What stands for it where it cannot be seen.
+    pub(super) alternative: String,
+    /// Its address.
+    pub(super) url: String,
+}
+
+/// A block being read.
 #[derive(Debug, Default)]
-pub(super) struct Inline {
-    text: String,
-    markdown: String,
-    /// White space stands before what comes next.
-    space: bool,
-    open: Vec<Marker>,
-    /// How many of `open` have been written.
-    written: usize,
+pub(super) struct Inline<'l> {
+    /// Its text so far.
+    pub(super) text: String,
+    /// Its runs, in order.
+    pub(super) runs: Vec<Run<'l>>,
+    /// Its images.
+    pub(super) images: Vec<Image>,
+    gap: Gap,
+    /// The text so far ends in struck-out text.
+    struck: bool,
 }
 
-impl Inline {
+impl<'l> Inline<'l> {
     /// White space.
     pub(super) fn space(&mut self) {
-        self.space = true;
+        if self.gap == Gap::None {
+            self.gap = Gap::Space;
+        }
+    }
+
+    /// A line break.
+    pub(super) fn line_break(&mut self) {
+        self.gap = Gap::Break;
     }
 
     /// Text whose white space collapses.
-    pub(super) fn text(&mut self, text: &str) {
-        let mut piece = String::new();
-        push_collapsed(&mut piece, text);
-        let trimmed = piece.trim_end();
-        self.space |= text.starts_with(is_space);
-        if trimmed.is_empty() {
-            self.space |= text.contains(is_space);
+    pub(super) fn text(&mut self, text: &str, style: Style<'l>) {
+        let begun = text.trim_start_matches(|c: char| is_space(c) || is_invisible(c));
+        if begun.len() < text.len() && text[..text.len() - begun.len()].contains(is_space) {
+            self.space();
+        }
+        if begun.is_empty() {
             return;
         }
-        self.before_word();
-        self.text.push_str(trimmed);
-        if self.open.contains(&Marker::Code) {
-            self.markdown.extend(trimmed.chars().filter(|c| *c != '`'));
-        } else {
-            escape(&mut self.markdown, trimmed);
+        let before = (self.text.len(), self.struck);
+        self.before_run(style.deleted);
+        let start = self.text.len();
+        push_collapsed(&mut self.text, begun);
+        let end = start + self.text[start..].trim_end_matches(' ').len();
+        if end == start {
+            self.text.truncate(before.0);
+            self.struck = before.1;
+            return;
         }
-        self.space = text.ends_with(is_space);
+        let space_after = self.text.len() > end;
+        self.text.truncate(end);
+        self.add(Run { kind: Kind::Text, start, end, style, gap: self.gap });
+        self.gap = if space_after { Gap::Space } else { Gap::None };
     }
 
     /// Text whose white space counts.
@@ -83,101 +132,79 @@ impl Inline {
         self.text.extend(visible(text));
     }
 
-    /// An image: in Markdown only.
-    pub(super) fn image(&mut self, alternative: &str, url: &str) {
-        if self.space && !self.markdown.is_empty() {
-            self.markdown.push(' ');
-        }
-        self.markdown.push_str("![");
-        let mut piece = String::new();
-        push_collapsed(&mut piece, alternative);
-        escape(&mut self.markdown, piece.trim());
-        self.markdown.push_str("](");
-        push_url(&mut self.markdown, url);
-        self.markdown.push(')');
-        // The next word stands apart from the image, in Markdown as in text.
-        self.space = true;
+    /// The text does not end in the middle of a line.
+    pub(super) fn is_at_line_start(&self) -> bool {
+        self.text.is_empty() || self.text.ends_with('\n')
     }
 
-    /// An inline element begins.
-    pub(super) fn open(&mut self, marker: Marker) {
-        // Markers of the same kind do not nest in Markdown.
-        self.open.push(marker);
+    /// The word that what comes next touches: its letters and digits, or the sign it ends in.
+    pub(super) fn last_word(&self) -> &str {
+        if self.gap != Gap::None {
+            return "";
+        }
+        let word = self.text.trim_end_matches(char::is_alphanumeric).len();
+        if word < self.text.len() {
+            return &self.text[word..];
+        }
+        let sign = self.text.chars().next_back().map_or(0, char::len_utf8);
+        &self.text[self.text.len() - sign..]
     }
 
-    /// An inline element ends.
-    pub(super) fn close(&mut self, marker: &Marker) {
-        let Some(at) = self.open.iter().rposition(|open| open == marker) else { return };
-        // Those inside it end with it and begin again after it.
-        for written in self.open[..self.written].iter().skip(at).rev() {
-            written.close(&mut self.markdown);
-        }
-        self.written = self.written.min(at);
-        self.open.remove(at);
-    }
-
-    /// The text and the Markdown read so far, trimmed; what is open stays open.
-    pub(super) fn take(&mut self) -> (String, String) {
-        for written in self.open[..self.written].iter().rev() {
-            written.close(&mut self.markdown);
-        }
-        self.written = 0;
-        self.space = false;
-        (std::mem::take(&mut self.text), std::mem::take(&mut self.markdown))
-    }
-
-    /// Writes the space and the markers that stand before a word.
-    fn before_word(&mut self) {
-        if self.space {
-            if !self.text.is_empty() {
-                self.text.push(' ');
-            }
-            if !self.markdown.is_empty() {
-                self.markdown.push(' ');
-            }
-        }
-        for marker in &self.open[self.written..] {
-            self.markdown.push_str(marker.opening());
-        }
-        self.written = self.open.len();
-    }
-}
-
-/// Appends `text` with backslashes before what Markdown would read as markup.
-fn escape(out: &mut String, text: &str) {
-    let at_start = out.is_empty();
-    if at_start {
-        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-        let (number, rest) = text.split_at(digits);
-        if digits > 0 && rest.starts_with(['.', ')']) {
-            out.push_str(number);
-            out.push('\\');
-            escape_inside(out, rest);
+    /// An image; the words around it stand apart.
+    pub(super) fn image(&mut self, image: Image, style: Style<'l>) {
+        if self.images.last() == Some(&image) {
             return;
         }
-        if text.starts_with(['#', '+', '-', '>', '=', '|']) {
-            out.push('\\');
+        let at = self.text.len();
+        self.images.push(image);
+        let kind = Kind::Image(self.images.len() - 1);
+        let style = Style { link: style.link, ..Style::default() };
+        self.add(Run { kind, start: at, end: at, style, gap: self.gap });
+        self.gap = Gap::Space;
+    }
+
+    /// Ends the block: its text is complete.
+    pub(super) fn end(&mut self) {
+        if self.struck {
+            self.text.push_str("~~");
+            self.struck = false;
         }
     }
-    escape_inside(out, text);
-}
 
-fn escape_inside(out: &mut String, text: &str) {
-    for character in text.chars() {
-        if matches!(character, '\\' | '`' | '*' | '_' | '[' | ']' | '<') {
-            out.push('\\');
-        }
-        out.push(character);
+    /// Begins the next block.
+    pub(super) fn clear(&mut self) {
+        self.text.clear();
+        self.runs.clear();
+        self.images.clear();
+        self.gap = Gap::None;
+        self.struck = false;
     }
-}
 
-/// Appends a URL with the parentheses that would end it escaped.
-fn push_url(out: &mut String, url: &str) {
-    for character in url.chars() {
-        match character {
-            '(' => out.push_str("%28"),
-            ')' => out.push_str("%29"),
-            other => out.push(other),
+    /// Writes what stands between the run before and the next one.
+    fn before_run(&mut self, deleted: bool) {
+        if self.struck && !deleted {
+            self.text.push_str("~~");
+            self.struck = false;
         }
+        if self.gap != Gap::None && !self.text.is_empty() {
+            self.text.push(' ');
+        }
+        if deleted && !self.struck {
+            self.text.push_str("~~");
+            self.struck = true;
+        }
+    }
+
+    fn add(&mut self, run: Run<'l>) {
+        if let Some(last) = self.runs.last_mut()
+            && last.kind == Kind::Text
+            && run.kind == Kind::Text
+            && last.style == run.style
+            && run.gap != Gap::Break
+        {
+            last.end = run.end;
+            return;
+        }
+        self.runs.push(run);
     }
 }

@@ -17,23 +17,35 @@
 //!   text. White space is collapsed inside each block that is not code.
 //! - A page with visible text has a text: if the rules select nothing, everything visible is the
 //!   content.
+//! - The Markdown, rendered, says what the text says, but for alternative texts of images and
+//!   numbers of lists. What a page says by its looks alone, the text says by characters (the module
+//!   `render` has the rules).
 //! - Hidden elements, comments, scripts and invisible characters never become text.
 
 mod charset;
+mod code;
+mod emphasis;
 mod entities;
 mod error;
+mod escape;
 mod fingerprint;
+mod formulas;
 mod hints;
+mod images;
 mod inline;
 mod json_ld;
 mod links;
+mod lists;
 mod main_content;
 mod markdown;
+mod marks;
 mod metadata;
 mod options;
 mod plain;
 mod render;
+mod scripts;
 mod selector;
+mod table;
 mod tag;
 mod text;
 mod token;
@@ -208,7 +220,7 @@ impl Extractor {
 fn content_of(tree: &mut Tree<'_>, links: &ResolvedLinks, options: &ExtractOptions) -> Rendered {
     let mut removed = selector::matching(tree, &options.remove);
     if !options.tables {
-        removed.extend(render::data_tables(tree));
+        removed.extend(table::data_tables(tree));
     }
     for at in removed {
         tree.nodes[at].hints.add(Hints::HIDDEN);

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::escape::{self, Surroundings};
 use super::fingerprint::normalise;
 use super::render::Rendered;
 use super::text::collapsed;
@@ -13,10 +14,20 @@ use crate::model::{Block, BlockKind};
 /// Reads plain text: paragraphs stand apart by blank lines.
 pub(super) fn text(source: &str) -> Rendered {
     let mut blocks = Blocks::default();
+    let mut escaped = String::new();
     for paragraph in paragraphs(source) {
-        blocks.push(collapsed(paragraph).as_str(), BlockKind::Paragraph);
+        let paragraph = collapsed(paragraph);
+        if !paragraph.is_empty() {
+            if !escaped.is_empty() {
+                escaped.push_str("\n\n");
+            }
+            let tildes = paragraph.bytes().filter(|byte| *byte == b'~').nth(1).is_some();
+            let around = Surroundings { line_start: true, tildes, ..Surroundings::default() };
+            escape::push(&mut escaped, &paragraph, around);
+        }
+        blocks.push(&paragraph, BlockKind::Paragraph);
     }
-    let markdown = with_final_line_feed(&blocks.out.text);
+    let markdown = with_final_line_feed(&escaped);
     Rendered { markdown, ..blocks.out }
 }
 

@@ -1,26 +1,41 @@
 //! The chosen part of the tree as plain text, blocks and Markdown, in one walk.
+//!
+//! # What the text says
+//! The text says what a reader of the page sees, and nothing else; where the page says something by
+//! its looks alone, the text says it by characters:
+//!
+//! - superscripts, subscripts and the marks of notes: [`super::scripts`]; formulas, once:
+//!   [`super::formulas`]; struck-out text: [`super::inline`]; numbers of lists, in Markdown alone:
+//!   [`super::lists`]; tables: [`super::table`]; code: [`super::code`]; images, in Markdown alone:
+//!   [`super::images`];
+//! - a reading stands in parentheses after its base, as `rp` asks: `水車(すいしゃ)`;
+//! - `q` has the quotation marks that a browser gives it, “ ” and inside them ‘ ’, unless the page
+//!   wrote its own;
+//! - the terms of a description list are strong in Markdown;
+//! - a link within the page whose text has no letter or digit (`¶`, `#`, `↩`) is a handle and is
+//!   left out; other links within the page are text, since addresses are kept without fragments;
+//! - `wbr` and soft hyphens join what they stand in.
 
-use url::Url;
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::code;
+use super::emphasis::{self, Place as Written};
 use super::entities::{self, Place};
 use super::fingerprint::normalise;
-use super::hints::Hints;
-use super::inline::{Inline, Marker};
+use super::formulas;
+use super::images;
+use super::inline::{Image, Inline, Style, Target};
 use super::links::{self, ResolvedLinks};
+use super::lists::Lists;
 use super::main_content::Selection;
-use super::markdown::{MarkdownWriter, Style};
+use super::markdown::{Container, ContainerKind, Form, MarkdownWriter};
+use super::marks;
 use super::options::ExtractOptions;
+use super::scripts::{self, Script};
+use super::table::{self, Cell, DataTable};
 use super::tag::Tag;
 use super::tree::{Node, Tree};
 use crate::model::{Block, BlockKind};
-
-/// Longest cell, in bytes as written, of a table that holds data rather than layout.
-const MAX_CELL_BYTES: usize = 1000;
-/// Deepest list whose items are indented further than those around them.
-const MAX_LIST_DEPTH: usize = 16;
-/// Longest image address that is written into Markdown, in bytes.
-const MAX_IMAGE_URL_BYTES: usize = 2048;
 
 /// The result of rendering.
 #[derive(Debug, Default)]
@@ -40,6 +55,7 @@ pub(super) fn render(
     links: &ResolvedLinks,
     options: &ExtractOptions,
 ) -> Rendered {
+    let is_formula = |at: &usize| tree.nodes[*at].tag == Tag::Math;
     let mut renderer = Renderer {
         tree,
         links,
@@ -47,13 +63,13 @@ pub(super) fn render(
         out: Rendered::default(),
         markdown: MarkdownWriter::default(),
         inline: Inline::default(),
-        lists: Vec::new(),
-        item: Item::Outside,
-        heading: None,
-        quotes: 0,
-        preformatted: 0,
-        row: None,
-        tables: Vec::new(),
+        context: Context::default(),
+        containers: Vec::new(),
+        lists: Lists::default(),
+        formulas: (selection.root..tree.nodes[selection.root].end()).filter(is_formula).collect(),
+        hidden_formula: None,
+        table: None,
+        language: None,
         last_heading: None,
         breaks: 0,
     };
@@ -62,26 +78,18 @@ pub(super) fn render(
     renderer.out
 }
 
-/// An open list: the number of its next item, if it counts.
-struct List {
-    next: Option<u32>,
-}
-
-/// The position of the walk in a list.
-#[derive(PartialEq, Eq)]
-enum Item {
-    /// In no item.
-    Outside,
-    /// Before the first block of the item with this marker.
-    Begun(String),
-    /// After the first block of an item.
-    Inside,
-}
-
-/// The row being read, with its finished cells.
-struct Row {
-    node: usize,
-    cells: Vec<(String, String)>,
+/// What holds inside an element and ends with it.
+#[derive(Clone, Copy, Default)]
+struct Context<'l> {
+    style: Style<'l>,
+    heading: Option<u8>,
+    /// White space counts.
+    preformatted: bool,
+    script: Option<Script>,
+    /// Elements `q` around.
+    quotes: u8,
+    /// How many containers are around.
+    depth: usize,
 }
 
 struct Renderer<'t, 'a> {
@@ -91,51 +99,56 @@ struct Renderer<'t, 'a> {
     out: Rendered,
     markdown: MarkdownWriter,
     /// The block being read.
-    inline: Inline,
-    lists: Vec<List>,
-    item: Item,
-    heading: Option<u8>,
-    quotes: usize,
-    preformatted: usize,
-    row: Option<Row>,
-    /// Open tables: whether each holds data.
-    tables: Vec<bool>,
+    inline: Inline<'t>,
+    context: Context<'t>,
+    containers: Vec<Container>,
+    lists: Lists,
+    /// The elements `math`, in order.
+    formulas: Vec<usize>,
+    /// What holds the hidden source of a formula and the image that stands for it.
+    hidden_formula: Option<usize>,
+    table: Option<DataTable>,
+    /// Language of the code being read.
+    language: Option<String>,
     last_heading: Option<u32>,
     breaks: usize,
 }
 
-impl Renderer<'_, '_> {
+impl<'t> Renderer<'t, '_> {
     fn walk(&mut self, selection: &Selection) {
-        let nodes = &self.tree.nodes;
-        let mut open: Vec<usize> = Vec::new();
+        let tree = self.tree;
+        let mut open: Vec<(usize, Context<'t>)> = Vec::new();
         let mut at = selection.root;
-        let end = nodes[selection.root].end();
+        let end = tree.nodes[selection.root].end();
         while at < end {
-            while let Some(&top) = open.last().filter(|top| nodes[**top].end() <= at) {
-                open.pop();
-                self.leave(top);
+            while let Some((top, around)) = open.pop_if(|(top, _)| tree.nodes[*top].end() <= at) {
+                self.leave(top, around);
             }
-            let node = &nodes[at];
+            let node = &tree.nodes[at];
             if node.has_space_before() {
                 self.inline.space();
             }
             if selection.is_dropped(at) {
                 if node.tag.is_block() {
                     self.boundary();
+                } else {
+                    self.hidden_formula(at);
                 }
                 at = node.end();
-                continue;
-            }
-            if node.is_text() {
+            } else if node.is_text() {
                 self.text(node);
+                at += 1;
+            } else if self.is_replaced(at) {
+                at = node.end();
             } else {
+                let around = self.context;
                 self.enter(at);
-                open.push(at);
+                open.push((at, around));
+                at += 1;
             }
-            at += 1;
         }
-        while let Some(top) = open.pop() {
-            self.leave(top);
+        while let Some((top, around)) = open.pop() {
+            self.leave(top, around);
         }
         self.flush();
     }
@@ -144,201 +157,319 @@ impl Renderer<'_, '_> {
         let raw = self.tree.text(node);
         let text = if node.is_literal() { raw.into() } else { entities::decode(raw, Place::Text) };
         self.breaks = 0;
-        if self.preformatted > 0 && self.row.is_none() && node.is_preformatted() {
-            self.inline.verbatim(&text);
-        } else {
-            self.inline.text(&text);
+        match self.context.script {
+            Some(Script::Above) => {
+                self.piece(&text.chars().map(scripts::raised).collect::<String>());
+            }
+            Some(Script::Below) => {
+                self.piece(&text.chars().map(scripts::lowered).collect::<String>());
+            }
+            _ => self.piece(&text),
         }
     }
 
-    /// A block begins or ends: what was read before it is a block of its own, or in a table cell a
-    /// word of its own.
+    fn piece(&mut self, text: &str) {
+        if self.context.preformatted {
+            self.inline.verbatim(text);
+        } else {
+            self.inline.text(text, self.context.style);
+        }
+    }
+
+    fn is_in_row(&self) -> bool {
+        self.table.as_ref().is_some_and(DataTable::has_row)
+    }
+
+    /// A block begins or ends: what was read before it is a block of its own; in a table cell a
+    /// word of its own, in code a line.
     fn boundary(&mut self) {
         self.breaks = 0;
-        if self.row.is_some() { self.inline.space() } else { self.flush() }
+        if self.context.preformatted {
+            if !self.inline.is_at_line_start() {
+                self.inline.verbatim("\n");
+            }
+        } else if self.is_in_row() {
+            self.inline.space();
+        } else {
+            self.flush();
+        }
+    }
+
+    /// Whether something else stands for the element at `at`, or nothing; it has been written.
+    fn is_replaced(&mut self, at: usize) -> bool {
+        let tree = self.tree;
+        let node = &tree.nodes[at];
+        match node.tag {
+            Tag::Math => {
+                self.formula(at);
+                true
+            }
+            Tag::Sup | Tag::Sub if self.context.script.is_none() => {
+                let script = scripts::of(tree, at, self.inline.last_word());
+                if let Some(Script::Instead(text)) = script {
+                    self.piece(text);
+                    return true;
+                }
+                false
+            }
+            Tag::A => {
+                !self.context.preformatted
+                    && self.context.script.is_none()
+                    && marks::is_handle(tree, at)
+            }
+            Tag::Pre => code::is_gutter(tree, at),
+            _ if self.context.preformatted => code::is_line_number(tree, at),
+            _ => formulas::is_twin(tree, &self.formulas, at),
+        }
+    }
+
+    /// Writes the formula whose source stands hidden in the element at `at`, which is dropped.
+    fn hidden_formula(&mut self, at: usize) {
+        let node = &self.tree.nodes[at];
+        let first = self.formulas.partition_point(|math| *math < at);
+        if let Some(math) = self.formulas.get(first).copied().filter(|math| *math < node.end()) {
+            self.formula(math);
+            self.hidden_formula = Some(node.parent());
+        }
+    }
+
+    fn formula(&mut self, math: usize) {
+        let formula = formulas::of(self.tree, math);
+        self.breaks = 0;
+        let style = self.context.style;
+        if formula.tex && !self.context.preformatted {
+            let code = style.code.or(Some(math));
+            self.inline.text(&formula.text, Style { code, ..style });
+        } else {
+            self.piece(&formula.text);
+        }
     }
 
     fn enter(&mut self, at: usize) {
-        let node = &self.tree.nodes[at];
+        let tree = self.tree;
+        let node = &tree.nodes[at];
         if node.tag.is_block() {
             self.boundary();
         }
+        self.mark(at);
         match node.tag {
-            Tag::Br if self.preformatted > 0 && self.row.is_none() => self.inline.verbatim("\n"),
+            Tag::Br if self.context.preformatted => self.inline.verbatim("\n"),
             Tag::Br => {
                 self.breaks += 1;
-                self.inline.space();
+                self.inline.line_break();
                 if self.breaks > 1 {
                     self.boundary();
                 }
             }
-            Tag::Img if self.options.images => self.image(node),
-            Tag::Ul | Tag::Menu | Tag::Dir => self.lists.push(List { next: None }),
-            Tag::Ol => {
-                let start = self.tree.attributes(node).get("start");
-                let first = start.and_then(|start| start.trim().parse().ok()).unwrap_or(1);
-                self.lists.push(List { next: Some(first) });
+            Tag::Img if self.options.images && self.hidden_formula != Some(node.parent()) => {
+                self.image(at);
             }
-            Tag::Li => self.item = Item::Begun(self.item_marker()),
-            Tag::Blockquote => self.quotes += 1,
-            Tag::Pre => self.preformatted += 1,
-            Tag::Table => {
-                let data = self.row.is_none() && holds_data(self.tree, at);
-                self.tables.push(data);
-                if data {
-                    self.markdown.begin_table();
+            Tag::Ul | Tag::Menu | Tag::Dir | Tag::Ol => {
+                let outer = self.lists.begin(tree, at, self.containers.len());
+                self.containers.extend(outer);
+            }
+            Tag::Li => self.containers.push(self.lists.item(tree, at)),
+            Tag::Blockquote => {
+                self.containers.push(Container { element: at, kind: ContainerKind::Quote });
+            }
+            Tag::Pre if self.is_in_row() => self.context.style.code = Some(at),
+            Tag::Pre if !self.context.preformatted => {
+                self.context.preformatted = true;
+                self.language = code::language(tree, at);
+            }
+            Tag::Code if self.context.preformatted && code::follows_code(tree, at) => {
+                self.boundary();
+            }
+            Tag::Table
+                if self.table.is_none()
+                    && !self.context.preformatted
+                    && table::holds_data(tree, at) =>
+            {
+                self.table = Some(DataTable::new(at));
+            }
+            Tag::Tr => {
+                if let Some(table) = &mut self.table {
+                    table.begin_row(tree, at);
                 }
             }
-            Tag::Tr if self.row.is_none() && self.tables.last() == Some(&true) => {
-                self.row = Some(Row { node: at, cells: Vec::new() });
-            }
-            tag => {
-                if let Some(level) = tag.heading_level() {
-                    self.heading = Some(level);
-                } else if let Some(marker) = self.marker(node) {
-                    self.inline.open(marker);
+            Tag::Sup | Tag::Sub if self.context.script.is_none() => {
+                self.context.script = scripts::of(tree, at, self.inline.last_word());
+                if let Some(Script::Between(before, _)) = self.context.script {
+                    self.piece(before);
                 }
             }
+            Tag::Rt => self.piece("("),
+            Tag::Q => {
+                self.context.quotes = self.context.quotes.saturating_add(1);
+                self.piece(marks::quotation_marks(tree, at, self.context.quotes).0);
+            }
+            _ => {}
         }
+        self.context.depth = self.containers.len();
     }
 
-    fn leave(&mut self, at: usize) {
+    fn leave(&mut self, at: usize, around: Context<'t>) {
         let node = &self.tree.nodes[at];
         match node.tag {
             Tag::Td | Tag::Th => self.end_cell(at),
-            Tag::Tr if self.row.as_ref().is_some_and(|row| row.node == at) => self.end_row(),
+            Tag::Tr => self.end_row(at),
+            Tag::Pre if self.context.preformatted && !around.preformatted => self.flush(),
+            Tag::Rt => self.piece(")"),
+            Tag::Q => self.piece(marks::quotation_marks(self.tree, at, self.context.quotes).1),
+            Tag::Sup | Tag::Sub if around.script.is_none() => {
+                if let Some(Script::Between(_, after)) = self.context.script {
+                    self.piece(after);
+                }
+            }
             tag if tag.is_block() => self.boundary(),
             _ => {}
         }
         match node.tag {
-            Tag::Ul | Tag::Menu | Tag::Dir | Tag::Ol => {
-                self.lists.pop();
-                self.item = if self.lists.is_empty() { Item::Outside } else { Item::Inside };
+            Tag::Ul | Tag::Menu | Tag::Dir | Tag::Ol => self.lists.end(),
+            Tag::Table if self.table.as_ref().is_some_and(|table| table.element == at) => {
+                self.end_table();
             }
-            Tag::Li => self.item = Item::Outside,
-            Tag::Blockquote => self.quotes = self.quotes.saturating_sub(1),
-            Tag::Pre => self.preformatted = self.preformatted.saturating_sub(1),
-            Tag::Table => {
-                self.tables.pop();
+            _ => {}
+        }
+        self.context = around;
+        self.containers.truncate(around.depth);
+    }
+
+    /// What an element says about the text inside it.
+    fn mark(&mut self, at: usize) {
+        let tree = self.tree;
+        let node = &tree.nodes[at];
+        let context = &mut self.context;
+        match node.tag {
+            Tag::Strong | Tag::B | Tag::Dt if context.heading.is_none() => {
+                context.style.strong = true;
+            }
+            Tag::Em | Tag::I => context.style.emphasis = true,
+            Tag::Code | Tag::Kbd | Tag::Samp | Tag::Tt if context.style.code.is_none() => {
+                context.style.code = Some(at);
+            }
+            Tag::Del | Tag::S | Tag::Strike => context.style.deleted = true,
+            Tag::A => {
+                context.style.link = None;
+                let href = tree.attributes(node).get("href");
+                let href = href.filter(|href| self.options.links && !marks::is_in_page(href));
+                if let Some(url) = href.and_then(|href| self.links.url_of(&href)) {
+                    context.style.link = Some(Target { element: at, url: url.as_str() });
+                }
             }
             tag => {
-                if tag.heading_level().is_some() {
-                    self.heading = None;
-                } else if let Some(marker) = self.marker(node) {
-                    self.inline.close(&marker);
+                if let Some(level) = tag.heading_level() {
+                    context.heading = Some(level);
+                    context.style.strong = false;
                 }
             }
         }
     }
 
-    fn item_marker(&mut self) -> String {
-        match self.lists.last_mut().and_then(|list| list.next.as_mut()) {
-            Some(number) => {
-                let marker = format!("{number}. ");
-                *number = number.saturating_add(1);
-                marker
-            }
-            None => "- ".to_owned(),
-        }
-    }
-
-    /// The Markdown of an inline element.
-    fn marker(&self, node: &Node) -> Option<Marker> {
-        if self.preformatted > 0 {
-            return None;
-        }
-        Some(match node.tag {
-            Tag::Strong | Tag::B if self.heading.is_none() => Marker::Strong,
-            Tag::Em | Tag::I => Marker::Emphasis,
-            Tag::Code | Tag::Kbd | Tag::Samp | Tag::Tt => Marker::Code,
-            Tag::Del | Tag::S | Tag::Strike => Marker::Deleted,
-            Tag::A if self.options.links => {
-                let href = self.tree.attributes(node).get("href")?;
-                Marker::Link(self.links.url_of(&href)?.as_str().to_owned())
-            }
-            _ => return None,
-        })
-    }
-
-    fn image(&mut self, node: &Node) {
-        let attributes = self.tree.attributes(node);
-        let (Some(alternative), Some(source)) = (attributes.get("alt"), attributes.get("src"))
-        else {
-            return;
-        };
-        if self.preformatted > 0
-            || alternative.trim().is_empty()
-            || source.len() > MAX_IMAGE_URL_BYTES
-        {
+    fn image(&mut self, at: usize) {
+        if self.context.preformatted {
             return;
         }
-        let url =
-            self.links.base.as_ref().and_then(|base: &Url| links::resolve(base, source.trim()));
+        let Some((alternative, address)) = images::of(self.tree, at) else { return };
+        let url = self.links.base.as_ref().and_then(|base| links::resolve(base, address.trim()));
         if let Some(url) = url {
-            self.inline.image(&alternative, url.as_str());
+            let alternative = super::text::collapsed(&alternative);
+            let image = Image { alternative, url: url.into() };
+            self.inline.image(image, self.context.style);
         }
     }
 
     fn end_cell(&mut self, at: usize) {
-        let in_row = |row: &&mut Row| self.tree.nodes[at].parent() == row.node;
-        if let Some(row) = self.row.as_mut().filter(in_row) {
-            row.cells.push(self.inline.take());
+        let parent = self.tree.nodes[at].parent();
+        if self.table.as_ref().is_some_and(|table| table.is_in_row(parent)) {
+            self.cell(at);
         } else {
             self.boundary();
         }
     }
 
-    fn end_row(&mut self) {
-        let Some(mut row) = self.row.take() else { return };
-        let rest = self.inline.take();
-        if !rest.0.is_empty() {
-            row.cells.push(rest);
+    /// Adds what has been read to the row, as the cell at `at`.
+    fn cell(&mut self, at: usize) {
+        self.inline.end();
+        let markdown = emphasis::markdown(&self.inline, Written::Cell);
+        let attributes = self.tree.attributes(&self.tree.nodes[at]);
+        let cell = Cell::new(self.inline.text.clone(), markdown, attributes);
+        self.inline.clear();
+        if let Some(table) = &mut self.table {
+            table.cell(cell);
         }
-        if row.cells.iter().all(|(text, _)| text.is_empty()) {
+    }
+
+    fn end_row(&mut self, at: usize) {
+        if !self.table.as_ref().is_some_and(|table| table.is_in_row(at)) {
+            self.boundary();
             return;
         }
-        let (text, markdown): (Vec<_>, Vec<_>) = row.cells.into_iter().unzip();
-        let text = text.join("\t");
-        // Empty cells at the start leave no white space there; those between keep their tabs.
-        self.block(text.trim(), BlockKind::TableRow);
-        self.markdown.row(&markdown);
+        if !self.inline.runs.is_empty() {
+            self.cell(at);
+        }
+        self.inline.clear();
+        if let Some(table) = &mut self.table {
+            table.end_row();
+        }
+    }
+
+    fn end_table(&mut self) {
+        let Some(mut table) = self.table.take() else { return };
+        let rows = table.grid();
+        for row in &rows {
+            let cells = row.iter().map(|cell| cell.map_or("", |cell| &cell.text));
+            let text = cells.collect::<Vec<_>>().join("\t");
+            // Empty cells at the start leave no white space there; those between keep their tabs.
+            self.block(text.trim(), BlockKind::TableRow);
+        }
+        let mut written: Vec<Vec<&str>> = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let cells = row.iter().map(|cell| cell.map_or("", |cell| cell.markdown.as_str()));
+            written.push(cells.collect());
+        }
+        if !written.is_empty() {
+            self.markdown.table(&written, &self.containers);
+        }
     }
 
     /// Ends the block being read.
     fn flush(&mut self) {
-        let (text, markdown) = self.inline.take();
-        let kind = match (self.heading, &self.item) {
-            _ if self.preformatted > 0 => BlockKind::Code,
-            (Some(level), _) => BlockKind::Heading(level),
-            (None, Item::Begun(_) | Item::Inside) => BlockKind::ListItem,
-            (None, Item::Outside) if self.quotes > 0 => BlockKind::Quote,
-            (None, Item::Outside) => BlockKind::Paragraph,
-        };
-        let text = if kind == BlockKind::Code {
-            text.trim_matches(['\n', '\r']).trim_end()
-        } else {
-            &text
-        };
-        if text.trim().is_empty() {
+        let mut inline = std::mem::take(&mut self.inline);
+        inline.end();
+        self.write(&inline);
+        inline.clear();
+        self.inline = inline;
+    }
+
+    fn write(&mut self, inline: &Inline<'t>) {
+        if self.context.preformatted {
+            let code = inline.text.trim_matches(['\n', '\r']).trim_end();
+            let language = self.language.take();
+            if !code.trim().is_empty() {
+                self.block(code, BlockKind::Code);
+                self.markdown.block(code, Form::Code(language.as_deref()), &self.containers);
+            }
             return;
         }
-        self.block(text, kind);
-        let marker = match std::mem::replace(&mut self.item, Item::Inside) {
-            Item::Begun(marker) => Some(marker),
-            Item::Inside => None,
-            Item::Outside => {
-                self.item = Item::Outside;
-                None
-            }
+        if inline.runs.is_empty() {
+            return;
+        }
+        let innermost = self.containers.last().map(|container| container.kind);
+        let kind = match (self.context.heading, innermost) {
+            (Some(level), _) => BlockKind::Heading(level),
+            (None, Some(ContainerKind::Item(_))) => BlockKind::ListItem,
+            (None, Some(ContainerKind::Quote)) => BlockKind::Quote,
+            (None, None) => BlockKind::Paragraph,
         };
-        let style = Style {
-            kind,
-            quotes: self.quotes,
-            list_depth: self.lists.len().min(MAX_LIST_DEPTH),
-            marker,
+        if !inline.text.is_empty() {
+            self.block(&inline.text, kind);
+        }
+        let (place, form) = match kind {
+            BlockKind::Heading(level) => (Written::Heading, Form::Heading(level)),
+            _ => (Written::Block, Form::Lines),
         };
-        let markdown = if kind == BlockKind::Code { text } else { &markdown };
-        self.markdown.block(markdown, &style);
+        self.markdown.block(&emphasis::markdown(inline, place), form, &self.containers);
     }
 
     fn block(&mut self, text: &str, kind: BlockKind) {
@@ -358,38 +489,4 @@ impl Renderer<'_, '_> {
             hash: xxh3_64(normalise(text).as_bytes()),
         });
     }
-}
-
-/// The tables that hold data.
-pub(super) fn data_tables(tree: &Tree<'_>) -> Vec<usize> {
-    let tables = 0..tree.nodes.len();
-    tables.filter(|&at| tree.nodes[at].tag == Tag::Table && holds_data(tree, at)).collect()
-}
-
-/// Whether the table at `table` holds data rather than layout: no table, heading or long text in
-/// its cells, and a row with two cells.
-fn holds_data(tree: &Tree<'_>, table: usize) -> bool {
-    let nodes = &tree.nodes;
-    if nodes[table].hints.has(Hints::PRESENTATION) {
-        return false;
-    }
-    let (mut row_cells, mut most_cells, mut cell_bytes) = (0, 0, 0);
-    for node in &nodes[table + 1..nodes[table].end()] {
-        match node.tag {
-            Tag::Table | Tag::Pre | Tag::Form | Tag::Section | Tag::Article => return false,
-            tag if tag.heading_level().is_some() => return false,
-            Tag::Tr => row_cells = 0,
-            Tag::Td | Tag::Th => {
-                cell_bytes = 0;
-                row_cells += 1;
-                most_cells = most_cells.max(row_cells);
-            }
-            _ if node.is_text() => cell_bytes += node.length(),
-            _ => {}
-        }
-        if cell_bytes > MAX_CELL_BYTES {
-            return false;
-        }
-    }
-    most_cells > 1
 }

@@ -26,7 +26,7 @@ macro_rules! tags {
 }
 
 /// Length of the longest known name.
-const LONGEST: usize = 10;
+const LONGEST: usize = 14;
 
 /// A name in lower case as one number, so that looking it up is a search over integers; zero for a
 /// name that is too long to be known.
@@ -44,7 +44,8 @@ const fn pack(name: &[u8]) -> u128 {
 }
 
 tags! {
-    A b"a" Abbr b"abbr" Address b"address" Applet b"applet" Area b"area" Article b"article"
+    A b"a" Abbr b"abbr" Address b"address" Annotation b"annotation"
+    AnnotationXml b"annotation-xml" Applet b"applet" Area b"area" Article b"article"
     Aside b"aside" Audio b"audio" B b"b" Base b"base" Big b"big" Blockquote b"blockquote"
     Body b"body" Br b"br" Button b"button" Canvas b"canvas" Caption b"caption" Center b"center"
     Cite b"cite" Code b"code" Col b"col" Colgroup b"colgroup" Datalist b"datalist" Dd b"dd"
@@ -55,6 +56,8 @@ tags! {
     Hr b"hr" Html b"html" I b"i" Iframe b"iframe" Img b"img" Input b"input" Kbd b"kbd"
     Label b"label" Legend b"legend" Li b"li" Link b"link" Listing b"listing" Main b"main"
     Map b"map" Marquee b"marquee" Math b"math" Menu b"menu" Meta b"meta" Meter b"meter"
+    Mfrac b"mfrac" Mover b"mover" Mroot b"mroot" Msqrt b"msqrt" Msub b"msub" Msubsup b"msubsup"
+    Msup b"msup" Mtd b"mtd" Mtr b"mtr" Munder b"munder" Munderover b"munderover"
     Nav b"nav" Nobr b"nobr" Noembed b"noembed" Noframes b"noframes" Noscript b"noscript"
     Object b"object" Ol b"ol" Optgroup b"optgroup" Option b"option" Output b"output" P b"p"
     Param b"param" Picture b"picture" Pre b"pre" Progress b"progress" Q b"q" Rp b"rp" Rt b"rt"

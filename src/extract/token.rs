@@ -1,7 +1,8 @@
 //! The document as a stream of tags and texts.
 //!
 //! A tokeniser after the HTML standard's, in one pass and without copying. It is lenient where the
-//! standard is and never fails. What it does not do: the escape rules of `<!--` inside scripts.
+//! standard is and never fails. In a script, `<!-- <script> </script> -->` is text as the standard
+//! says.
 
 use std::borrow::Cow;
 
@@ -149,7 +150,8 @@ impl<'a> Tokens<'a> {
                 .get(name.len())
                 .is_none_or(|b| b.is_ascii_whitespace() || matches!(b, b'>' | b'/'));
             if matches && ended {
-                break candidate;
+                let escaped = tag == Tag::Script && rest[..candidate].contains("<!--");
+                break if escaped { escaped_script(rest) } else { candidate };
             }
             from = candidate + 2;
         };
@@ -296,6 +298,38 @@ impl<'a> Iterator for Tokens<'a> {
     }
 }
 
+/// Where a script that holds `<!--` ends: between that and `-->`, an inner `<script>` and its end
+/// tag are text.
+fn escaped_script(rest: &str) -> usize {
+    let bytes = rest.as_bytes();
+    let is_script = |at: usize| {
+        bytes.get(at..at + 6).is_some_and(|name| name.eq_ignore_ascii_case(b"script"))
+            && bytes.get(at + 6).is_none_or(|b| b.is_ascii_whitespace() || matches!(b, b'>' | b'/'))
+    };
+    let (mut escaped, mut inner) = (false, false);
+    let mut at = 0;
+    while at < bytes.len() {
+        match bytes[at] {
+            b'<' if bytes[at..].starts_with(b"</") && is_script(at + 2) => {
+                if !inner {
+                    return at;
+                }
+                inner = false;
+            }
+            b'<' if escaped && is_script(at + 1) => inner = true,
+            b'<' if bytes[at..].starts_with(b"<!--") => {
+                escaped = true;
+                // The dashes may be those of the end, too: `<!-->`.
+                at += 1;
+            }
+            b'-' if bytes[at..].starts_with(b"-->") => (escaped, inner) = (false, false),
+            _ => {}
+        }
+        at += 1;
+    }
+    bytes.len()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -333,6 +367,16 @@ mod tests {
                 "<script>if (a</b) '</scripts>'</SCRIPT >x",
                 "<script>[if (a</b) '</scripts>']</SCRIPT>x",
             ),
+            (
+                "<script><!-- '<script></script>' --></script>x",
+                "<script>[<!-- '<script></script>' -->]</script>x",
+            ),
+            (
+                "<script><!-- a --> '<script>' </script>x",
+                "<script>[<!-- a --> '<script>' ]</script>x",
+            ),
+            ("<script><!--> '<script>' </script>x", "<script>[<!--> '<script>' ]</script>x"),
+            ("<script><!-- a </script>x", "<script>[<!-- a ]</script>x"),
             ("<title>a <b> &amp;</title>", "<title>[a <b> &amp;]</title>"),
             ("<a href=\"x>never closed", ""),
             ("<p", ""),

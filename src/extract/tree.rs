@@ -240,7 +240,7 @@ impl<'a> TreeBuilder<'a> {
                 self.foreign = u32::from(!start.self_closing);
                 return Ok(());
             }
-            Tag::Br | Tag::Hr | Tag::Img => {
+            Tag::Br | Tag::Hr | Tag::Img | Tag::Source => {
                 self.imply_ends(tag);
                 return self.leaf(tag, start.attributes.0);
             }
@@ -284,6 +284,9 @@ impl<'a> TreeBuilder<'a> {
             }
             Tag::A if self.is_open(Tag::A) => self.end(Tag::A, "a"),
             Tag::Button => self.close_within(Tag::Button, Tag::is_scope),
+            Tag::Rt | Tag::Rp if matches!(top, Tag::Rt | Tag::Rp) => {
+                self.pop_to(self.stack.len() - 1);
+            }
             Tag::Option | Tag::Optgroup if top == Tag::Option => self.pop_to(self.stack.len() - 1),
             Tag::Td | Tag::Th => {
                 self.close_in_table(|open| matches!(open, Tag::Td | Tag::Th | Tag::Caption));

@@ -12,9 +12,11 @@ mod hidden_text;
 mod hostile_input;
 mod links;
 mod markdown;
+mod markdown_renders;
 mod media_types;
 mod metadata;
 mod options;
+mod text_truth;
 mod toolchain_docs;
 
 use gristmill::extract::extract;

@@ -14,6 +14,8 @@ fn plain_text_is_not_markup() {
     let content = read("a <b>\n c\n\n\n d\n", Some("text/plain; charset=utf-8")).unwrap();
     assert_eq!(content.text, "a <b> c\n\nd");
     assert!(content.links.is_empty());
+    let content = read("# a\n*b*\n\n1. c", Some("text/plain")).unwrap();
+    assert_eq!(content.markdown, "\\# a \\*b\\*\n\n1\\. c\n");
 }
 
 #[test]
