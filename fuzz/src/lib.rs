@@ -75,6 +75,11 @@ pub fn extract(data: &[u8]) {
         assert!(text.is_some(), "{start}..{end} is no piece of the text");
         behind = end;
     }
+    let blocks = content.blocks.len() * size_of::<gristmill::model::Block>();
+    let bytes = content.text.len() + content.markdown.len() + blocks;
+    assert!(bytes <= 4 * data.len() + (64 << 10), "{bytes} bytes come out of {}", data.len());
+    let links = content.links.iter().map(|link| link.url.as_str().len() + link.text.len());
+    assert!(content.links.len() <= 50_000 && links.sum::<usize>() <= 8 << 20, "too many links");
     for link in &content.links {
         assert!(link.url.fragment().is_none(), "{} has a fragment", link.url);
     }

@@ -22,8 +22,8 @@ pub(super) enum Place {
     Cell,
 }
 
-/// The Markdown of a block.
-pub(super) fn markdown(block: &Inline<'_>, place: Place) -> String {
+/// The Markdown of a block; `None` if its addresses make it longer than `room` bytes.
+pub(super) fn markdown(block: &Inline<'_>, place: Place, room: usize) -> Option<String> {
     let mut runs = whole_code(&block.runs);
     if runs.iter().any(|run| run.style.strong || run.style.emphasis || run.style.deleted) {
         for mark in [Emphasis::Deleted, Emphasis::Strong, Emphasis::Plain] {
@@ -36,12 +36,16 @@ pub(super) fn markdown(block: &Inline<'_>, place: Place) -> String {
         images: &block.images,
         place,
         tildes,
+        room,
+        overflowed: false,
         out: String::with_capacity(block.text.len() + block.text.len() / 8),
         open: Vec::new(),
         skipped: Vec::new(),
     };
     writer.write(&runs);
-    if place == Place::Heading { closed_heading(writer.out) } else { writer.out }
+    let Writer { out, overflowed, .. } = writer;
+    let out = if place == Place::Heading { closed_heading(out) } else { out };
+    (!overflowed).then_some(out)
 }
 
 /// A heading's last `#` would be read as a mark of its end.
@@ -320,6 +324,9 @@ struct Writer<'t, 'l> {
     images: &'t [Image],
     place: Place,
     tildes: bool,
+    room: usize,
+    /// An address did not fit.
+    overflowed: bool,
     out: String,
     open: Vec<Mark<'l>>,
     /// Marks that could not be opened where they begin.
@@ -329,6 +336,9 @@ struct Writer<'t, 'l> {
 impl<'l> Writer<'_, 'l> {
     fn write(&mut self, runs: &[Run<'l>]) {
         for (at, run) in runs.iter().enumerate() {
+            if self.overflowed {
+                return;
+            }
             let kept = self.open.iter().take_while(|mark| mark.is_on(&run.style)).count();
             let closed = self.out.len();
             self.close(kept);
@@ -342,6 +352,14 @@ impl<'l> Writer<'_, 'l> {
             }
         }
         self.close(0);
+    }
+
+    /// An address, which is the only part that may be longer than what stands for it in the page.
+    fn address(&mut self, url: &str) {
+        self.overflowed |= url.len() > self.room.saturating_sub(self.out.len());
+        if !self.overflowed {
+            push_url(&mut self.out, url, self.place);
+        }
     }
 
     fn gap(&mut self, gap: Gap) {
@@ -361,7 +379,7 @@ impl<'l> Writer<'_, 'l> {
             match self.open.pop() {
                 Some(Mark::Link(link)) => {
                     self.out.push_str("](");
-                    push_url(&mut self.out, link.url, self.place);
+                    self.address(link.url);
                     self.out.push(')');
                 }
                 Some(Mark::Emphasis(emphasis)) => self.out.push_str(emphasis.mark()),
@@ -449,7 +467,7 @@ impl<'l> Writer<'_, 'l> {
         };
         escape::push(&mut self.out, &image.alternative, around);
         self.out.push_str("](");
-        push_url(&mut self.out, &image.url, self.place);
+        self.address(&image.url);
         self.out.push(')');
     }
 }

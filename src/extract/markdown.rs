@@ -6,6 +6,7 @@
 //! apart by its delimiter (`1.` and `1)`), so that every number reads as on the page; letters and
 //! Roman numerals are written as the numbers they stand for.
 
+use super::bounds::Bounded;
 use super::emphasis::longest_run;
 
 /// Columns by which the inside of a list item is indented.
@@ -57,7 +58,7 @@ struct Written {
 /// Writes blocks one after another.
 #[derive(Debug, Default)]
 pub(super) struct MarkdownWriter {
-    out: String,
+    out: Bounded,
     /// What the block before stood in.
     path: Vec<Written>,
     /// The block before was the first of an item, and no more than lines.
@@ -65,6 +66,16 @@ pub(super) struct MarkdownWriter {
 }
 
 impl MarkdownWriter {
+    /// A writer of at most `limit` bytes.
+    pub(super) fn new(limit: usize) -> Self {
+        Self { out: Bounded::new(limit), ..Self::default() }
+    }
+
+    /// What was written.
+    pub(super) const fn written(&mut self) -> &mut Bounded {
+        &mut self.out
+    }
+
     /// Writes one block that stands in `around`.
     pub(super) fn block(&mut self, content: &str, form: Form<'_>, around: &[Container]) {
         let starts = self.start(around, matches!(form, Form::Code(_)));
@@ -112,11 +123,8 @@ impl MarkdownWriter {
         self.after_item = false;
     }
 
-    /// The whole document, ended by a line feed unless it is empty.
-    pub(super) fn finish(mut self) -> String {
-        if !self.out.is_empty() {
-            self.out.push('\n');
-        }
+    /// The whole document.
+    pub(super) fn finish(self) -> Bounded {
         self.out
     }
 

@@ -20,8 +20,11 @@
 //! - The Markdown, rendered, says what the text says, but for alternative texts of images and
 //!   numbers of lists. What a page says by its looks alone, the text says by characters (the module
 //!   `render` has the rules).
+//! - Text, block data and Markdown are together at most four times the body and 64 KiB, the links at
+//!   most [`ExtractOptions::max_links`] and 8 MiB; [`Content::truncated`] tells what was cut.
 //! - Hidden elements, comments, scripts and invisible characters never become text.
 
+mod bounds;
 mod charset;
 mod code;
 mod emphasis;
@@ -53,6 +56,7 @@ mod tree;
 
 use url::Url;
 
+use bounds::Rendered;
 pub use error::ExtractError;
 pub use fingerprint::near_duplicate;
 use hints::Hints;
@@ -61,7 +65,6 @@ use links::{LinkCollector, ResolvedLinks};
 use metadata::Metadata;
 pub use options::ExtractOptions;
 use plain::Format;
-use render::Rendered;
 pub use selector::{Selector, SelectorError};
 use tag::Tag;
 use token::{Token, Tokens};
@@ -136,10 +139,13 @@ impl Extractor {
     pub fn extract(&self, input: &Input<'_>) -> Result<Content, ExtractError> {
         self.check_size(input)?;
         let (source, charset) = charset::decode(input.body, input.content_type);
+        let limit = bounds::output_limit(input.body.len());
         let mut content = match format(input, &source)? {
-            format @ (Format::Html | Format::Xhtml) => self.html(&source, format, input.url)?,
-            Format::Text => without_markup(plain::text(&source)),
-            Format::Markdown => without_markup(plain::markdown(&source)),
+            format @ (Format::Html | Format::Xhtml) => {
+                self.html(&source, format, input.url, limit)?
+            }
+            Format::Text => without_markup(plain::text(&source, limit)),
+            Format::Markdown => without_markup(plain::markdown(&source, limit)),
         };
         charset.clone_into(&mut content.charset);
         content.fingerprint = fingerprint::of(&content.text);
@@ -177,7 +183,13 @@ impl Extractor {
         Ok(())
     }
 
-    fn html(&self, source: &str, format: Format, url: &Url) -> Result<Content, ExtractError> {
+    fn html(
+        &self,
+        source: &str,
+        format: Format,
+        url: &Url,
+        limit: usize,
+    ) -> Result<Content, ExtractError> {
         let mut collector = LinkCollector::new(self.options.max_links);
         let mut metadata = Metadata::default();
         let mut scripts = Scripts::default();
@@ -195,7 +207,7 @@ impl Extractor {
         let graph = scripts.read();
         let linked = LinkedData::of(&graph);
         let resolved = collector.finish(url);
-        let rendered = content_of(&mut builder.finish(), &resolved, &self.options);
+        let rendered = content_of(&mut builder.finish(), &resolved, &self.options, limit);
         let base = resolved.base.as_ref().unwrap_or(url);
         Ok(Content {
             title: metadata.title(&linked).or_else(|| plain::title(&rendered)),
@@ -209,7 +221,7 @@ impl Extractor {
             text: rendered.text,
             markdown: rendered.markdown,
             blocks: rendered.blocks,
-            truncated: Truncated { links: resolved.truncated, ..Truncated::default() },
+            truncated: Truncated { links: resolved.truncated, ..rendered.truncated },
             links: resolved.links,
             ..Content::default()
         })
@@ -217,7 +229,12 @@ impl Extractor {
 }
 
 /// The main content, or everything visible if the rules select no text.
-fn content_of(tree: &mut Tree<'_>, links: &ResolvedLinks, options: &ExtractOptions) -> Rendered {
+fn content_of(
+    tree: &mut Tree<'_>,
+    links: &ResolvedLinks,
+    options: &ExtractOptions,
+    limit: usize,
+) -> Rendered {
     let mut removed = selector::matching(tree, &options.remove);
     if !options.tables {
         removed.extend(table::data_tables(tree));
@@ -231,11 +248,11 @@ fn content_of(tree: &mut Tree<'_>, links: &ResolvedLinks, options: &ExtractOptio
     } else {
         main_content::only(tree, &kept)
     };
-    let rendered = render::render(tree, &selection, links, options);
+    let rendered = render::render(tree, &selection, links, options, limit);
     if !rendered.text.is_empty() || !kept.is_empty() {
         return rendered;
     }
-    render::render(tree, &main_content::whole(tree), links, options)
+    render::render(tree, &main_content::whole(tree), links, options, limit)
 }
 
 fn without_markup(rendered: Rendered) -> Content {
@@ -244,6 +261,7 @@ fn without_markup(rendered: Rendered) -> Content {
         text: rendered.text,
         markdown: rendered.markdown,
         blocks: rendered.blocks,
+        truncated: rendered.truncated,
         ..Content::default()
     }
 }

@@ -2,39 +2,41 @@
 
 use std::borrow::Cow;
 
-use xxhash_rust::xxh3::xxh3_64;
-
+use super::bounds::{Bounded, Output, Rendered};
 use super::escape::{self, Surroundings};
-use super::fingerprint::normalise;
-use super::render::Rendered;
 use super::text::collapsed;
 use super::text::visible;
-use crate::model::{Block, BlockKind};
+use crate::model::BlockKind;
 
 /// Reads plain text: paragraphs stand apart by blank lines.
-pub(super) fn text(source: &str) -> Rendered {
-    let mut blocks = Blocks::default();
-    let mut escaped = String::new();
+pub(super) fn text(source: &str, limit: usize) -> Rendered {
+    let mut blocks = Blocks { out: Output::new(limit) };
+    let mut written = Bounded::new(limit);
     for paragraph in paragraphs(source) {
         let paragraph = collapsed(paragraph);
+        blocks.push(&paragraph, BlockKind::Paragraph);
+        if blocks.out.is_full() {
+            break;
+        }
         if !paragraph.is_empty() {
-            if !escaped.is_empty() {
-                escaped.push_str("\n\n");
+            if !written.is_empty() {
+                written.push_str("\n\n");
             }
             let tildes = paragraph.bytes().filter(|byte| *byte == b'~').nth(1).is_some();
             let around = Surroundings { line_start: true, tildes, ..Surroundings::default() };
+            let mut escaped = String::new();
             escape::push(&mut escaped, &paragraph, around);
+            written.push_str(&escaped);
+            blocks.out.fit(&mut written);
         }
-        blocks.push(&paragraph, BlockKind::Paragraph);
     }
-    let markdown = with_final_line_feed(&escaped);
-    Rendered { markdown, ..blocks.out }
+    blocks.out.finish(written)
 }
 
 /// Reads Markdown: its source is kept as Markdown, its text loses the marks of headings, items,
 /// quotations and fences.
-pub(super) fn markdown(source: &str) -> Rendered {
-    let mut blocks = Blocks::default();
+pub(super) fn markdown(source: &str, limit: usize) -> Rendered {
+    let mut blocks = Blocks { out: Output::new(limit) };
     let mut paragraph = String::new();
     let mut fence: Option<(&str, String)> = None;
     for line in source.lines() {
@@ -71,8 +73,12 @@ pub(super) fn markdown(source: &str) -> Rendered {
         blocks.push(code.trim_matches('\n').trim_end(), BlockKind::Code);
     }
     blocks.paragraph(&mut paragraph);
-    let markdown = with_final_line_feed(visible(source).collect::<String>().trim());
-    Rendered { markdown, ..blocks.out }
+    let mut written = Bounded::new(limit);
+    for line in visible(source).collect::<String>().trim().split_inclusive('\n') {
+        written.push_str(line);
+        blocks.out.fit(&mut written);
+    }
+    blocks.out.finish(written)
 }
 
 /// The first heading of a document read by [`markdown`].
@@ -80,10 +86,6 @@ pub(super) fn title(rendered: &Rendered) -> Option<String> {
     let heading =
         rendered.blocks.iter().find(|block| matches!(block.kind, BlockKind::Heading(_)))?;
     heading.span.of(&rendered.text).map(str::to_owned)
-}
-
-fn with_final_line_feed(text: &str) -> String {
-    if text.is_empty() { String::new() } else { format!("{text}\n") }
 }
 
 /// Runs of lines that are not blank.
@@ -123,10 +125,8 @@ fn line_kind(line: &str) -> Option<(BlockKind, &str)> {
 }
 
 /// Blocks being written.
-#[derive(Default)]
 struct Blocks {
-    out: Rendered,
-    heading: Option<u32>,
+    out: Output,
 }
 
 impl Blocks {
@@ -139,22 +139,7 @@ impl Blocks {
         if text.trim().is_empty() {
             return;
         }
-        if !self.out.text.is_empty() {
-            self.out.text.push_str("\n\n");
-        }
-        let start = self.out.text.len();
-        self.out.text.push_str(text);
-        let heading = self.heading;
-        if matches!(kind, BlockKind::Heading(_)) {
-            self.heading = u32::try_from(self.out.blocks.len()).ok();
-        }
-        let hash = xxh3_64(normalise(text).as_bytes());
-        self.out.blocks.push(Block {
-            span: (start..self.out.text.len()).into(),
-            kind,
-            heading,
-            hash,
-        });
+        self.out.block(text, kind);
     }
 }
 

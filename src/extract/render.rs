@@ -16,12 +16,10 @@
 //!   left out; other links within the page are text, since addresses are kept without fragments;
 //! - `wbr` and soft hyphens join what they stand in.
 
-use xxhash_rust::xxh3::xxh3_64;
-
+use super::bounds::{Output, Rendered};
 use super::code;
 use super::emphasis::{self, Place as Written};
 use super::entities::{self, Place};
-use super::fingerprint::normalise;
 use super::formulas;
 use super::images;
 use super::inline::{Image, Inline, Style, Target};
@@ -35,33 +33,24 @@ use super::scripts::{self, Script};
 use super::table::{self, Cell, DataTable};
 use super::tag::Tag;
 use super::tree::{Node, Tree};
-use crate::model::{Block, BlockKind};
+use crate::model::BlockKind;
 
-/// The result of rendering.
-#[derive(Debug, Default)]
-pub(super) struct Rendered {
-    /// Blocks joined by blank lines.
-    pub(super) text: String,
-    /// Their spans and kinds.
-    pub(super) blocks: Vec<Block>,
-    /// The same as Markdown.
-    pub(super) markdown: String,
-}
-
-/// Renders `selection` of `tree`; `links` resolve the targets of anchors.
+/// Renders `selection` of `tree` in at most `limit` bytes; `links` resolve the targets of anchors.
 pub(super) fn render(
     tree: &Tree<'_>,
     selection: &Selection,
     links: &ResolvedLinks,
     options: &ExtractOptions,
+    limit: usize,
 ) -> Rendered {
     let is_formula = |at: &usize| tree.nodes[*at].tag == Tag::Math;
     let mut renderer = Renderer {
         tree,
         links,
         options,
-        out: Rendered::default(),
-        markdown: MarkdownWriter::default(),
+        out: Output::new(limit),
+        markdown: MarkdownWriter::new(limit),
+        image_room: limit,
         inline: Inline::default(),
         context: Context::default(),
         containers: Vec::new(),
@@ -70,12 +59,11 @@ pub(super) fn render(
         hidden_formula: None,
         table: None,
         language: None,
-        last_heading: None,
         breaks: 0,
     };
     renderer.walk(selection);
-    renderer.out.markdown = renderer.markdown.finish();
-    renderer.out
+    let Renderer { out, markdown, .. } = renderer;
+    out.finish(markdown.finish())
 }
 
 /// What holds inside an element and ends with it.
@@ -96,8 +84,10 @@ struct Renderer<'t, 'a> {
     tree: &'t Tree<'a>,
     links: &'t ResolvedLinks,
     options: &'t ExtractOptions,
-    out: Rendered,
+    out: Output,
     markdown: MarkdownWriter,
+    /// Bytes that addresses of images may still take.
+    image_room: usize,
     /// The block being read.
     inline: Inline<'t>,
     context: Context<'t>,
@@ -110,7 +100,6 @@ struct Renderer<'t, 'a> {
     table: Option<DataTable>,
     /// Language of the code being read.
     language: Option<String>,
-    last_heading: Option<u32>,
     breaks: usize,
 }
 
@@ -120,7 +109,7 @@ impl<'t> Renderer<'t, '_> {
         let mut open: Vec<(usize, Context<'t>)> = Vec::new();
         let mut at = selection.root;
         let end = tree.nodes[selection.root].end();
-        while at < end {
+        while at < end && !self.out.is_full() {
             while let Some((top, around)) = open.pop_if(|(top, _)| tree.nodes[*top].end() <= at) {
                 self.leave(top, around);
             }
@@ -373,6 +362,11 @@ impl<'t> Renderer<'t, '_> {
         let Some((alternative, address)) = images::of(self.tree, at) else { return };
         let url = self.links.base.as_ref().and_then(|base| links::resolve(base, address.trim()));
         if let Some(url) = url {
+            let Some(room) = self.image_room.checked_sub(url.as_str().len()) else {
+                self.markdown.written().overflow();
+                return;
+            };
+            self.image_room = room;
             let alternative = super::text::collapsed(&alternative);
             let image = Image { alternative, url: url.into() };
             self.inline.image(image, self.context.style);
@@ -391,7 +385,12 @@ impl<'t> Renderer<'t, '_> {
     /// Adds what has been read to the row, as the cell at `at`.
     fn cell(&mut self, at: usize) {
         self.inline.end();
-        let markdown = emphasis::markdown(&self.inline, Written::Cell);
+        let used = self.table.as_ref().map_or(0, DataTable::markdown_bytes);
+        let room = self.markdown.written().room().saturating_sub(used);
+        let markdown = emphasis::markdown(&self.inline, Written::Cell, room).unwrap_or_else(|| {
+            self.markdown.written().overflow();
+            String::new()
+        });
         let attributes = self.tree.attributes(&self.tree.nodes[at]);
         let cell = Cell::new(self.inline.text.clone(), markdown, attributes);
         self.inline.clear();
@@ -421,7 +420,7 @@ impl<'t> Renderer<'t, '_> {
             let cells = row.iter().map(|cell| cell.map_or("", |cell| &cell.text));
             let text = cells.collect::<Vec<_>>().join("\t");
             // Empty cells at the start leave no white space there; those between keep their tabs.
-            self.block(text.trim(), BlockKind::TableRow);
+            self.out.block(text.trim(), BlockKind::TableRow);
         }
         let mut written: Vec<Vec<&str>> = Vec::with_capacity(rows.len());
         for row in &rows {
@@ -430,6 +429,7 @@ impl<'t> Renderer<'t, '_> {
         }
         if !written.is_empty() {
             self.markdown.table(&written, &self.containers);
+            self.out.fit(self.markdown.written());
         }
     }
 
@@ -447,8 +447,9 @@ impl<'t> Renderer<'t, '_> {
             let code = inline.text.trim_matches(['\n', '\r']).trim_end();
             let language = self.language.take();
             if !code.trim().is_empty() {
-                self.block(code, BlockKind::Code);
+                self.out.block(code, BlockKind::Code);
                 self.markdown.block(code, Form::Code(language.as_deref()), &self.containers);
+                self.out.fit(self.markdown.written());
             }
             return;
         }
@@ -463,30 +464,16 @@ impl<'t> Renderer<'t, '_> {
             (None, None) => BlockKind::Paragraph,
         };
         if !inline.text.is_empty() {
-            self.block(&inline.text, kind);
+            self.out.block(&inline.text, kind);
         }
         let (place, form) = match kind {
             BlockKind::Heading(level) => (Written::Heading, Form::Heading(level)),
             _ => (Written::Block, Form::Lines),
         };
-        self.markdown.block(&emphasis::markdown(inline, place), form, &self.containers);
-    }
-
-    fn block(&mut self, text: &str, kind: BlockKind) {
-        if !self.out.text.is_empty() {
-            self.out.text.push_str("\n\n");
+        match emphasis::markdown(inline, place, self.markdown.written().room()) {
+            Some(lines) => self.markdown.block(&lines, form, &self.containers),
+            None => self.markdown.written().overflow(),
         }
-        let start = self.out.text.len();
-        self.out.text.push_str(text);
-        let heading = self.last_heading;
-        if let BlockKind::Heading(_) = kind {
-            self.last_heading = u32::try_from(self.out.blocks.len()).ok();
-        }
-        self.out.blocks.push(Block {
-            span: (start..self.out.text.len()).into(),
-            kind,
-            heading,
-            hash: xxh3_64(normalise(text).as_bytes()),
-        });
+        self.out.fit(self.markdown.written());
     }
 }

@@ -98,12 +98,18 @@ pub(super) struct DataTable {
     rows: Vec<Row>,
     /// The row being read, and its element.
     row: Option<(usize, Row)>,
+    markdown_bytes: usize,
 }
 
 impl DataTable {
     /// A table without rows.
     pub(super) const fn new(element: usize) -> Self {
-        Self { element, rows: Vec::new(), row: None }
+        Self { element, rows: Vec::new(), row: None, markdown_bytes: 0 }
+    }
+
+    /// Bytes of the Markdown of all its cells.
+    pub(super) const fn markdown_bytes(&self) -> usize {
+        self.markdown_bytes
     }
 
     /// Whether a row is being read.
@@ -131,6 +137,7 @@ impl DataTable {
     /// Adds a cell to the row.
     pub(super) fn cell(&mut self, cell: Cell) {
         if let Some((_, row)) = &mut self.row {
+            self.markdown_bytes += cell.markdown.len();
             row.cells.push(cell);
         }
     }

@@ -2,7 +2,7 @@
 //! with a small stack.
 
 use gristmill::extract::{ExtractError, ExtractOptions, Extractor, Input, links};
-use gristmill::model::Content;
+use gristmill::model::{Block, Content};
 
 use super::blocks_cover_the_text::check;
 use super::page_url;
@@ -180,4 +180,85 @@ fn zeros_and_broken_utf_8() {
     for byte in 0..=255 {
         check(&extract(ExtractOptions::default(), vec![byte; 1000]).unwrap());
     }
+}
+
+/// Bytes of the text, the Markdown and the block data, and bytes of the links.
+fn sizes(content: &Content) -> (usize, usize) {
+    let blocks = content.blocks.len() * size_of::<Block>();
+    let links = content.links.iter().map(|link| link.url.as_str().len() + link.text.len()).sum();
+    (content.text.len() + content.markdown.len() + blocks, links)
+}
+
+/// Pages whose output would grow faster than they do: a head, and what is repeated.
+fn amplifiers() -> Vec<(String, String)> {
+    let long = "x".repeat(8000);
+    let wide = "<td>x".repeat(20_000);
+    let pair = |head: &str, repeated: &str| (head.to_owned(), repeated.to_owned());
+    vec![
+        pair(&format!("<table><tr>{wide}"), "<tr><td>y<td>z"),
+        pair("<table>", "<tr><td colspan=1000 rowspan=1000>x<td>y"),
+        pair(&format!("<base href=/{long}/>"), "<p><a href=a>x</a> <a href=b>y</a>"),
+        pair(&format!("<base href=/{long}/><p>"), "<a href=a>x</a> y "),
+        pair(&format!("<base href=/{long}/><table>"), "<tr><td><a href=a>x</a><td>y"),
+        pair(
+            &format!("<base href=/{}/><p>", "x".repeat(2000)),
+            "<img src=a alt=b>c<img src=d alt=e>",
+        ),
+        pair(&format!("<a href=/{long}>"), "<p>x"),
+        pair(&format!("<a href=/{long}><p>"), "x<a>y<a href=/>z</a> "),
+        pair("<b><i><s><code>", "<p>x"),
+        pair("", "<p>x"),
+        pair("<ul>", "<li>x"),
+        pair(&"<ul><li>".repeat(100), "<p>x"),
+        pair(&"<blockquote>".repeat(100), "<p>x<br>y"),
+        pair(&format!("{}<pre>", "<ol start=99999999><li>".repeat(16)), "\n.\n"),
+        pair("<p>", "*_[]<br>"),
+        pair("", "<h1>#"),
+        pair("<q>", "<q>x<sup>"),
+        pair("<p>", "<sup><sub>1 </sub>"),
+    ]
+}
+
+#[test]
+fn what_comes_out_is_bounded_by_what_goes_in() {
+    for (head, repeated) in amplifiers() {
+        let body = head.clone() + &repeated.repeat(150_000 / repeated.len());
+        let length = body.len();
+        let content = extract(ExtractOptions::default(), body.into_bytes()).unwrap();
+        let (bytes, _) = sizes(&content);
+        assert!(bytes <= 4 * length + (64 << 10), "{bytes} of {length}: {:.60}{repeated}", head);
+        assert!(!content.text.is_empty(), "{head:.60}{repeated}");
+    }
+}
+
+#[test]
+fn markdown_is_cut_first_and_text_last() {
+    let base = format!("<base href=/{}/>", "x".repeat(8000));
+    let links = (0..2000).map(|n| format!("<p>word <a href={n}>link {n}</a>")).collect::<Vec<_>>();
+    let page = base + &links.concat();
+    let content = extract(ExtractOptions::default(), page.into_bytes()).unwrap();
+    assert!(content.truncated.markdown && !content.truncated.text, "{:?}", content.truncated);
+    assert!(content.text.ends_with("word link 1999"));
+    assert!(content.markdown.starts_with("word [link 0](") && content.markdown.ends_with(")\n"));
+    let content = extract(ExtractOptions::default(), "<p>x".repeat(100_000).into_bytes()).unwrap();
+    assert!(content.truncated.text && content.text.ends_with("\n\nx"));
+    let whole = extract(ExtractOptions::default(), "<p>word ".repeat(1000).into_bytes()).unwrap();
+    assert!(!whole.truncated.any() && whole.blocks.len() == 1000);
+}
+
+#[test]
+fn links_are_bounded_in_bytes() {
+    let base = format!("<base href=/{}/>", "x".repeat(8000));
+    let links = (0..50_000).map(|n| format!("<a href={n}>{n}</a> ")).collect::<Vec<_>>();
+    let page = base + &links.concat();
+    let content = extract(ExtractOptions::default(), page.into_bytes()).unwrap();
+    let (_, bytes) = sizes(&content);
+    assert!(content.truncated.links && bytes <= 8 << 20 && bytes > 7 << 20, "{bytes}");
+    let longest = format!("<base href=/{}/><a href=a>x</a>", "x".repeat(10_000));
+    let content = extract(ExtractOptions::default(), longest.into_bytes()).unwrap();
+    assert_eq!(
+        content.links[0].url.as_str(),
+        "https://example.org/dir/a",
+        "an endless base is none"
+    );
 }
