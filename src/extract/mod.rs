@@ -209,12 +209,17 @@ impl Extractor {
         let resolved = collector.finish(url);
         let rendered = content_of(&mut builder.finish(), &resolved, &self.options, limit);
         let base = resolved.base.as_ref().unwrap_or(url);
+        let authors = metadata.authors(&linked);
         Ok(Content {
-            title: metadata.title(&linked).or_else(|| plain::title(&rendered)),
+            title: metadata.title(&linked, url).or_else(|| plain::title(&rendered)),
             language: metadata.language(&linked),
-            author: metadata.author(&linked),
+            author: (!authors.is_empty()).then(|| authors.join(", ")),
+            authors,
             description: metadata.description(&linked),
             published_at: metadata.published_at(&linked),
+            modified_at: metadata.modified_at(&linked),
+            image: metadata.image(&linked).and_then(|src| links::resolve(base, src.trim())),
+            site_name: metadata.site_name(&linked),
             canonical: metadata.canonical().and_then(|href| links::resolve(base, href.trim())),
             noindex: metadata.robots("noindex"),
             nofollow: metadata.robots("nofollow"),

@@ -10,16 +10,29 @@ use super::Span;
 /// The result of extracting a page.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Content {
-    /// Title of the document.
+    /// Title of the document, without the name of its site.
     pub title: Option<String>,
     /// Language as a BCP 47 tag, as the document declares it.
     pub language: Option<String>,
-    /// Author, as written.
+    /// The authors in one line, separated by commas.
     pub author: Option<String>,
+    /// Names of the authors, as written. Empty for contents stored before they were read.
+    #[serde(default)]
+    pub authors: Vec<String>,
     /// The page's own description or summary.
     pub description: Option<String>,
-    /// Publication date as written in the metadata, usually ISO 8601.
+    /// Date of publication, in the form of RFC 3339: `2024-05-09`, or with the time and zone that
+    /// the page gives.
     pub published_at: Option<String>,
+    /// Date of the last change, in the same form.
+    #[serde(default)]
+    pub modified_at: Option<String>,
+    /// Image that stands for the page where it is shared.
+    #[serde(default)]
+    pub image: Option<Url>,
+    /// Name of the site.
+    #[serde(default)]
+    pub site_name: Option<String>,
     /// The page's canonical URL, if it declares one.
     pub canonical: Option<Url>,
     /// Main text: blocks separated by one blank line, without markup. Spans of infos are byte
@@ -89,8 +102,12 @@ impl Content {
             title: self.title.clone(),
             language: self.language.clone(),
             author: self.author.clone(),
+            authors: self.authors.clone(),
             description: self.description.clone(),
             published_at: self.published_at.clone(),
+            modified_at: self.modified_at.clone(),
+            image: self.image.clone(),
+            site_name: self.site_name.clone(),
             canonical: self.canonical.clone(),
             text: String::new(),
             markdown: String::new(),

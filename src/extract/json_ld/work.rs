@@ -11,13 +11,14 @@ const MAX_POSTS: usize = 2000;
 
 /// Something written.
 #[derive(Debug)]
-#[cfg_attr(not(test), expect(dead_code, reason = "the choice of the content reads these next"))]
 pub(in crate::extract) struct Work<'a> {
     /// How telling its type is; less is more.
     pub(super) rank: Rank,
     /// Its types.
+    #[expect(dead_code, reason = "the choice of the content reads this next")]
     pub(in crate::extract) types: Vec<Cow<'a, str>>,
     pub(in crate::extract) headline: Option<Text<'a>>,
+    #[expect(dead_code, reason = "the choice of the content reads this next")]
     pub(in crate::extract) name: Option<Text<'a>>,
     /// Names of its authors.
     pub(in crate::extract) authors: Vec<Text<'a>>,
@@ -26,10 +27,12 @@ pub(in crate::extract) struct Work<'a> {
     pub(in crate::extract) description: Option<Text<'a>>,
     pub(in crate::extract) language: Option<Text<'a>>,
     /// `articleBody`, or the body of another kind of work.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the choice of the content reads this next"))]
     pub(in crate::extract) body: Option<Text<'a>>,
     /// Address of its image.
     pub(in crate::extract) image: Option<Text<'a>>,
     /// Its own address.
+    #[expect(dead_code, reason = "the choice of the content reads this next")]
     pub(in crate::extract) url: Option<Text<'a>>,
 }
 
