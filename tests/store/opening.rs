@@ -232,3 +232,34 @@ fn segments_of_a_killed_store_are_cut_to_what_they_hold() {
     assert_eq!(plain(&opened, "k").len().unwrap(), 2);
     assert_eq!(length(&killed), held);
 }
+
+#[test]
+fn a_directory_has_a_store_from_its_first_file_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let store_dir = dir.path().join("store");
+    assert!(!Store::exists(&store_dir).unwrap(), "nothing there");
+    fs::create_dir(&store_dir).unwrap();
+    fs::write(store_dir.join("stats.json"), "{}").unwrap();
+    assert!(!Store::exists(&store_dir).unwrap(), "a file of somebody else");
+    let store = Store::open(&store_dir).unwrap();
+    plain(&store, "k").put("a", "b").unwrap();
+    assert!(Store::exists(&store_dir).unwrap(), "open");
+    store.close(MINUTE).unwrap();
+    assert!(Store::exists(&store_dir).unwrap(), "closed");
+
+    // Half of a store is a store: opening it tells what is missing.
+    let copy = dir.path().join("copy");
+    fs::create_dir(&copy).unwrap();
+    for entry in fs::read_dir(&store_dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "segment") {
+            fs::copy(&path, copy.join(path.file_name().unwrap())).unwrap();
+        }
+    }
+    assert!(Store::exists(&copy).unwrap(), "segments alone");
+
+    let file = dir.path().join("file");
+    fs::write(&file, "").unwrap();
+    let error = Store::exists(&file).unwrap_err();
+    assert!(matches!(&error, StoreError::Io { path, .. } if *path == file), "{error}");
+}
