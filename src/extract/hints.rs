@@ -27,10 +27,19 @@ impl Hints {
 
     /// `visibility:hidden`, which some pages set on everything until their scripts have run.
     pub(super) const INVISIBLE: Self = Self(64);
+    /// A class suggests the role, not just an id.
+    pub(super) const NAMED_BY_CLASS: Self = Self(128);
+    /// All that names suggest.
+    pub(super) const NAMED: Self = Self(Self::BOILERPLATE.0 | Self::COMMENTS.0);
 
     /// Whether any of `hints` is in the set.
     pub(super) const fn has(self, hints: Self) -> bool {
         self.0 & hints.0 != 0
+    }
+
+    /// Takes `hints` out of the set.
+    pub(super) fn remove(&mut self, hints: Self) {
+        self.0 &= !hints.0;
     }
 
     /// Adds `hints` to the set.
@@ -52,7 +61,14 @@ pub(super) fn of(tag: Tag, attributes: Attributes<'_>) -> Hints {
         match name.len() {
             2 if name.eq_ignore_ascii_case("id") => names(tag, value, &mut hints),
             4 if name.eq_ignore_ascii_case("role") => role(value, &mut hints),
-            5 if name.eq_ignore_ascii_case("class") => names(tag, value, &mut hints),
+            5 if name.eq_ignore_ascii_case("class") => {
+                let mut of_class = Hints::default();
+                names(tag, value, &mut of_class);
+                hints.add(of_class);
+                if of_class.has(Hints::NAMED) {
+                    hints.add(Hints::NAMED_BY_CLASS);
+                }
+            }
             5 if name.eq_ignore_ascii_case("style") => hiding(value, &mut hints),
             // The browser shows `until-found` to a reader that searches or follows a link into it.
             6 if name.eq_ignore_ascii_case("hidden")
@@ -133,7 +149,7 @@ fn names(tag: Tag, value: &str, hints: &mut Hints) {
 }
 
 /// Words in class names and ids of what is not content.
-const BOILERPLATE: [Word; 81] = Word::all([
+const BOILERPLATE: [Word; 80] = Word::all([
     "ad",
     "ads",
     "adsbygoogle",
@@ -197,7 +213,6 @@ const BOILERPLATE: [Word; 81] = Word::all([
     "sharing",
     "shipping",
     "sidebar",
-    "signature",
     "signup",
     "skip",
     "social",

@@ -47,6 +47,7 @@ mod options;
 mod plain;
 mod render;
 mod scripts;
+mod sections;
 mod selector;
 mod table;
 mod tag;
@@ -207,7 +208,9 @@ impl Extractor {
         let graph = scripts.read();
         let linked = LinkedData::of(&graph);
         let resolved = collector.finish(url);
-        let rendered = content_of(&mut builder.finish(), &resolved, &self.options, limit);
+        let mut tree = builder.finish();
+        sections::clear_title_hints(&mut tree);
+        let rendered = content_of(&mut tree, &resolved, &self.options, limit);
         let base = resolved.base.as_ref().unwrap_or(url);
         let authors = metadata.authors(&linked);
         Ok(Content {

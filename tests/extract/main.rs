@@ -15,6 +15,7 @@ mod markdown;
 mod markdown_renders;
 mod media_types;
 mod metadata;
+mod names_and_places;
 mod options;
 mod text_truth;
 mod toolchain_docs;
