@@ -7,7 +7,7 @@
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::fingerprint::normalise;
-use crate::model::{Block, BlockKind, Truncated};
+use crate::model::{Block, BlockKind, Span, Truncated};
 
 /// Bytes that come out for one of the body.
 const FACTOR: usize = 4;
@@ -89,6 +89,40 @@ pub(super) struct Rendered {
     pub(super) markdown: String,
     /// What was cut.
     pub(super) truncated: Truncated,
+}
+
+/// Between two texts that are joined.
+const JOINT: &str = "\n\n";
+
+impl Rendered {
+    /// How many bytes of output may be added under `limit`.
+    pub(super) fn room(&self, limit: usize) -> usize {
+        let blocks = self.blocks.len() * size_of::<Block>();
+        limit.saturating_sub(self.text.len() + self.markdown.len() + blocks + 2 * JOINT.len())
+    }
+
+    /// Puts the blocks of `other` behind those that are here.
+    pub(super) fn append(&mut self, other: Self) {
+        self.truncated.text |= other.truncated.text;
+        self.truncated.markdown |= other.truncated.markdown;
+        if other.text.is_empty() {
+            return;
+        }
+        for (all, text) in [(&mut self.text, &other.text), (&mut self.markdown, &other.markdown)] {
+            all.truncate(all.trim_end().len());
+            if !all.is_empty() {
+                all.push_str(JOINT);
+            }
+            all.push_str(text);
+        }
+        let shift = (self.text.len() - other.text.len()) as u64;
+        let before = u32::try_from(self.blocks.len()).unwrap_or(u32::MAX);
+        self.blocks.extend(other.blocks.into_iter().map(|block| Block {
+            span: Span { start: block.span.start + shift, end: block.span.end + shift },
+            heading: block.heading.map(|heading| heading.saturating_add(before)),
+            ..block
+        }));
+    }
 }
 
 /// The text of a document while it is written, and where its Markdown may be cut.

@@ -59,7 +59,10 @@ pub(super) fn of(tag: Tag, attributes: Attributes<'_>) -> Hints {
     }
     for (name, value) in attributes.iter() {
         match name.len() {
-            2 if name.eq_ignore_ascii_case("id") => names(tag, value, &mut hints),
+            // `method.share` and `share(int)` name what a document describes, not a role.
+            2 if name.eq_ignore_ascii_case("id") && !value.contains(['.', '(']) => {
+                names(tag, value, &mut hints);
+            }
             4 if name.eq_ignore_ascii_case("role") => role(value, &mut hints),
             5 if name.eq_ignore_ascii_case("class") => {
                 let mut of_class = Hints::default();

@@ -26,7 +26,7 @@ use super::hints::Hints;
 use super::options::ExtractOptions;
 use super::tag::Tag;
 use super::tree::{Node, Tree};
-use crate::model::{Comments, Favour};
+use crate::model::{Comments, Favour, PageKind, PageType};
 
 /// Shortest run of text outside links that counts as prose, in bytes.
 const MIN_PROSE_BYTES: usize = 60;
@@ -51,6 +51,8 @@ const PROSE_PAGE_PERCENT: usize = 60;
 const LINKS_PERCENT: usize = 80;
 /// The same where precision is favoured.
 const PRECISE_LINKS_PERCENT: usize = 50;
+/// A page that is surely of one kind has this confidence, in percent.
+const SURE_PERCENT: u8 = 60;
 /// More links than this share of its text are a sign that an element is not content.
 const MANY_LINKS_PERCENT: usize = 33;
 /// Least prose of a `noscript` that may stand for the content, in bytes.
@@ -75,15 +77,17 @@ impl Selection {
 }
 
 /// Selects the content of a page.
-pub(super) fn select(tree: &Tree<'_>, options: &ExtractOptions) -> Selection {
+pub(super) fn select(tree: &Tree<'_>, options: &ExtractOptions, page_type: PageType) -> Selection {
     let mut dropped = not_seen(tree);
     if options.comments == Comments::Drop {
         drop_where(&mut dropped, tree, |node, _, _, _| node.hints.has(Hints::COMMENTS));
     }
     drop_where(&mut dropped, tree, is_boilerplate_by_kind);
     let by_kind = dropped.clone();
+    let forum = page_type.kind == PageKind::Forum;
+    let drop_comments = options.comments == Comments::ByPage && !forum;
     let before = drop_where(&mut dropped, tree, |node, size, page, _| {
-        is_boilerplate_by_name(node, size, page, options)
+        is_boilerplate_by_name(node, size, page, options.favour, drop_comments)
     });
     let after = sizes(tree, &dropped);
     if after[0].text < LITTLE_TEXT_BYTES && before[0].prose > 2 * after[0].text {
@@ -91,10 +95,13 @@ pub(super) fn select(tree: &Tree<'_>, options: &ExtractOptions) -> Selection {
     }
     let sizes = sizes(tree, &dropped);
     let top = main_element(tree, &sizes);
-    let mut root = descend(tree, &dropped, &sizes, top);
+    // Shop windows and portraits of services have several parts, none of which is the content.
+    let parts = matches!(page_type.kind, PageKind::Collection | PageKind::Service);
+    let mut root = if parts { top } else { descend(tree, &dropped, &sizes, top) };
     let selection = &sizes[root];
     let prose_page = exceeds(selection.prose, PROSE_PAGE_PERCENT, selection.text);
     let most_links = match options.favour {
+        Favour::Balance if is_surely_product(page_type) => Some(PRECISE_LINKS_PERCENT),
         Favour::Balance if prose_page => Some(LINKS_PERCENT),
         Favour::Precision => Some(PRECISE_LINKS_PERCENT),
         Favour::Balance | Favour::Recall => None,
@@ -293,22 +300,24 @@ fn is_boilerplate_by_kind(node: &Node, size: &Size, page: &Size, place: Place) -
     by_kind && !exceeds(size.prose, KIND_GUARD_PERCENT, page.prose)
 }
 
-fn is_boilerplate_by_name(node: &Node, size: &Size, page: &Size, options: &ExtractOptions) -> bool {
+fn is_boilerplate_by_name(
+    node: &Node,
+    size: &Size,
+    page: &Size,
+    favour: Favour,
+    drop_comments: bool,
+) -> bool {
     if node.hints.has(Hints::MAIN) || node.tag.heading_level().is_some() {
         return false;
     }
-    let comments = node.hints.has(Hints::COMMENTS)
-        && match options.comments {
-            Comments::ByPage => {
-                size.replies > 1
-                    && exceeds(page.prose - size.prose, COMMENTS_GUARD_PERCENT, page.prose)
-            }
-            Comments::Keep | Comments::Drop => false,
-        };
+    let comments = drop_comments
+        && node.hints.has(Hints::COMMENTS)
+        && size.replies > 1
+        && exceeds(page.prose - size.prose, COMMENTS_GUARD_PERCENT, page.prose);
     if comments {
         return true;
     }
-    if options.favour == Favour::Recall {
+    if favour == Favour::Recall {
         return false;
     }
     // Some frameworks wrap the whole page in a form.
@@ -351,12 +360,43 @@ fn descend(tree: &Tree<'_>, dropped: &[bool], sizes: &[Size], mut root: usize) -
             || exceeds(whole.prose * DESCEND_PROSE_PERCENT / 100, 100, part.prose)
             || exceeds(lost, DESCEND_LOSS_PERCENT, part.prose)
             || !is_container(tree.nodes[child].tag)
+            || loses_linked_heading(tree, dropped, root, child)
         {
             break;
         }
         root = child;
     }
     root
+}
+
+/// Whether going down from `root` to `child` loses a heading that links to itself. Documents make
+/// their chapters' headings so, other pages do not.
+fn loses_linked_heading(tree: &Tree<'_>, dropped: &[bool], root: usize, child: usize) -> bool {
+    let end = tree.nodes[root].end();
+    let mut at = root + 1;
+    let mut heading_end = 0;
+    while at < end {
+        let node = &tree.nodes[at];
+        if at == child || dropped[at] {
+            at = node.end();
+            continue;
+        }
+        if node.tag.heading_level().is_some_and(|level| level > 1) {
+            heading_end = node.end();
+        } else if at < heading_end && node.tag == Tag::A {
+            let href = tree.attributes(node).get("href");
+            if href.is_some_and(|href| href.starts_with('#')) {
+                return true;
+            }
+        }
+        at += 1;
+    }
+    false
+}
+
+/// Whether a page sells one thing: what it links to is something else.
+const fn is_surely_product(page_type: PageType) -> bool {
+    matches!(page_type.kind, PageKind::Product) && page_type.confidence >= SURE_PERCENT
 }
 
 /// Takes the title before `root` into the selection, and returns the new root.

@@ -37,6 +37,7 @@ mod hints;
 mod images;
 mod inline;
 mod json_ld;
+mod linked_content;
 mod links;
 mod lists;
 mod main_content;
@@ -44,6 +45,7 @@ mod markdown;
 mod marks;
 mod metadata;
 mod options;
+mod page_kind;
 mod plain;
 mod render;
 mod scripts;
@@ -72,7 +74,7 @@ use token::{Token, Tokens};
 use tree::{Tree, TreeBuilder};
 
 pub use crate::model::{Comments, Favour};
-use crate::model::{Content, Link, Truncated};
+use crate::model::{Content, Link, PageType, Truncated};
 
 /// Version of what extraction gives: it rises with every change of the text, Markdown or metadata of
 /// any page. [`Content::extractor`] has the version that a content was made by.
@@ -210,7 +212,16 @@ impl Extractor {
         let resolved = collector.finish(url);
         let mut tree = builder.finish();
         sections::clear_title_hints(&mut tree);
-        let rendered = content_of(&mut tree, &resolved, &self.options, limit);
+        let declared = page_kind::Declared {
+            types: &linked.types,
+            open_graph: metadata.open_graph_type(),
+            urls: [Some(url.as_str()), metadata.canonical().or_else(|| metadata.open_graph_url())],
+        };
+        let page_type = page_kind::judge(&tree, &declared);
+        let mut rendered = content_of(&mut tree, &resolved, &self.options, page_type, limit);
+        if self.options.keep.is_empty() {
+            linked_content::append(&mut rendered, &linked, page_type.kind, &self.options, limit);
+        }
         let base = resolved.base.as_ref().unwrap_or(url);
         let authors = metadata.authors(&linked);
         Ok(Content {
@@ -231,6 +242,7 @@ impl Extractor {
             blocks: rendered.blocks,
             truncated: Truncated { links: resolved.truncated, ..rendered.truncated },
             links: resolved.links,
+            page_type: Some(page_type),
             ..Content::default()
         })
     }
@@ -241,6 +253,7 @@ fn content_of(
     tree: &mut Tree<'_>,
     links: &ResolvedLinks,
     options: &ExtractOptions,
+    page_type: PageType,
     limit: usize,
 ) -> Rendered {
     let mut removed = selector::matching(tree, &options.remove);
@@ -252,7 +265,7 @@ fn content_of(
     }
     let kept = selector::matching(tree, &options.keep);
     let selection = if kept.is_empty() {
-        main_content::select(tree, options)
+        main_content::select(tree, options, page_type)
     } else {
         main_content::only(tree, &kept)
     };

@@ -48,6 +48,10 @@ pub struct Content {
     pub noindex: bool,
     /// The page asks that its links not be followed (`nofollow`).
     pub nofollow: bool,
+    /// What kind of page it is; `None` for documents without markup, and for contents that were
+    /// stored before this was judged.
+    #[serde(default)]
+    pub page_type: Option<PageType>,
     /// Name of the character encoding that was used to read the page.
     pub charset: String,
     /// Fingerprints for duplicate detection.
@@ -94,6 +98,37 @@ impl fmt::Display for Truncated {
     }
 }
 
+/// What a page is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum PageKind {
+    /// A text to be read from start to end: news, posts, essays.
+    #[default]
+    Article,
+    /// Manuals, references, tutorials.
+    Documentation,
+    /// Posts of several people: threads, questions with answers.
+    Forum,
+    /// Entries that lead to other pages: indexes, results, front pages.
+    Listing,
+    /// Goods to choose from.
+    Collection,
+    /// One thing on sale.
+    Product,
+    /// What someone offers: landing pages, services, portraits of companies.
+    Service,
+}
+
+/// The kind that a page was judged to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PageType {
+    /// The most likely kind.
+    pub kind: PageKind,
+    /// How sure that is, in percent.
+    pub confidence: u8,
+}
+
 impl Content {
     /// A copy without text, Markdown and links, which are stored separately.
     #[must_use]
@@ -115,6 +150,7 @@ impl Content {
             links: Vec::new(),
             noindex: self.noindex,
             nofollow: self.nofollow,
+            page_type: self.page_type,
             charset: self.charset.clone(),
             fingerprint: self.fingerprint,
             truncated: self.truncated,

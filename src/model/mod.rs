@@ -10,7 +10,7 @@ mod job;
 mod page;
 mod reason;
 
-pub use content::{Block, BlockKind, Content, Fingerprint, Link, Truncated};
+pub use content::{Block, BlockKind, Content, Fingerprint, Link, PageKind, PageType, Truncated};
 pub use favour::{Comments, Favour};
 pub use focus::Focus;
 pub use info::{Citation, Grounding, Info, Span};

@@ -17,6 +17,7 @@ mod media_types;
 mod metadata;
 mod names_and_places;
 mod options;
+mod page_types;
 mod text_truth;
 mod toolchain_docs;
 

@@ -22,6 +22,7 @@ fn names_made_from_words_of_the_text_delete_nothing() {
         "<table class=placeholder-table><tr class=filter><td class=input>4<td class=tags>Kept</table>",
         "<section id=filters><h2>Filters</h2><ul><li>Kept</ul></section>",
         "<section id='share(int)'><h3>share</h3><div><span>void share(int)</span></div>Kept</section>",
+        "<section id=method.share><h4>fn share()</h4><code>Kept</code></section>",
         "<section id=comments><h2>Comments</h2><p>Kept</p><section id=inner-comments><h3>Inner comments</h3></section></section>",
     ] {
         let content = content(&around(part));

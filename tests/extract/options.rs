@@ -88,7 +88,7 @@ fn precision_and_recall_differ_where_the_rules_doubt() {
     let html = format!(
         "<article>{0}<div class=related><p>{1}</div></article>",
         format!("<p>{}", prose("Rye")).repeat(8),
-        "Read how oats are hulled, of course on the same two stones, in the next part."
+        "Read <a href=/next>how oats are hulled, of course on the same two stones</a>, in the next part."
     );
     let text = |favour| with(ExtractOptions { favour, ..Default::default() }, &html).text;
     assert!(!text(Favour::Balance).contains("oats"));

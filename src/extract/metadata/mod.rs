@@ -202,6 +202,16 @@ impl<'a> Metadata<'a> {
         .or_else(|| first(linked, |work| work.image))
     }
 
+    /// `og:type`.
+    pub(super) fn open_graph_type(&self) -> Option<&str> {
+        self.meta.get("og:type").map(|kind| &**kind)
+    }
+
+    /// `og:url`.
+    pub(super) fn open_graph_url(&self) -> Option<&str> {
+        self.meta.get("og:url").map(|url| &**url)
+    }
+
     /// The `href` of `link[rel=canonical]`.
     pub(super) fn canonical(&self) -> Option<&str> {
         self.canonical.as_deref()

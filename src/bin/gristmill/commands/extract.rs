@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use gristmill::engine::extract_options;
 use gristmill::extract::{Extractor, Input};
-use gristmill::model::{Block, Content, Link, Truncated};
+use gristmill::model::{Block, Content, Link, PageType, Truncated};
 use gristmill::url::Url;
 use rayon::prelude::*;
 use serde::Serialize;
@@ -48,6 +48,7 @@ struct Line<'a> {
     image: &'a Option<Url>,
     site_name: &'a Option<String>,
     canonical: &'a Option<Url>,
+    page_type: Option<PageType>,
     charset: &'a str,
     text: &'a str,
     markdown: &'a str,
@@ -143,6 +144,7 @@ fn line<'a>(document: &'a Document, content: &'a Content) -> Line<'a> {
         image: &content.image,
         site_name: &content.site_name,
         canonical: &content.canonical,
+        page_type: content.page_type,
         charset: &content.charset,
         text: &content.text,
         markdown: &content.markdown,
