@@ -94,7 +94,11 @@ fn without_punctuation(address: &str) -> &str {
     });
     // The semicolon of what reads as a character reference stays with it.
     let reference = trimmed.rfind('&').is_some_and(|at| is_reference(&address[at..]));
-    if reference { &address[..=trimmed.len()] } else { trimmed }
+    if reference && address[trimmed.len()..].starts_with(';') {
+        &address[..=trimmed.len()]
+    } else {
+        trimmed
+    }
 }
 
 fn needs_escape(text: &str, around: Surroundings) -> bool {
