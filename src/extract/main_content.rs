@@ -500,7 +500,9 @@ fn is_announced(tree: &Tree<'_>, sizes: &[Size], list: usize) -> bool {
         before = tree.nodes[before].parent();
     }
     let node = &tree.nodes[before];
-    let last = tree.nodes[before..list].last();
-    let colon = || last.is_some_and(|last| tree.text(last).trim_end().ends_with(':'));
+    let colon = || {
+        let words = tree.nodes[before..list].last();
+        words.is_some_and(|words| tree.text(words).trim_end().ends_with(':'))
+    };
     node.tag.heading_level().is_some() || node.tag == Tag::P && colon()
 }

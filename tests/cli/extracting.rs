@@ -73,8 +73,8 @@ fn a_document_can_be_had_in_every_form() {
     assert_eq!(kinds[0]["heading"], 1);
     assert_eq!(kinds[1..4], ["paragraph", "list_item", "table_row"]);
     let span = &line["blocks"][1]["span"];
-    let (start, end) = (span[0].as_u64().unwrap(), span[1].as_u64().unwrap());
-    let block = &line["text"].as_str().unwrap()[start as usize..end as usize];
+    let place = |at: usize| usize::try_from(span[at].as_u64().unwrap()).unwrap();
+    let block = &line["text"].as_str().unwrap()[place(0)..place(1)];
     assert_eq!(block, "Rye & oats.");
     assert_eq!(line["truncated"]["text"], false);
     let plain = extract(&["--no-tables", "--no-images", "--remove", "h1", "--text"]);

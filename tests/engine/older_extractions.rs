@@ -130,7 +130,8 @@ fn a_job_extracts_its_pages_again_without_a_request() {
 
 #[test]
 fn what_a_bound_has_cut_is_told() {
-    let links: String = (0..50_010).map(|n| format!("<a href=/{n}>x</a> ")).collect();
+    let links: Vec<String> = (0..50_010).map(|n| format!("<a href=/{n}>x</a> ")).collect();
+    let links = links.concat();
     let server = Server::start(move |request: &Request| match request.path() {
         "/" => Response::html(&format!("<title>L</title><p>Many links.<p>{links}")),
         _ => Response::status(404),

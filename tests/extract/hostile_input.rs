@@ -226,7 +226,7 @@ fn what_comes_out_is_bounded_by_what_goes_in() {
         let length = body.len();
         let content = extract(ExtractOptions::default(), body.into_bytes()).unwrap();
         let (bytes, _) = sizes(&content);
-        assert!(bytes <= 4 * length + (64 << 10), "{bytes} of {length}: {:.60}{repeated}", head);
+        assert!(bytes <= 4 * length + (64 << 10), "{bytes} of {length}: {head:.60}{repeated}");
         assert!(!content.text.is_empty(), "{head:.60}{repeated}");
     }
 }

@@ -32,12 +32,11 @@ fn rendered(markdown: &str) -> String {
                 text.push_str("raw HTML: ");
                 text.push_str(&html);
             }
-            Event::SoftBreak | Event::HardBreak => text.push(' '),
             Event::Start(Tag::Emphasis | Tag::Strong | Tag::Strikethrough | Tag::Link { .. })
             | Event::End(
                 TagEnd::Emphasis | TagEnd::Strong | TagEnd::Strikethrough | TagEnd::Link,
             ) => {}
-            Event::Start(_) | Event::End(_) => text.push(' '),
+            Event::SoftBreak | Event::HardBreak | Event::Start(_) | Event::End(_) => text.push(' '),
             _ => {}
         }
     }
@@ -117,7 +116,7 @@ fn words() -> impl Strategy<Value = String> {
     prop::collection::vec((piece, any::<bool>()), 1..5).prop_map(|pieces| {
         pieces
             .into_iter()
-            .map(|(piece, space)| format!("{piece}{}", if space { " " } else { "" }))
+            .flat_map(|(piece, space)| [piece, if space { " " } else { "" }])
             .collect()
     })
 }

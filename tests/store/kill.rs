@@ -152,7 +152,7 @@ fn verify(dir: &Path, acknowledged: u64) -> u64 {
     assert!(number >= acknowledged, "{number} found, {acknowledged} acknowledged");
     let mut found = Content::new();
     for (place, space) in spaces.iter().enumerate() {
-        for row in space.iter() {
+        for row in space {
             let (key, value) = row.unwrap();
             found.insert((place, key), value.to_vec());
         }

@@ -288,7 +288,7 @@ pub(crate) struct Wishes {
     /// Leave out parts in doubt (precision) or keep them (recall)
     #[arg(long, value_name = "WHICH", value_parser = parse_favour)]
     pub(crate) favour: Option<Favour>,
-    /// What becomes of readers' comments: keep, drop, or by_page
+    /// What becomes of readers' comments: `keep`, `drop` or `by_page`
     #[arg(long, value_name = "WHAT", value_parser = parse_comments)]
     pub(crate) comments: Option<Comments>,
     /// Leave out tables of data

@@ -27,7 +27,6 @@ pub(in crate::extract) struct Work<'a> {
     pub(in crate::extract) description: Option<Text<'a>>,
     pub(in crate::extract) language: Option<Text<'a>>,
     /// `articleBody`, or the body of another kind of work.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the choice of the content reads this next"))]
     pub(in crate::extract) body: Option<Text<'a>>,
     /// Address of its image.
     pub(in crate::extract) image: Option<Text<'a>>,
