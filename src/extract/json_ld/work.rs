@@ -1,7 +1,5 @@
 //! Works, posts and products.
 
-use std::borrow::Cow;
-
 use super::graph::{Object, Text};
 
 /// How many authors of one work are kept.
@@ -14,12 +12,7 @@ const MAX_POSTS: usize = 2000;
 pub(in crate::extract) struct Work<'a> {
     /// How telling its type is; less is more.
     pub(super) rank: Rank,
-    /// Its types.
-    #[expect(dead_code, reason = "the choice of the content reads this next")]
-    pub(in crate::extract) types: Vec<Cow<'a, str>>,
     pub(in crate::extract) headline: Option<Text<'a>>,
-    #[expect(dead_code, reason = "the choice of the content reads this next")]
-    pub(in crate::extract) name: Option<Text<'a>>,
     /// Names of its authors.
     pub(in crate::extract) authors: Vec<Text<'a>>,
     pub(in crate::extract) published: Option<Text<'a>>,
@@ -30,9 +23,6 @@ pub(in crate::extract) struct Work<'a> {
     pub(in crate::extract) body: Option<Text<'a>>,
     /// Address of its image.
     pub(in crate::extract) image: Option<Text<'a>>,
-    /// Its own address.
-    #[expect(dead_code, reason = "the choice of the content reads this next")]
-    pub(in crate::extract) url: Option<Text<'a>>,
 }
 
 /// How telling the type of a work is.
@@ -84,9 +74,7 @@ impl<'a> Work<'a> {
             .find_map(|image| image.text("url").or_else(|| image.text("contentUrl")));
         Some(Self {
             rank,
-            types: object.types().collect(),
             headline: object.text("headline"),
-            name: object.text("name"),
             authors,
             published: first(&["datePublished", "dateCreated", "uploadDate"]),
             modified: object.text("dateModified"),
@@ -94,7 +82,6 @@ impl<'a> Work<'a> {
             language: object.names("inLanguage").next(),
             body: first(&["articleBody", "reviewBody", "text"]),
             image: object.text("image").or(image).or_else(|| object.text("thumbnailUrl")),
-            url: object.text("url").or_else(|| object.text("mainEntityOfPage")),
         })
     }
 }
