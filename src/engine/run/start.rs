@@ -64,11 +64,12 @@ pub(in crate::engine) fn start(engine: &Engine, job: Job) -> Result<Run, Error> 
         parts.runs.lock().retain(|run| !Arc::ptr_eq(run, &state));
         return Err(error);
     }
-    state.schedule();
-    state.wake_workers();
+    // Before anything else can look at the run: with nothing in flight it would end at once.
     if state.job.reextract {
         state.start_reextraction();
     }
+    state.schedule();
+    state.wake_workers();
     state.advance();
     Ok(Run { state })
 }
