@@ -84,8 +84,8 @@
 //! - **Documents.** HTML, XHTML, plain text and Markdown have their text extracted; XML and JSON
 //!   are stored as they come. The bodies of all other types (PDF, office files, images, media) are
 //!   not received.
-//! - **Extraction** follows rules, not a learned model. They are weaker on pages made of many equal
-//!   parts (shops, listings, forums) than on articles and documentation.
+//! - **Extraction** follows rules; fitted weights tell the kind of a page. It is weaker on pages
+//!   made of many equal parts (shops, listings, forums) than on articles and documentation.
 //! - **Sitemaps and feeds.** Sitemaps are read where robots.txt or the job names them, not guessed.
 //!   At most 50 MiB and 50,000 entries of a sitemap, three levels of indexes, 16 MiB and 10,000
 //!   entries of a feed. Their dates do not decide what is fetched again.
